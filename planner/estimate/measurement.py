@@ -1,0 +1,122 @@
+"""What a benchmark found: the records that calibrate later estimates."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["prefill", "decode"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One benchmark test, such as pp512 or "tg128 @ d4096": repeated timings of the same work.
+
+    `samples_s` are the times of whole repetitions, each processing `n_tokens`. Rates follow llama-bench:
+    the mean and the sample standard deviation of per-repetition rates. `quartile_tokens_per_s` uses the
+    lower quartile of time, which repeats within a few per cent on machines whose mean moves by 20 %.
+    """
+
+    phase: Phase
+    n_prompt_tokens: int
+    n_generated_tokens: int
+    n_depth_tokens: int
+    samples_s: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.samples_s or min(self.samples_s) <= 0:
+            raise ValueError("a measurement needs at least one positive time")
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that one repetition processes."""
+        return self.n_prompt_tokens if self.phase == "prefill" else self.n_generated_tokens
+
+    @property
+    def name(self) -> str:
+        """The name that llama-bench would print."""
+        name = f"pp{self.n_prompt_tokens}" if self.phase == "prefill" else f"tg{self.n_generated_tokens}"
+        return f"{name} @ d{self.n_depth_tokens}" if self.n_depth_tokens else name
+
+    @property
+    def rates_tokens_per_s(self) -> tuple[float, ...]:
+        """Tokens per second of each repetition."""
+        return tuple(self.n_tokens / sample_s for sample_s in self.samples_s)
+
+    @property
+    def mean_tokens_per_s(self) -> float:
+        """Mean of the repetitions' rates, as llama-bench prints it."""
+        return sum(self.rates_tokens_per_s) / len(self.samples_s)
+
+    @property
+    def stddev_tokens_per_s(self) -> float:
+        """Sample standard deviation of the repetitions' rates; 0 for a single one."""
+        if len(self.samples_s) < 2:
+            return 0.0
+        mean = self.mean_tokens_per_s
+        squares = sum((rate - mean) ** 2 for rate in self.rates_tokens_per_s)
+        return float((squares / (len(self.samples_s) - 1)) ** 0.5)
+
+    @property
+    def quartile_tokens_per_s(self) -> float:
+        """Rate at the lower quartile of time (linear interpolation between order statistics)."""
+        ordered = sorted(self.samples_s)
+        position = (len(ordered) - 1) / 4
+        below = int(position)
+        above = min(below + 1, len(ordered) - 1)
+        time_s = ordered[below] + (ordered[above] - ordered[below]) * (position - below)
+        return self.n_tokens / time_s
+
+    @property
+    def best_tokens_per_s(self) -> float:
+        """Rate of the fastest repetition."""
+        return self.n_tokens / min(self.samples_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMemory:
+    """Bytes the engine itself reported allocating, by component, summed over devices."""
+
+    weights_bytes: int
+    kv_bytes: int
+    state_bytes: int
+    compute_bytes: int
+    output_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return self.weights_bytes + self.kv_bytes + self.state_bytes + self.compute_bytes + self.output_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRun:
+    """One benchmark of one model on one machine, with everything needed to trust or repeat it."""
+
+    model_name: str
+    model_path: str
+    model_fingerprint: str  # sha256 of the GGUF header; the same file anywhere has the same one
+    model_bytes: int  # tensor bytes, as llama_model_size reports
+    n_parameters: int
+    quantization: str
+    engine: str  # "llama.cpp"
+    engine_build: str  # "llama-cpp-python 0.3.36, …"
+    backend: str  # "CPU", "CUDA", "Metal", "Vulkan", "ROCm"
+    machine_fingerprint: str  # CPU model, usable threads and GPUs: estimates use runs of the same machine only
+    machine_name: str
+    n_threads: int
+    n_gpu_layers: int
+    n_batch: int
+    n_ubatch: int
+    n_context_tokens: int
+    kv_type: str
+    flash_attention: bool
+    measured_at: str  # ISO 8601, UTC
+    measurements: tuple[Measurement, ...]
+    memory: EngineMemory | None
+    notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
+
+    def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:
+        """The first measurement of a phase at a depth, or None."""
+        for item in self.measurements:
+            if item.phase == phase and item.n_depth_tokens == n_depth_tokens:
+                return item
+        return None

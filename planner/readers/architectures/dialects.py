@@ -1,0 +1,74 @@
+"""Plain decoders, one row each: what the reference code of a `model_type` does beyond its config.
+
+Checked against the published parameter totals in tests/planner/readers/test_published_totals.py.
+"""
+
+from collections.abc import Mapping
+
+from planner.readers.architectures.decoder import Dialect
+from planner.readers.architectures.mixture import MixtureRules
+
+_LLAMA = Dialect(output_bias="attention_bias", mlp_bias="mlp_bias")
+_GEMMA3_DEFAULTS = (("vocab_size", 262_208), ("n_heads", 8), ("n_kv_heads", 4))
+
+DIALECTS: Mapping[str, Dialect] = {
+    "llama": _LLAMA,
+    "granite": _LLAMA,
+    "smollm3": Dialect(tied=True, output_bias="attention_bias", mlp_bias="mlp_bias", windows="qwen"),
+    "mistral": Dialect(qkv_bias=False, windows="all"),
+    "ministral": Dialect(qkv_bias=False, windows="all"),
+    "mixtral": Dialect(qkv_bias=False, windows="all"),
+    "granitemoe": Dialect(output_bias="attention_bias"),
+    "qwen2": Dialect(qkv_bias=True, windows="qwen"),
+    "qwen2_moe": Dialect(qkv_bias=True, windows="qwen", mixture=MixtureRules(shared_gate=True)),
+    "mimo": Dialect(qkv_bias=True, windows="qwen", mtp="plain"),
+    "qwen3": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
+    "qwen3_moe": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
+    "gemma": Dialect(tied=True, default_head_dim=256, output_bias="attention_bias"),
+    "gemma2": Dialect(
+        tied=True, default_head_dim=256, output_bias="attention_bias", norms_per_layer=4, windows="even",
+        defaults=(("vocab_size", 256_000),),
+    ),
+    "gemma3_text": Dialect(
+        tied=True, default_head_dim=256, output_bias="attention_bias", norms_per_layer=4, qk_norm="head",
+        windows="every_sixth_full", defaults=_GEMMA3_DEFAULTS,
+    ),
+    "gpt_oss": Dialect(
+        qkv_bias="attention_bias", output_bias="attention_bias", sinks=True, windows="even",
+        mixture=MixtureRules(expert_bias=True, router_bias=True),
+    ),
+    "phi3": Dialect(qkv_bias=False, fused_qkv=True, fused_gate=True, windows="all"),
+    "phimoe": Dialect(
+        output_bias="attention_bias", norm_bias=True, head_bias="lm_head_bias", windows="all",
+    ),
+    "olmo": Dialect(norms_per_layer=0, final_norm=False, output_bias="attention_bias"),
+    "olmo2": Dialect(qk_norm="full", output_bias="attention_bias"),
+    "olmo3": Dialect(qk_norm="full", output_bias="attention_bias", windows="none"),
+    "olmoe": Dialect(qk_norm="full", output_bias="attention_bias"),
+    "cohere": Dialect(tied=True, norms_per_layer=1, qk_norm="full", qk_norm_if="use_qk_norm",
+                      output_bias="attention_bias"),
+    "seed_oss": Dialect(output_bias="attention_out_bias", mlp_bias="mlp_bias"),
+    "exaone": Dialect(qkv_bias=False),
+    "exaone4": Dialect(qkv_bias=False, qk_norm="head"),
+    "glm4": Dialect(fused_gate=True, norms_per_layer=4),
+    "glm4_moe": Dialect(
+        qk_norm="head", qk_norm_if="use_qk_norm", mixture=MixtureRules(correction_bias=True),
+        mtp="copied_embeddings",
+    ),
+    "hunyuan_v1_dense": Dialect(tied=True, qk_norm="head", qk_norm_if="use_qk_norm",
+                                output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "stablelm": Dialect(qkv_bias="use_qkv_bias", norm_bias=True, qk_norm="full", qk_norm_if="qk_layernorm"),
+    "nemotron": Dialect(gated=False, norm_bias=True, output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "starcoder2": Dialect(tied=True, gated=False, norm_bias=True, qkv_bias="use_bias", output_bias="use_bias",
+                          mlp_bias="use_bias", windows="all"),
+    "minimax_m2": Dialect(
+        qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm",
+        mixture=MixtureRules(correction_bias=True),
+    ),
+    "dots1": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen",
+                     mixture=MixtureRules(correction_bias=True)),
+    "llama4_text": Dialect(
+        output_bias="attention_bias", dense_size_names=("intermediate_size_mlp",),
+        windows="every_fourth_full", mixture=MixtureRules(shared_like_expert=True),
+    ),
+}  # fmt: skip

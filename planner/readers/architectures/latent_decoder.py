@@ -1,0 +1,92 @@
+"""DeepSeek V2/V3/V3.2, Kimi K2, GLM-5: latent attention, with or without a sparse index, and experts."""
+
+from planner.errors import MalformedError, UnknownArchitectureError
+from planner.model.experts import Experts
+from planner.model.feed_forward import FeedForward
+from planner.model.latent import Indexer, LatentAttention
+from planner.model.network import Network, embeddings
+from planner.model.weight import Weight
+from planner.readers.architectures.decoder import extra_prediction, norm_vectors, tie
+from planner.readers.architectures.layer_plan import PlannedLayer, expert_layers, group_layers, layer_count
+from planner.readers.architectures.mixture import MixtureRules, mixture
+from planner.readers.config_fields import ConfigFields
+
+MODEL_TYPES = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa")
+# DeepSeek V3 and V3.2 store the embedding table and the head once more in the extra layer; GLM-5 does not.
+_COPIED_EMBEDDINGS = ("deepseek_v3", "deepseek_v32")
+
+
+def latent_network(fields: ConfigFields) -> Network:
+    """The network of a DeepSeek-like config."""
+    n_layers = layer_count(fields)
+    hidden_size = fields.count("hidden_size")
+    vocab_size = fields.count("vocab_size")
+    # V2 routes by softmax and stores no correction bias; "noaux_tc" is the bias of V3.
+    noaux = fields.text("topk_method") == "noaux_tc"
+    experts = mixture(fields, MixtureRules(correction_bias=noaux))
+    sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
+    dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
+    norms = norm_vectors(hidden_size, 2)
+    layers = [
+        PlannedLayer(mixer, experts if is_sparse else dense, norms)
+        for mixer, is_sparse in zip(_attention_by_layer(fields, n_layers), sparse, strict=True)
+    ]
+    tied = tie(fields, default=False)
+    return Network(
+        architecture=fields.model_type,
+        hidden_size=hidden_size,
+        vocab_size=vocab_size,
+        tied_embeddings=tied,
+        groups=group_layers(layers),
+        outer=embeddings(hidden_size, vocab_size, tied=tied),
+        mtp=_extra(fields, layers, hidden_size, vocab_size, experts),
+        context_tokens=fields.positive("max_position_embeddings"),
+    )
+
+
+def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAttention]:
+    if fields.flag("attention_bias"):
+        raise UnknownArchitectureError(f"{fields.model_type}: latent attention with biases is not understood")
+    indexer = None
+    # Configs repeat the head count and a head width here; MLA has neither KV heads nor one head width.
+    fields.positive("num_key_value_heads")
+    fields.positive("head_dim")
+    n_index_heads = fields.positive("index_n_heads")
+    if n_index_heads is not None:
+        indexer = Indexer(
+            n_heads=n_index_heads,
+            head_dim=fields.count("index_head_dim"),
+            top_k_tokens=fields.count("index_topk"),
+        )
+    kinds = fields.items("indexer_types")
+    if kinds is not None and (len(kinds) < n_layers or not set(kinds) <= {"full", "shared"}):
+        raise MalformedError("config.json: indexer_types must say full or shared for every layer")
+
+    def attention(own_index: bool) -> LatentAttention:
+        return LatentAttention(
+            n_heads=fields.count("num_attention_heads"),
+            q_lora_rank=fields.positive("q_lora_rank"),
+            kv_lora_rank=fields.count("kv_lora_rank"),
+            qk_nope_head_dim=fields.count("qk_nope_head_dim"),
+            qk_rope_head_dim=fields.count("qk_rope_head_dim"),
+            v_head_dim=fields.count("v_head_dim"),
+            indexer=indexer if own_index else None,
+        )
+
+    return [attention(kinds is None or kinds[i] == "full") for i in range(n_layers)]
+
+
+def _extra(
+    fields: ConfigFields,
+    layers: list[PlannedLayer],
+    hidden_size: int,
+    vocab_size: int,
+    experts: Experts | None,
+) -> tuple[Weight, ...]:
+    last = layers[-1]
+    if fields.items("indexer_types") is not None and isinstance(last.mixer, LatentAttention):
+        # The extra layer shares an index across its steps (index_share_for_mtp_iteration) but owns one.
+        owner = next(p.mixer for p in layers if isinstance(p.mixer, LatentAttention) and p.mixer.indexer)
+        last = PlannedLayer(owner, experts or last.block, last.norms)
+    kind = "copied_embeddings" if fields.model_type in _COPIED_EMBEDDINGS else "plain"
+    return extra_prediction(fields, kind, last, hidden_size, vocab_size)  # type: ignore[arg-type]
