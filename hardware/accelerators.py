@@ -280,9 +280,7 @@ def _unknown(name: str, key: str, table: Sequence[Row]) -> str:
         names[known]
         for known in difflib.get_close_matches(key[:_MAX_NAME_LENGTH], names, n=2 * _MAX_SUGGESTIONS)
     )
-    facts = (
-        "its memory (MiB), memory bandwidth (GB/s) and dense FP16 rate (TFLOP/s) in a row of accelerators.csv"
-    )
+    facts = "its memory (MiB), memory bandwidth (GB/s) and dense FP16 rate (TFLOP/s) in a row of accelerators.csv in your profiles folder"
     if not near:
         return f"no profile is known for the device {_shown(name)}; supply {facts}"
     nearest = "; ".join(list(near)[:_MAX_SUGGESTIONS])

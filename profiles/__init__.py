@@ -1,0 +1,1 @@
+"""Facts about accelerators, models and prices, each with source, date and basis; see `profiles.loader`."""

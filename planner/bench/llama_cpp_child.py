@@ -11,22 +11,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from planner.bench.llama_cpp_library import (
     Context,
-    EngineError,
     LlamaLibrary,
     Model,
-    engine_memory,
+    SavedState,
     engine_threads,
 )
+from planner.bench.llama_cpp_memory import EngineError
 from planner.bench.schedule import GPU_PACING, Pacing, Plan, done_fraction, plan, wants_another
-from planner.estimate.measurement import EngineMemory
+from planner.estimate.measurement import Phase
 
 _PROBE_TOKENS = 32
+_LOADING_INTERVAL_S = 0.25
 _LOADING_SHARE = 0.1  # of the progress display
 
 
@@ -41,60 +42,22 @@ class _Reporter:
         self._pipe.flush()
 
 
-class _Series:
-    """The repetitions of both tests at one depth, alternating, within a time budget."""
-
-    def __init__(
-        self, contexts: dict[str, Context], chosen: Plan, depth: int, budget_s: float, pacing: Pacing
-    ) -> None:
-        self._contexts = contexts
-        self._plan = chosen
-        self._depth = depth
-        self._budget_s = budget_s
-        self._pacing = pacing
-        self._samples: dict[str, list[float]] = {phase: [] for phase in contexts}
-
-    def run(self, started: float, report: Callable[[str, float, float], None]) -> None:
-        """Measures until enough is known or time is up; `report` gets phase, seconds and the part done."""
-        going = True
-        while going:
-            going = False
-            for phase, samples in self._samples.items():
-                if not wants_another(samples, time.monotonic() - started, self._budget_s, self._pacing):
-                    continue
-                going = True
-                samples.append(self._repetition(phase))
-                n_done = min(len(each) for each in self._samples.values())
-                part = done_fraction(n_done, time.monotonic() - started, self._budget_s, self._pacing)
-                report(phase, samples[-1], part)
-
-    def _repetition(self, phase: str) -> float:
-        context = self._contexts[phase]
-        context.clear()
-        if self._depth:
-            context.fill(self._depth)
-        if phase == "prefill":
-            work, run = context.prompt_work(self._plan.n_prompt), context.run_prompt
-        else:
-            work, run = context.generation_work(self._plan.n_gen), context.run_generation
-        begin = time.perf_counter()
-        run(work)
-        return time.perf_counter() - begin
-
-
 def main() -> int:
     """Serves one request; the exit status is 0 unless the engine itself brings the process down."""
     _die_alone()
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print must not mix with the events
-    request = json.loads(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 0  # whoever started this has gone before asking
+    request = json.loads(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     reporter = _Reporter(pipe)
     try:
         if request["mode"] == "memory":
             _memory(request, reporter)
         else:
-            _bench(request, reporter)
+            _Bench(request, reporter).run()
     except (EngineError, ImportError) as error:
         reporter.send("error", message=" ".join(str(error).split()))
         return 0
@@ -138,9 +101,7 @@ def _context_options(request: dict[str, Any]) -> dict[str, Any]:
 
 def _memory(request: dict[str, Any], reporter: _Reporter) -> None:
     library, _ = _open(reporter, request["n_gpu_layers"])
-    model = library.load(
-        Path(request["model_path"]), request["n_gpu_layers"], allocate=request["allocate"]
-    )
+    model = library.load(Path(request["model_path"]), request["n_gpu_layers"], allocate=request["allocate"])
     context = model.context(
         n_context_tokens=request["n_context_tokens"],
         n_sequences=request["n_sequences"],
@@ -148,182 +109,180 @@ def _memory(request: dict[str, Any], reporter: _Reporter) -> None:
         swa_full=request["swa_full"],
         **_context_options(request),
     )
-    if not request["allocate"] and library.breakdown(context.handle) is None:
+    memory, buffers = context.memory()
+    if not request["allocate"] and buffers is None:
         raise EngineError(
             "this build of llama-cpp-python cannot add sizes up without loading; ask with allocate=True"
         )
-    memory, buffers = engine_memory(library, context)
     reporter.send(
         "memory",
-        **_memory_facts(memory),
-        buffers=[
-            [buffer.name, buffer.weights_bytes, buffer.context_bytes, buffer.compute_bytes]
-            for buffer in buffers
-        ],
+        **asdict(memory),
+        buffers=[asdict(buffer) for buffer in buffers or ()],
         n_context_tokens=context.n_context_tokens,
         flash_attention=context.flash_attention,
     )
 
 
-def _memory_facts(memory: EngineMemory) -> dict[str, int]:
-    return {
-        "weights_bytes": memory.weights_bytes,
-        "kv_bytes": memory.kv_bytes,
-        "state_bytes": memory.state_bytes,
-        "compute_bytes": memory.compute_bytes,
-        "output_bytes": memory.output_bytes,
-    }
+class _Bench:
+    """One benchmark: the model is loaded once, then each depth is measured in turn."""
 
+    def __init__(self, request: dict[str, Any], reporter: _Reporter) -> None:
+        self._request = request
+        self._reporter = reporter
+        self._options = _context_options(request)
+        self._library, self._backend = _open(reporter, request["n_gpu_layers"])
+        self._pacing = Pacing() if self._backend == "CPU" else GPU_PACING
+        self._last_loading_s = 0.0
 
-def _bench(request: dict[str, Any], reporter: _Reporter) -> None:
-    library, backend = _open(reporter, request["n_gpu_layers"])
-    path, n_gpu_layers = Path(request["model_path"]), request["n_gpu_layers"]
-    options = _context_options(request)
-    n_context_tokens = max(request["n_prompt"], request["n_gen"]) + max(request["depths"])
-    dry = _dry_memory(library, path, n_gpu_layers, n_context_tokens, options)
-
-    def loading(fraction: float) -> None:
-        reporter.send("loading", done_fraction=fraction * _LOADING_SHARE, text="loading the model")
-
-    model = library.load(path, n_gpu_layers, progress=loading)
-    n_offloadable = model.n_layers + 1  # the engine counts the output layer too
-    n_on_gpu = n_offloadable if n_gpu_layers < 0 else min(n_gpu_layers, n_offloadable)
-    reporter.send(
-        "model",
-        description=model.description,
-        model_bytes=model.size_bytes,
-        n_parameters=model.n_parameters,
-        n_threads=options["n_threads"],
-        n_gpu_layers=0 if backend == "CPU" else n_on_gpu,
-        done_fraction=_LOADING_SHARE,
-        text="warming up",
-    )
-    if dry is not None:
-        reporter.send("memory", **_memory_facts(dry), n_context_tokens=n_context_tokens)
-    threadpool = library.threadpool(options["n_threads"])
-    started = time.monotonic()
-    for index, depth in enumerate(request["depths"]):
-        left_s = request["budget_s"] - (time.monotonic() - started)
-        share = (index, len(request["depths"]))
-        budget_s = left_s / (len(request["depths"]) - index)
-        _depth(request, reporter, model, threadpool, options, depth, budget_s, share, dry is None)
-    model.free()
-
-
-def _dry_memory(
-    library: LlamaLibrary, path: Path, n_gpu_layers: int, n_context_tokens: int, options: dict[str, Any]
-) -> EngineMemory | None:
-    """The engine's own sum before anything is loaded: in a mapped load, buffers overlap and add up wrong."""
-    model = library.load(path, n_gpu_layers, allocate=False)
-    context = model.context(n_context_tokens=n_context_tokens, **options)
-    known = library.breakdown(context.handle) is not None
-    memory = engine_memory(library, context)[0] if known else None
-    context.free()
-    model.free()
-    return memory
-
-
-def _depth(
-    request: dict[str, Any],
-    reporter: _Reporter,
-    model: Model,
-    threadpool: Any,
-    options: dict[str, Any],
-    depth: int,
-    budget_s: float,
-    share: tuple[int, int],
-    memory_unknown: bool,
-) -> None:
-    """Measures both tests at one depth: contexts, warm-up, then repetitions."""
-    started = time.monotonic()
-    contexts: dict[str, Context] = {}
-    for phase, n_tokens in (("prefill", request["n_prompt"]), ("decode", request["n_gen"])):
-        if n_tokens:
-            contexts[phase] = model.context(n_context_tokens=n_tokens + depth, **options)
-            contexts[phase].attach(threadpool)
-    largest = max(contexts.values(), key=lambda context: context.n_context_tokens)
-    reporter.send("flash_attention", enabled=largest.flash_attention)
-    if memory_unknown and share[0] == 0:
-        _send_logged_memory(reporter, model, contexts, options, request)
-    prompt_s, gen_s = _probe(contexts)
-    if depth and 1.5 * depth * prompt_s * len(contexts) > budget_s / 2:
-        reporter.send(
-            "note",
-            text=f"d{depth} was left out: filling its context would take about "
-            f"{depth * prompt_s * len(contexts):.0f} s of the {budget_s:.0f} s there are",
+    def run(self) -> None:
+        """Loads the model and measures, reporting as it goes."""
+        request, path = self._request, Path(self._request["model_path"])
+        n_context_tokens = max(request["n_prompt"], request["n_gen"]) + max(request["depths"])
+        # In a mapped load the printed buffers overlap, so the engine is asked before, without allocation.
+        dry_model = self._library.load(path, request["n_gpu_layers"], allocate=False)
+        known = self._send_memory(dry_model, n_context_tokens, exact_only=True)
+        dry_model.free()
+        model = self._library.load(path, request["n_gpu_layers"], progress=self._loading)
+        n_offloadable = model.n_layers + 1  # the engine counts the output layer too
+        n_wanted = n_offloadable if request["n_gpu_layers"] < 0 else request["n_gpu_layers"]
+        self._reporter.send(
+            "model",
+            description=model.description,
+            model_bytes=model.size_bytes,
+            n_parameters=model.n_parameters,
+            n_threads=self._options["n_threads"],
+            n_gpu_layers=0 if self._backend == "CPU" else min(n_wanted, n_offloadable),
+            done_fraction=_LOADING_SHARE,
+            text="warming up",
         )
-    else:
-        fill_s = depth * prompt_s * len(contexts)
-        left_s = budget_s - (time.monotonic() - started) - fill_s
-        chosen = plan(request["n_prompt"], request["n_gen"], prompt_s, gen_s, left_s)
-        if (chosen.n_prompt, chosen.n_gen) != (request["n_prompt"], request["n_gen"]):
-            reporter.send(
+        if not known:
+            self._send_memory(model, n_context_tokens, exact_only=False)
+        threadpool = self._library.threadpool(self._options["n_threads"])
+        started = time.monotonic()
+        for index, depth in enumerate(request["depths"]):
+            left_s = request["budget_s"] - (time.monotonic() - started)
+            self._measure_depth(model, threadpool, index, depth, left_s / (len(request["depths"]) - index))
+        model.free()
+
+    def _loading(self, fraction: float) -> None:
+        if time.monotonic() - self._last_loading_s >= _LOADING_INTERVAL_S:
+            self._last_loading_s = time.monotonic()
+            text = f"loading the model, {fraction:.0%}"
+            self._reporter.send("loading", done_fraction=fraction * _LOADING_SHARE, text=text)
+
+    def _send_memory(self, model: Model, n_context_tokens: int, *, exact_only: bool) -> bool:
+        context = model.context(n_context_tokens=n_context_tokens, **self._options)
+        memory, buffers = context.memory()
+        known = not exact_only or buffers is not None
+        if known:
+            self._reporter.send("memory", **asdict(memory), n_context_tokens=context.n_context_tokens)
+        context.free()
+        return known
+
+    def _measure_depth(self, model: Model, threadpool: Any, index: int, depth: int, budget_s: float) -> None:
+        started = time.monotonic()
+        contexts: dict[Phase, Context] = {}
+        wanted: dict[Phase, int] = {"prefill": self._request["n_prompt"], "decode": self._request["n_gen"]}
+        for phase, n_tokens in wanted.items():
+            if n_tokens:
+                contexts[phase] = model.context(n_context_tokens=n_tokens + depth, **self._options)
+                contexts[phase].attach(threadpool)
+        enabled = all(context.flash_attention for context in contexts.values())
+        self._reporter.send("flash_attention", enabled=enabled)
+        prompt_s, gen_s = _probe(contexts)
+        fill_s = depth * prompt_s
+        if fill_s > budget_s / 2:
+            self._reporter.send(
                 "note",
-                text=f"the tests were shortened to {chosen.n_prompt} prompt and {chosen.n_gen} generated "
+                text=f"d{depth} was left out: filling its context would take about {fill_s:.0f} s "
+                f"of the {budget_s:.0f} s there are",
+            )
+        else:
+            left_s = budget_s - (time.monotonic() - started) - fill_s
+            chosen = plan(wanted["prefill"], wanted["decode"], prompt_s, gen_s, left_s)
+            self._explain(chosen, depth, budget_s)
+            if chosen.full_warm_up and "prefill" in contexts:
+                contexts["prefill"].clear()
+                contexts["prefill"].run_prompt(contexts["prefill"].prompt_work(chosen.n_prompt))
+            self._repeat(contexts, chosen, index, depth, started, budget_s)
+        for context in contexts.values():
+            context.free()
+
+    def _explain(self, chosen: Plan, depth: int, budget_s: float) -> None:
+        at = f" at d{depth}" if depth else ""
+        if (chosen.n_prompt, chosen.n_gen) != (self._request["n_prompt"], self._request["n_gen"]):
+            self._reporter.send(
+                "note",
+                text=f"the tests{at} were shortened to {chosen.n_prompt} prompt and {chosen.n_gen} generated "
                 f"tokens: longer ones would not fit into {budget_s:.0f} s",
             )
-        if chosen.full_warm_up and "prefill" in contexts:
-            contexts["prefill"].clear()
-            contexts["prefill"].run_prompt(contexts["prefill"].prompt_work(chosen.n_prompt))
+        elif not chosen.full_warm_up:
+            self._reporter.send("note", text=f"no whole prompt{at} was run as a warm-up: time was short")
 
-        def report(phase: str, sample_s: float, part: float) -> None:
-            tokens = chosen.n_prompt if phase == "prefill" else chosen.n_gen
-            name = f"{'pp' if phase == 'prefill' else 'tg'}{tokens}" + (f" @ d{depth}" if depth else "")
-            done = _LOADING_SHARE + (1 - _LOADING_SHARE) * (share[0] + part) / share[1]
-            reporter.send(
-                "sample",
-                phase=phase,
-                n_tokens=tokens,
-                n_depth=depth,
-                sample_s=sample_s,
-                done_fraction=done,
-                text=f"{name}: {tokens / sample_s:,.1f} tok/s",
-            )
+    def _repeat(
+        self,
+        contexts: dict[Phase, Context],
+        chosen: Plan,
+        index: int,
+        depth: int,
+        started: float,
+        budget_s: float,
+    ) -> None:
+        """Alternates the tests until enough is known or time is up, reporting each repetition."""
+        samples: dict[Phase, list[float]] = {phase: [] for phase in contexts}
+        saved = SavedState()
+        going = True
+        while going:
+            going = False
+            for phase, context in contexts.items():
+                if not wants_another(samples[phase], time.monotonic() - started, budget_s, self._pacing):
+                    continue
+                going = True
+                n_tokens = chosen.n_prompt if phase == "prefill" else chosen.n_gen
+                sample_s = _repetition(context, phase, n_tokens, depth, saved)
+                samples[phase].append(sample_s)
+                n_done = min(len(each) for each in samples.values())
+                part = done_fraction(n_done, time.monotonic() - started, budget_s, self._pacing)
+                whole = (index + part) / len(self._request["depths"])
+                name = f"{'pp' if phase == 'prefill' else 'tg'}{n_tokens}" + (f" @ d{depth}" if depth else "")
+                self._reporter.send(
+                    "sample",
+                    phase=phase,
+                    n_tokens=n_tokens,
+                    n_depth=depth,
+                    sample_s=sample_s,
+                    done_fraction=_LOADING_SHARE + (1 - _LOADING_SHARE) * whole,
+                    text=f"{name}: {n_tokens / sample_s:,.1f} tok/s",
+                )
 
-        pacing = Pacing() if model_on_cpu(request, model) else GPU_PACING
-        _Series(contexts, chosen, depth, budget_s, pacing).run(started, report)
-    for context in contexts.values():
-        context.free()
+
+def _repetition(context: Context, phase: Phase, n_tokens: int, depth: int, saved: SavedState) -> float:
+    """Seconds of one repetition; filling the context to its depth is not timed."""
+    context.clear()
+    if depth:
+        context.fill(depth, saved)
+    prompt = phase == "prefill"
+    work = context.prompt_work(n_tokens) if prompt else context.generation_work(n_tokens)
+    run = context.run_prompt if prompt else context.run_generation
+    begin = time.perf_counter()
+    run(work)
+    return time.perf_counter() - begin
 
 
-def model_on_cpu(request: dict[str, Any], model: Model) -> bool:
-    """Whether the CPU does the work, which shares its cores with everything else."""
-    return not request["n_gpu_layers"] or model.library.gpu_backend() is None
-
-
-def _probe(contexts: dict[str, Context]) -> tuple[float, float]:
-    """Seconds per prompt and per generated token, from very little work, to plan the rest."""
-    any_context = next(iter(contexts.values()))
+def _probe(contexts: dict[Phase, Context]) -> tuple[float, float]:
+    """Seconds per prompt token and per generated token, from very little work, to plan the rest."""
+    first = next(iter(contexts.values()))
     times = []
     for _ in range(2):  # the first touches every weight for the first time, maybe from disk
         begin = time.perf_counter()
-        any_context.run_generation(any_context.generation_work(1))
+        first.run_generation(first.generation_work(1))
         times.append(time.perf_counter() - begin)
-    gen_s = times[-1]
-    if "decode" in contexts and contexts["decode"] is not any_context:
-        contexts["decode"].run_generation(contexts["decode"].generation_work(1))
-    n_tokens = min(_PROBE_TOKENS, any_context.n_context_tokens - len(times))
+    for context in contexts.values():
+        if context is not first:
+            context.run_generation(context.generation_work(1))
     begin = time.perf_counter()
-    any_context.run_prompt(any_context.prompt_work(n_tokens))
-    return (time.perf_counter() - begin) / n_tokens, gen_s
-
-
-def _send_logged_memory(
-    reporter: _Reporter,
-    model: Model,
-    contexts: dict[str, Context],
-    options: dict[str, Any],
-    request: dict[str, Any],
-) -> None:
-    """Where the engine cannot be asked for sizes: from the log of one more context, made for its lines."""
-    log = model.library.log
-    log.buffers[:] = [line for line in log.buffers if line[1] == "model"]
-    log.recurrent_mib = 0.0
-    n_context_tokens = max(request["n_prompt"], request["n_gen"]) + request["depths"][0]
-    context = model.context(n_context_tokens=n_context_tokens, **options)
-    memory, _ = engine_memory(model.library, context)
-    reporter.send("memory", **_memory_facts(memory), n_context_tokens=n_context_tokens)
-    context.free()
+    first.run_prompt(first.prompt_work(_PROBE_TOKENS))
+    return (time.perf_counter() - begin) / _PROBE_TOKENS, times[-1]
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ import ctypes
 import importlib
 import os
 import random
-import re
-import sys
-from collections import deque
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from hardware.units import MIB
+from planner.bench.llama_cpp_memory import EngineError, EngineLog, engine_memory, memory_breakdown
 from planner.bench.protocol import EngineBuffer
 from planner.estimate.measurement import EngineMemory
 
@@ -26,8 +23,7 @@ from planner.estimate.measurement import EngineMemory
 GGML_TYPES = {
     "f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30,
 }  # fmt: skip
-_LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4
-_DEVICE_CPU, _DEVICE_GPU, _DEVICE_INTEGRATED_GPU = 0, 1, 2
+_DEVICE_GPU, _DEVICE_INTEGRATED_GPU = 1, 2  # enum ggml_backend_dev_type
 _BACKEND_NAMES = {"MTL": "Metal", "HIP": "ROCm"}
 # What the library must answer if the bindings' structs have the same layout as its own. A newer library
 # with one more field shifts everything after it, and the benchmark would silently run something else.
@@ -40,52 +36,6 @@ _MODEL_DEFAULTS = {
     "n_gpu_layers": -1, "load_mode": -1, "main_gpu": 0, "vocab_only": False, "check_tensors": False,
     "use_extra_bufts": True, "no_host": False, "no_alloc": False,
 }  # fmt: skip
-_BUFFER_LINE = re.compile(r"(\S+)\s+(model|KV|RS|compute|output|DSV4 .*state) buffer size = +([\d.]+) MiB")
-_RECURRENT_LINE = re.compile(r"size = +([\d.]+) MiB .*\), R \(")
-_BREAKDOWN_SYMBOL = "_Z26llama_get_memory_breakdownPK13llama_context"
-
-
-class EngineError(Exception):
-    """The engine refused or failed; the message is one line."""
-
-
-@dataclass(slots=True)
-class EngineLog:
-    """What the engine printed that matters: buffer sizes, flash attention, and its last complaints."""
-
-    buffers: list[tuple[str, str, float]] = field(default_factory=list)  # name, component, MiB
-    recurrent_mib: float = 0.0
-    flash_attention: bool | None = None
-    complaints: deque[str] = field(default_factory=lambda: deque(maxlen=20))
-
-    def forget_sizes(self) -> None:
-        """Before another model or context is created."""
-        self.buffers.clear()
-        self.recurrent_mib = 0.0
-        self.flash_attention = None
-
-    def add(self, level: int, text: str) -> None:
-        """One log line of the engine."""
-        if level == _LOG_DEBUG:
-            return
-        if level in (_LOG_WARN, _LOG_ERROR):
-            self.complaints.append(text.strip())
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        if match := _BUFFER_LINE.search(text):
-            self.buffers.append((match[1], match[2], float(match[3])))
-        elif match := _RECURRENT_LINE.search(text):
-            self.recurrent_mib += float(match[1])
-        elif "Flash Attention enabled" in text or "Flash Attention was auto, set to enabled" in text:
-            self.flash_attention = True
-
-    def total_mib(self, *components: str) -> float:
-        """Sum of the printed sizes of some components, in the MiB of the engine's log."""
-        return sum(mib for _, component, mib in self.buffers if component.startswith(components))
-
-    def last_complaint(self, fallback: str) -> str:
-        """The engine's last warning or error, for a message."""
-        return self.complaints[-1] if self.complaints else fallback
 
 
 class _ThreadpoolParams(ctypes.Structure):
@@ -99,12 +49,6 @@ class _ThreadpoolParams(ctypes.Structure):
         ("strict_cpu", ctypes.c_bool),
         ("paused", ctypes.c_bool),
     )
-
-
-class _BreakdownMap(ctypes.Structure):
-    """A std::map of libstdc++: comparator, header colour, root, leftmost, rightmost, size."""
-
-    _fields_ = (("words", ctypes.c_uint64 * 6),)
 
 
 class LlamaLibrary:
@@ -152,7 +96,7 @@ class LlamaLibrary:
             return None
         function.restype, function.argtypes = ctypes.c_char_p, []
         value = function()
-        return value.decode("utf-8", "replace") if value else None
+        return str(value, "utf-8", "replace") if value else None
 
     def gpu_backend(self) -> str | None:
         """The backend of the first GPU that the engine can use ("CUDA", "Metal", …); None without one."""
@@ -171,7 +115,7 @@ class LlamaLibrary:
         for index in range(raw.ggml_backend_dev_count()):
             device = raw.ggml_backend_dev_get(index)
             if raw.ggml_backend_dev_type(device) in (_DEVICE_GPU, _DEVICE_INTEGRATED_GPU):
-                name = raw.ggml_backend_reg_name(raw.ggml_backend_dev_backend_reg(device)).decode()
+                name = str(raw.ggml_backend_reg_name(raw.ggml_backend_dev_backend_reg(device)), "utf-8")
                 return _BACKEND_NAMES.get(name, name)
         return None
 
@@ -185,7 +129,7 @@ class LlamaLibrary:
         callback = self.api.llama_progress_callback(lambda fraction, _: progress(fraction) or True)
         if progress is not None:
             params.progress_callback = callback
-        self.log.forget_sizes()
+        self.log.forget_model()
         handle = self.api.llama_model_load_from_file(os.fsencode(path), params)
         if not handle:
             raise EngineError(f"could not load {path}: {self.log.last_complaint('no reason given')}")
@@ -206,31 +150,6 @@ class LlamaLibrary:
         self.raw.llama_attach_threadpool.restype = None
         self.raw.llama_attach_threadpool.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         return create(ctypes.byref(params))
-
-    def breakdown(self, context: Any) -> tuple[EngineBuffer, ...] | None:
-        """Exact bytes by kind of memory; None where the C++ call cannot be reached (not libstdc++)."""
-        function = getattr(self.raw, _BREAKDOWN_SYMBOL, None)
-        if function is None or not _uses_libstdcxx():
-            return None
-        # Declared as a struct by value, so that libffi passes the hidden result pointer as each ABI wants it.
-        function.restype, function.argtypes = _BreakdownMap, [ctypes.c_void_p]
-        name_of = self.raw.ggml_backend_buft_name
-        name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-        words = function(context).words
-        pending, buffers = [words[2]], []
-        while pending:
-            address = pending.pop()
-            if not address:
-                continue
-            node = (ctypes.c_uint64 * 8).from_address(address)  # colour, parent, left, right, key, 3 sizes
-            pending += [node[2], node[3]]
-            name = name_of(node[4]).decode("utf-8", "replace")
-            buffers.append(
-                EngineBuffer(name=name, weights_bytes=node[5], context_bytes=node[6], compute_bytes=node[7])
-            )
-        if len(buffers) != words[5]:
-            raise EngineError(f"the engine announced {words[5]} buffers and listed {len(buffers)}")
-        return tuple(sorted(buffers, key=lambda buffer: buffer.name))
 
 
 @dataclass(slots=True)
@@ -288,7 +207,7 @@ class Model:
         params.flash_attn_type = -1 if flash_attention is None else int(flash_attention)
         params.swa_full = swa_full
         log = self.library.log
-        log.flash_attention = flash_attention
+        log.forget_context(flash_attention)
         handle = api.llama_init_from_model(self.handle, params)
         if not handle:
             raise EngineError(
@@ -311,7 +230,6 @@ class Context:
     n_batch: int
     n_threads: int
     _random: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 (token ids only)
-    _saved: Any = None
 
     @property
     def _api(self) -> Any:
@@ -362,21 +280,25 @@ class Context:
             self._check(decode(handle, batch))
             wait(handle)
 
-    def fill(self, n_tokens: int) -> None:
-        """Puts that many tokens into an empty cache, from a saved copy after the first time."""
+    def fill(self, n_tokens: int, saved: "SavedState") -> None:
+        """Puts that many tokens into an empty cache, from the saved copy once there is one."""
         api = self._api
-        if self._saved is not None:
-            if api.llama_state_seq_set_data(self.handle, self._saved, len(self._saved), 0):
+        if saved.data is not None:
+            if api.llama_state_seq_set_data(self.handle, saved.data, len(saved.data), 0):
                 return
-            self.clear()
+            self.clear()  # the copy does not suit this context: compute it again
         self.run_prompt(self.prompt_work(n_tokens))
-        if self._saved is None:
-            self._saved = (ctypes.c_uint8 * api.llama_state_seq_get_size(self.handle, 0))()
-            api.llama_state_seq_get_data(self.handle, self._saved, len(self._saved), 0)
+        if saved.data is None:
+            saved.data = (ctypes.c_uint8 * api.llama_state_seq_get_size(self.handle, 0))()
+            api.llama_state_seq_get_data(self.handle, saved.data, len(saved.data), 0)
+
+    def memory(self) -> tuple[EngineMemory, tuple[EngineBuffer, ...] | None]:
+        """What this context and its model allocate, and the buffers by name where the engine tells."""
+        buffers = memory_breakdown(self.model.library.raw, self.handle)
+        return engine_memory(self.model.library.log, buffers, self.model.size_bytes), buffers
 
     def free(self) -> None:
         """Gives the memory back."""
-        self._saved = None
         self._api.llama_free(self.handle)
 
     def _tokens(self, n_tokens: int) -> list[int]:
@@ -398,41 +320,11 @@ class Context:
             raise EngineError(f"decoding failed with status {status}: {reason}")
 
 
-def engine_memory(
-    library: LlamaLibrary, context: Context
-) -> tuple[EngineMemory, tuple[EngineBuffer, ...]]:
-    """What a context and its model allocate: exact where the engine can be asked, else from its log."""
-    log = library.log
-    output_bytes = round(log.total_mib("output") * MIB)
-    # Recurrent state is printed to 0.01 MiB; without allocation only its summary line has a size.
-    state_bytes = round(max(log.total_mib("RS", "DSV4"), log.recurrent_mib) * MIB)
-    buffers = library.breakdown(context.handle)
-    if buffers is not None:
-        context_bytes = sum(buffer.context_bytes for buffer in buffers)
-        state_bytes = min(state_bytes, context_bytes)
-        if context_bytes - state_bytes < 0.01 * MIB:  # rounding, not a cache
-            state_bytes = context_bytes
-        memory = EngineMemory(
-            weights_bytes=sum(buffer.weights_bytes for buffer in buffers),
-            kv_bytes=context_bytes - state_bytes,
-            state_bytes=state_bytes,
-            compute_bytes=sum(buffer.compute_bytes for buffer in buffers),
-            output_bytes=output_bytes,
-        )
-        return memory, buffers
-    models = [(name, round(mib * MIB)) for name, component, mib in log.buffers if component == "model"]
-    own_bytes = sum(n_bytes for name, n_bytes in models if "Mapped" not in name)
-    mapped_bytes = sum(n_bytes for name, n_bytes in models if "Mapped" in name)
-    # A mapped buffer is printed with the whole range of the file it spans, also what lives elsewhere.
-    mapped_bytes = min(mapped_bytes, max(0, context.model.size_bytes - own_bytes))
-    memory = EngineMemory(
-        weights_bytes=own_bytes + mapped_bytes,
-        kv_bytes=round(log.total_mib("KV") * MIB),
-        state_bytes=state_bytes,
-        compute_bytes=round(log.total_mib("compute") * MIB),
-        output_bytes=output_bytes,
-    )
-    return memory, ()
+@dataclass(slots=True)
+class SavedState:
+    """The cache at some depth, shared by the tests at that depth (llama-bench keeps it too)."""
+
+    data: Any = None
 
 
 def engine_threads() -> int:
@@ -446,8 +338,3 @@ def engine_threads() -> int:
         if siblings.is_file():
             cores.add(siblings.read_text().strip())
     return len(cores) or len(allowed)
-
-
-def _uses_libstdcxx() -> bool:
-    maps = Path("/proc/self/maps")
-    return maps.is_file() and "libstdc++" in maps.read_text(errors="replace")

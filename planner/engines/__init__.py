@@ -1,0 +1,1 @@
+"""How each engine lays out memory and schedules work."""

@@ -1,0 +1,1 @@
+"""Memory, time, throughput and their uncertainty: formulas over frozen records."""

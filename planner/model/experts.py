@@ -25,6 +25,7 @@ class Experts:
     n_active: int
     intermediate_size: int
     gated: bool = True
+    fused_gate: bool = False  # gate and up stored as one tensor
     expert_bias: bool = False
     router_bias: bool = False
     correction_bias: bool = False
@@ -32,6 +33,7 @@ class Experts:
     shared_gate: bool = False
     residual: FeedForward | None = None
     expert_hidden_size: int | None = None
+    latent_norm: bool = False  # a norm of that latent space, in front of the way back
 
     def __post_init__(self) -> None:
         if not 0 < self.n_active <= self.n_experts:
@@ -55,10 +57,14 @@ class Experts:
         if self.router_bias:
             found.append(vector("ffn_gate_inp.bias", self.n_experts))
         if self.correction_bias:
-            found.append(vector("exp_probs_b", self.n_experts))
-        if self.gated:
-            found.append(self._expert("ffn_gate_exps", inner, size))
-        found += [self._expert("ffn_up_exps", inner, size), self._expert("ffn_down_exps", size, inner)]
+            found.append(vector("exp_probs_b.bias", self.n_experts))
+        if self.gated and self.fused_gate:
+            found.append(self._expert("ffn_gate_up_exps", inner, 2 * size))
+        else:
+            if self.gated:
+                found.append(self._expert("ffn_gate_exps", inner, size))
+            found.append(self._expert("ffn_up_exps", inner, size))
+        found.append(self._expert("ffn_down_exps", size, inner))
         if self.expert_bias:
             widths = [("ffn_up_exps.bias", size), ("ffn_down_exps.bias", inner)]
             if self.gated:
@@ -72,6 +78,8 @@ class Experts:
                 matrix("ffn_latent_down", hidden_size, inner),
                 matrix("ffn_latent_up", inner, hidden_size),
             ]
+            if self.latent_norm:
+                found.append(vector("ffn_latent_norm", inner))
         if self.shared is not None:
             found += [
                 Weight(role=_suffixed(w.role, "_shexp"), shape=w.shape, use=w.use)

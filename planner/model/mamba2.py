@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from planner.model.constant_state import ConstantState
 from planner.model.weight import Weight, matrix, vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mamba2:
+class Mamba2(ConstantState):
     """State-space duality layer (Dao & Gu 2024, arXiv:2405.21060)."""
 
     n_heads: int
@@ -24,21 +25,6 @@ class Mamba2:
         return "Mamba-2"
 
     @property
-    def window_tokens(self) -> int | None:
-        """Nothing is cached per token."""
-        return None
-
-    @property
-    def k_elements_per_token(self) -> int:
-        """Nothing is cached per token."""
-        return 0
-
-    @property
-    def v_elements_per_token(self) -> int:
-        """Nothing is cached per token."""
-        return 0
-
-    @property
     def inner_size(self) -> int:
         """Width of the layer inside."""
         return self.n_heads * self.head_dim
@@ -51,11 +37,6 @@ class Mamba2:
     def state_elements(self) -> int:
         """d_inner × N recurrent elements and the convolution's last K − 1 inputs."""
         return self.inner_size * self.state_size + self._conv_channels * (self.conv_kernel - 1)
-
-    @property
-    def score_flop_per_cached_token(self) -> int:
-        """Cost does not depend on the context."""
-        return 0
 
     @property
     def state_flop_per_token(self) -> int:

@@ -10,60 +10,49 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from types import MappingProxyType
+from typing import Final
 
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
-from planner.readers.architectures import delta_hybrid, latent_decoder, nemotron_h
+from planner.readers.architectures import (
+    delta_hybrid,
+    latent_decoder,
+    nemotron_h,
+)
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
-from planner.readers.architectures.vision import TOWERS
+from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
+from planner.readers.architectures.vision import REFERENCE_TOWERS, TOWERS
 from planner.readers.config_fields import ConfigFields
+from planner.readers.quoting import quoted
 
 Builder = Callable[[ConfigFields], Network]
 
-BUILDERS: Mapping[str, Builder] = MappingProxyType(
+BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     {name: partial(decoder_network, dialect=dialect) for name, dialect in DIALECTS.items()}
     | dict.fromkeys(latent_decoder.MODEL_TYPES, latent_decoder.latent_network)
     | dict.fromkeys(delta_hybrid.MODEL_TYPES, delta_hybrid.delta_hybrid_network)
     | dict.fromkeys(nemotron_h.MODEL_TYPES, nemotron_h.nemotron_h_network)
 )
-# Wrapper types whose text part is described by a section; the value is the type to assume for that section.
-_WRAPPERS: Mapping[str, str] = {
-    "gemma3": "gemma3_text",
-    "llama4": "llama4_text",
-    "qwen3_vl": "qwen3",
-    "qwen3_vl_moe": "qwen3_moe",
-    "qwen3_5": "qwen3_5_text",
-    "qwen3_5_moe": "qwen3_5_moe_text",
-    "mistral3": "mistral",
-    "kimi_k25": "kimi_k2",
-}
-_SECTION_TYPES: Mapping[str, str] = {"qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe"}
-# Words that mark a field as describing shapes: unread, it may hide a part the planner does not know.
-_STRUCTURAL = re.compile(
-    r"(^|_)(experts?|moe|heads?|layers?|hidden|intermediate|ffn|mlp|lora|rank|latent|ssm|mamba|conv|embed"
-    r"|window|block|compress|ratio|ratios|sinks?|gate|shared|dense|altup|laurel|mtp|nextn|index)(_|$)"
+# Types with a vision tower; the value is the type of the text part where its section does not say.
+WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "gemma3": "gemma3_text",
+        "llama4": "llama4_text",
+        "qwen3_vl": "qwen3",
+        "qwen3_vl_moe": "qwen3_moe",
+        "qwen3_5": "qwen3_5_text",
+        "qwen3_5_moe": "qwen3_5_moe_text",
+        "mistral3": "mistral",
+        "kimi_k25": "kimi_k2",
+    }
 )
-# Structural by name but without influence on size, state or work; each is a training, routing-score,
-# initialisation, generation or rotary-embedding setting of the reference code.
-_HARMLESS = frozenset(
-    """
-    hidden_act hidden_activation hidden_dropout hidden_dropout_prob output_hidden_states embd_pdrop
-    mlp_hidden_act mamba_hidden_act moe_router_dtype router_aux_loss_coef n_group topk_group num_expert_group
-    ep_size rope_theta embedding_multiplier residual_multiplier scale_emb embed_dropout chunk_size
-    chunk_size_feed_forward use_mamba_kernels mamba_ssm_dtype mamba_ssm_cache_dtype ssm_dtype
-    expert_dropout layerdrop cross_attention_hidden_size layer_norm_eps layer_norm_epsilon layernorm_epsilon
-    num_logits_to_keep norm_topk_prob index_skip_topk_offset index_share_for_mtp_iteration index_topk_freq
-    index_topk_pattern indexer_rope_interleave qk_head_dim rotary_emb_base use_cache max_window_layers
-    add_cross_attention tie_encoder_decoder query_pre_attn_scalar encoder_no_repeat_ngram_size
-    mtp_use_dedicated_embeddings mtp_transformer_layers use_mtp first_layer_fp8 expand mlp_layer_types
-    routed_scaling_factor moe_router_enable_expert_bias moe_router_use_sigmoid head_dtype
-    initializer_range swiglu_limit interleave_moe_layer_step moe_layer_freq no_rope_layer_interval
-    no_rope_layers attn_temperature_tuning layer_types num_hidden_layers embedding_size_legacy
-    vision_feature_layer projector_hidden_act moe_aux_loss_coef use_double_wide_mlp_legacy mamba_proj_bias
-    attention_head_dim keys_to_ignore_at_inference time_step_limit image_token_index is_hybrid
-    intermediate_size mamba_expand max_window_size moe_shared_expert_overlap output_gate_type
-    """.split()
+_SECTION_TYPES: Final = MappingProxyType({"qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe"})
+# Words that mark a field as describing shapes: unread, it may hide a part the planner does not know.
+STRUCTURAL: Final = re.compile(
+    r"(^|_)(experts?|moe|heads?|layers?|hidden|intermediate|ffn|mlp|lora|rank|latent|ssm|mamba|conv|embed"
+    r"|window|blocks?|compress|ratios?|sinks?|gate|shared|dense|altup|laurel|mtp|nextn|index|kv|bias|norm"
+    r"|state|channels?)(_|$)"
 )
 
 
@@ -77,62 +66,75 @@ def network_from_config(config: Mapping[str, object]) -> Network:
     if not isinstance(model_type, str):
         raise MalformedError("config.json has no model_type; the planner needs it to know the architecture")
     fields = ConfigFields(config, model_type)
-    text = fields
-    towers: tuple[Tower, ...] = ()
-    if model_type in _WRAPPERS:
-        text, towers = _unwrap(fields, model_type)
+    text = _text_part(fields, model_type)
     builder = BUILDERS.get(text.model_type)
     if builder is None:
         raise UnknownArchitectureError(_unknown_type(text.model_type))
+    towers: tuple[Tower, ...] = ()
     try:
         network = builder(text)
+        notes = network.notes
+        if model_type in WRAPPERS:
+            towers, tower_notes = _towers(fields, model_type, network.hidden_size)
+            notes += tower_notes
     except ValueError as error:
-        raise MalformedError(f"config.json of a {model_type} model contradicts itself: {error}") from error
-    if model_type in _WRAPPERS:
-        towers = _towers(fields, model_type, network.hidden_size)
-    _refuse_unread(text)
-    return replace(network, architecture=model_type, towers=towers)
+        raise MalformedError(f"config.json of a {fields.label} model contradicts itself: {error}") from error
+    refuse_unread(text)
+    return replace(network, architecture=model_type, towers=towers, notes=notes)
 
 
-def _unwrap(fields: ConfigFields, model_type: str) -> tuple[ConfigFields, tuple[Tower, ...]]:
+def _text_part(fields: ConfigFields, model_type: str) -> ConfigFields:
+    if model_type not in WRAPPERS:
+        return fields
     text = fields.section("text_config", "llm_config", "language_config", "thinker_config")
     if text is None:
         raise MalformedError(f"config.json of a {model_type} model has no text_config section")
     inner = _SECTION_TYPES.get(text.model_type, text.model_type)
-    if inner == model_type:
-        inner = _WRAPPERS[model_type]
-    text.model_type = inner
-    return text, ()
+    text.model_type = WRAPPERS[model_type] if inner == model_type else inner
+    return text
 
 
-def _towers(fields: ConfigFields, model_type: str, text_hidden_size: int) -> tuple[Tower, ...]:
-    vision = fields.section("vision_config")
-    if vision is None:
-        raise UnknownArchitectureError(
-            f"{model_type}: the model has a vision tower, but its config has no vision_config to count it from"
-        )
-    reader = TOWERS.get(vision.model_type) or TOWERS.get(model_type)
-    if reader is None:
-        raise UnknownArchitectureError(f"{model_type}: vision tower {vision.model_type!r} is not understood yet")
+def _towers(
+    fields: ConfigFields, model_type: str, text_hidden_size: int
+) -> tuple[tuple[Tower, ...], tuple[str, ...]]:
     if fields.has("audio_config"):
         raise UnknownArchitectureError(f"{model_type}: audio towers are not understood yet")
-    return (reader(vision, text_hidden_size),)
+    vision = fields.section("vision_config")
+    notes: tuple[str, ...] = ()
+    if vision is None:
+        reference = REFERENCE_TOWERS.get(model_type)
+        if reference is None:
+            raise UnknownArchitectureError(
+                f"{model_type}: the model has a vision tower, but its config has no vision_config to count "
+                "it from; use the complete config"
+            )
+        vision = ConfigFields(reference.fields, model_type, fields)
+        notes = (reference.note,)
+    reader = TOWERS.get(vision.model_type) or TOWERS.get(model_type)
+    if reader is None:
+        raise UnknownArchitectureError(f"{model_type}: vision tower {vision.label} is not understood yet")
+    tower = reader(vision, text_hidden_size)
+    refuse_unread(vision)
+    refuse_unread(fields)
+    return (tower,), notes
 
 
-def _refuse_unread(fields: ConfigFields) -> None:
+def refuse_unread(fields: ConfigFields) -> None:
+    """Raise UnknownArchitectureError when a structural field carries a value that nobody asked for."""
     unknown = [
-        name for name in fields.unread()
-        if _STRUCTURAL.search(name) and name not in _HARMLESS and fields.raw(name) not in (False, 0, "")
-    ]  # fmt: skip
+        name
+        for name in fields.unread()
+        if STRUCTURAL.search(name) and name not in HARMLESS_FIELDS and fields.raw(name) not in (False, 0, "")
+    ]
     if unknown:
-        shown = ", ".join(name[:40] for name in unknown[:4])
+        shown = ", ".join(quoted(name) for name in unknown[:4])
         raise UnknownArchitectureError(
-            f"{fields.model_type}: the config has fields this planner does not know ({shown}); "
+            f"{fields.label}: the config has fields this planner does not know ({shown}); "
             "its numbers could be wrong, so it gives none"
         )
 
 
 def _unknown_type(model_type: str) -> str:
-    near = get_close_matches(model_type, [*BUILDERS, *_WRAPPERS], n=2)
+    near = get_close_matches(model_type[:60], [*BUILDERS, *WRAPPERS], n=2)
     hint = f"; the nearest known are {' and '.join(near)}" if near else ""
-    return f"model_type {model_type[:60]!r} is not understood yet{hint}"
+    return f"model_type {quoted(model_type[:60])} is not understood yet{hint}"

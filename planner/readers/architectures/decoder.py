@@ -11,7 +11,7 @@ from planner.errors import UnknownArchitectureError
 from planner.model.attention import Attention
 from planner.model.feed_forward import FeedForward
 from planner.model.network import Network, embeddings
-from planner.model.weight import Weight, matrix, vector
+from planner.model.weight import Use, Weight, matrix, vector
 from planner.readers.architectures.layer_plan import (
     PlannedLayer,
     WindowDefault,
@@ -36,9 +36,14 @@ class Dialect:
     qk_norm: Literal["none", "head", "full"] = "none"
     qk_norm_if: str | None = None  # config flag that switches the norm on
     norms_per_layer: int = 2  # vectors of hidden size
-    norm_bias: bool = False
+    one_norm_if: str | None = None  # config flag of a parallel layer, in which both halves share one norm
+    norm_bias: Choice = False
     final_norm: bool = True
+    embedding_norm: bool = False  # BLOOM normalises the embeddings
+    learned_positions: bool = False
+    spare_positions: int = 0  # OPT's position table starts with two rows for padding
     gated: bool = True
+    scalars_per_layer: int = 0  # learned numbers of an activation function
     mlp_bias: Choice = False
     fused_qkv: bool = False
     fused_gate: bool = False
@@ -47,9 +52,11 @@ class Dialect:
     windows: WindowDefault = "none"
     mixture: MixtureRules = MixtureRules()
     dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner")
+    dense_multiple: int | None = None  # intermediate size over hidden size, when the config does not say
     default_head_dim: int | None = None  # the reference configuration's default, where it is not H/h
     defaults: tuple[tuple[str, int], ...] = ()  # reference defaults of fields that configs leave out
     mtp: Literal["none", "copied_embeddings", "plain"] = "none"
+    unused: tuple[str, ...] = ()  # fields that configs carry and the reference code computes nothing with
 
 
 def chosen(fields: ConfigFields, choice: Choice) -> bool:
@@ -68,8 +75,9 @@ def tie(fields: ConfigFields, default: bool) -> bool:
 def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     """The network of a plain decoder; raises when a needed field is missing or not understood."""
     defaults = dict(dialect.defaults)
+    fields.unused(*dialect.unused)
     n_layers = layer_count(fields)
-    hidden_size = fields.count("hidden_size", "n_embd", "d_model")
+    hidden_size = fields.count("hidden_size", "n_embd", "n_embed", "d_model")
     vocab_size = fields.count("vocab_size", "padded_vocab_size", default=defaults.get("vocab_size"))
     attention = _attention(fields, dialect, hidden_size, defaults)
     kinds, window = attention_kinds(fields, n_layers, dialect.windows)
@@ -77,15 +85,27 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         raise UnknownArchitectureError(f"{fields.model_type}: linear-attention layers are not understood yet")
     experts = mixture(fields, dialect.mixture)
     sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
-    norms = norm_vectors(hidden_size, dialect.norms_per_layer, bias=dialect.norm_bias)
+    norm_bias = chosen(fields, dialect.norm_bias)
+    n_norms = dialect.norms_per_layer
+    if dialect.one_norm_if is not None and fields.flag(dialect.one_norm_if):
+        n_norms = 1
+    norms = norm_vectors(hidden_size, n_norms, bias=norm_bias)
+    if dialect.scalars_per_layer:
+        norms += (vector("ffn_act", dialect.scalars_per_layer),)
     dense = None
     if experts is None or not all(sparse):
+        multiple = dialect.dense_multiple
         dense = FeedForward(
-            intermediate_size=fields.count(*dialect.dense_size_names),
+            intermediate_size=fields.count(
+                *dialect.dense_size_names, default=multiple * hidden_size if multiple else None
+            ),
             gated=dialect.gated,
             bias=chosen(fields, dialect.mlp_bias),
             fused_gate=dialect.fused_gate,
         )
+    else:
+        # Configs of models that have experts in every layer still give the size of a dense layer.
+        fields.unused(*dialect.dense_size_names)
     layers = [
         PlannedLayer(
             replace(attention, window_tokens=None if kind == "full" else window, chunked=kind == "chunked"),
@@ -95,22 +115,31 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         for kind, is_sparse in zip(kinds, sparse, strict=True)
     ]
     tied = tie(fields, dialect.tied)
+    context = fields.positive("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+    outer = embeddings(
+        hidden_size,
+        vocab_size,
+        tied=tied,
+        norm_bias=norm_bias,
+        final_norm=dialect.final_norm,
+        head_bias=chosen(fields, dialect.head_bias),
+    )
+    if dialect.learned_positions:
+        if context is None:
+            context = fields.count("max_position_embeddings", "n_positions")
+        rows = context + dialect.spare_positions
+        outer += (Weight(role="position_embd", shape=(hidden_size, rows), use=Use.TABLE),)
+    if dialect.embedding_norm:
+        outer += (vector("token_embd_norm", hidden_size), vector("token_embd_norm.bias", hidden_size))
     return Network(
         architecture=fields.model_type,
         hidden_size=hidden_size,
         vocab_size=vocab_size,
         tied_embeddings=tied,
         groups=group_layers(layers),
-        outer=embeddings(
-            hidden_size,
-            vocab_size,
-            tied=tied,
-            norm_bias=dialect.norm_bias,
-            final_norm=dialect.final_norm,
-            head_bias=chosen(fields, dialect.head_bias),
-        ),
+        outer=outer,
         mtp=extra_prediction(fields, dialect.mtp, layers[-1], hidden_size, vocab_size),
-        context_tokens=fields.positive("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"),
+        context_tokens=context,
     )
 
 
@@ -134,7 +163,7 @@ def extra_prediction(
 
     "copied_embeddings" repositories also store the embedding table and the head once more per layer.
     """
-    n = fields.positive("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
+    n = fields.few("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
     if not n or kind == "none":
         return ()
     one: list[Weight] = []
@@ -150,7 +179,9 @@ def extra_prediction(
     return tuple(one) * n
 
 
-def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int, defaults: dict[str, int]) -> Attention:
+def _attention(
+    fields: ConfigFields, dialect: Dialect, hidden_size: int, defaults: dict[str, int]
+) -> Attention:
     n_heads = fields.count("num_attention_heads", "n_head", "n_heads", default=defaults.get("n_heads"))
     n_kv_heads = fields.count(
         "num_key_value_heads", "num_kv_heads", "multi_query_group_num", "num_attention_groups",

@@ -28,6 +28,7 @@ def delta_hybrid_network(fields: ConfigFields) -> Network:
     head_dim = fields.count("head_dim")
     if not fields.flag("attn_output_gate", default=True):
         raise UnknownArchitectureError(f"{fields.model_type}: attention without its output gate")
+    fields.unused("output_gate_type")
     full = Attention(
         n_heads=fields.count("num_attention_heads"),
         n_kv_heads=fields.count("num_key_value_heads"),
@@ -50,6 +51,8 @@ def delta_hybrid_network(fields: ConfigFields) -> Network:
     dense = None
     if experts is None or not all(sparse):
         dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
+    else:
+        fields.unused("intermediate_size")  # of a dense layer, which no layer is
     norms = norm_vectors(hidden_size, 2)
     layers = [
         PlannedLayer(linear if kind == "linear" else full, experts if is_sparse else dense, norms)

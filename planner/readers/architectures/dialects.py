@@ -14,16 +14,21 @@ _GEMMA3_DEFAULTS = (("vocab_size", 262_208), ("n_heads", 8), ("n_kv_heads", 4))
 DIALECTS: Mapping[str, Dialect] = {
     "llama": _LLAMA,
     "granite": _LLAMA,
-    "smollm3": Dialect(tied=True, output_bias="attention_bias", mlp_bias="mlp_bias", windows="qwen"),
+    "smollm3": Dialect(
+        tied=True, output_bias="attention_bias", mlp_bias="mlp_bias", windows="qwen",
+        unused=("no_rope_layer_interval",),
+    ),
     "mistral": Dialect(qkv_bias=False, windows="all"),
     "ministral": Dialect(qkv_bias=False, windows="all"),
     "mixtral": Dialect(qkv_bias=False, windows="all"),
     "granitemoe": Dialect(output_bias="attention_bias"),
     "qwen2": Dialect(qkv_bias=True, windows="qwen"),
     "qwen2_moe": Dialect(qkv_bias=True, windows="qwen", mixture=MixtureRules(shared_gate=True)),
-    "mimo": Dialect(qkv_bias=True, windows="qwen", mtp="plain"),
+    "mimo": Dialect(qkv_bias=True, windows="qwen", mtp="plain", unused=("attention_bias",)),
     "qwen3": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
-    "qwen3_moe": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
+    "qwen3_moe": Dialect(
+        qk_norm="head", output_bias="attention_bias", windows="qwen", unused=("use_qk_norm",),
+    ),
     "gemma": Dialect(tied=True, default_head_dim=256, output_bias="attention_bias"),
     "gemma2": Dialect(
         tied=True, default_head_dim=256, output_bias="attention_bias", norms_per_layer=4, windows="even",
@@ -63,12 +68,15 @@ DIALECTS: Mapping[str, Dialect] = {
                           mlp_bias="use_bias", windows="all"),
     "minimax_m2": Dialect(
         qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm",
-        mixture=MixtureRules(correction_bias=True),
+        mixture=MixtureRules(correction_bias="use_routing_bias"),
+        # The extra prediction layers that these fields describe are not in the published files.
+        unused=("qk_norm_type", "use_mtp", "mtp_transformer_layers", "attn_type_list"),
     ),
     "dots1": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen",
                      mixture=MixtureRules(correction_bias=True)),
     "llama4_text": Dialect(
         output_bias="attention_bias", dense_size_names=("intermediate_size_mlp",),
         windows="every_fourth_full", mixture=MixtureRules(shared_like_expert=True),
+        unused=("use_qk_norm",),  # an L2 norm without weights
     ),
 }  # fmt: skip

@@ -58,7 +58,12 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
             head_dim=fields.count("index_head_dim"),
             top_k_tokens=fields.count("index_topk"),
         )
-    kinds = fields.items("indexer_types")
+    # How the list of indexers was made, and a head width that is the sum of two others.
+    fields.unused("index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "qk_head_dim")
+    fields.unused("index_share_for_mtp_iteration")
+    if set(fields.words("layer_types") or ()) - {"deepseek_sparse_attention", "full_attention"}:
+        raise UnknownArchitectureError(f"{fields.model_type}: layer_types holds kinds that are not latent attention")
+    kinds = fields.words("indexer_types")
     if kinds is not None and (len(kinds) < n_layers or not set(kinds) <= {"full", "shared"}):
         raise MalformedError("config.json: indexer_types must say full or shared for every layer")
 
@@ -84,7 +89,7 @@ def _extra(
     experts: Experts | None,
 ) -> tuple[Weight, ...]:
     last = layers[-1]
-    if fields.items("indexer_types") is not None and isinstance(last.mixer, LatentAttention):
+    if fields.words("indexer_types") is not None and isinstance(last.mixer, LatentAttention):
         # The extra layer shares an index across its steps (index_share_for_mtp_iteration) but owns one.
         owner = next(p.mixer for p in layers if isinstance(p.mixer, LatentAttention) and p.mixer.indexer)
         last = PlannedLayer(owner, experts or last.block, last.norms)

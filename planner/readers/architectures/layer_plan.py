@@ -7,11 +7,12 @@ from typing import Literal
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Block, LayerGroup, Mixer
 from planner.model.weight import Weight
-from planner.readers.config_fields import ConfigFields
+from planner.readers.config_fields import ConfigFields, whole_number
+from planner.readers.quoting import quoted
 
 MAX_LAYERS = 4096
 LayerKind = Literal["full", "sliding", "chunked", "linear"]
-_KINDS: dict[object, LayerKind] = {
+_KINDS: dict[str, LayerKind] = {
     "full_attention": "full",
     "attention": "full",
     "global": "full",
@@ -22,6 +23,7 @@ _KINDS: dict[object, LayerKind] = {
     "linear_attention": "linear",
 }
 WindowDefault = Literal["none", "all", "even", "every_sixth_full", "every_fourth_full", "qwen"]
+_EVERY: dict[str, int] = {"every_fourth_full": 4, "every_sixth_full": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,18 @@ def attention_kinds(
     """The kind of each layer and the window; `default` is what the reference code does without a list."""
     window = fields.positive("sliding_window", "sliding_window_size", "attention_window_size")
     chunk = fields.positive("attention_chunk_size")
-    listed = fields.items("layer_types")
+    listed = fields.words("layer_types")
     pattern = fields.raw("sliding_window_pattern", "_sliding_window_pattern")
     first_full = fields.maybe_count("max_window_layers")
     use_window = fields.flag("use_sliding_window", default=default != "qwen")
-    no_rope = fields.items("no_rope_layers")
+    no_rope = fields.counts("no_rope_layers")
     kinds: tuple[LayerKind, ...]
     if listed is not None:
         kinds = _listed_kinds(listed, n_layers, fields.model_type)
     elif chunk is not None and no_rope is not None and len(no_rope) >= n_layers:
-        kinds = tuple("chunked" if uses_rope else "full" for uses_rope in no_rope[:n_layers])
+        kinds = tuple(_either(not uses_rope, "chunked") for uses_rope in no_rope[:n_layers])
     elif chunk is not None and default == "every_fourth_full":
-        kinds = tuple("full" if (i + 1) % 4 == 0 else "chunked" for i in range(n_layers))
+        kinds = tuple(_either((i + 1) % 4 == 0, "chunked") for i in range(n_layers))
     elif window is None or not use_window:
         kinds = ("full",) * n_layers
     elif pattern is not None:
@@ -77,64 +79,80 @@ def attention_kinds(
     elif default == "all":
         kinds = ("sliding",) * n_layers
     elif default == "even":
-        kinds = tuple("sliding" if i % 2 == 0 else "full" for i in range(n_layers))
-    elif default == "every_sixth_full":
-        kinds = tuple("full" if (i + 1) % 6 == 0 else "sliding" for i in range(n_layers))
+        kinds = tuple(_either(i % 2 == 1) for i in range(n_layers))
+    elif default in _EVERY:
+        kinds = _patterned_kinds(_EVERY[default], n_layers)
     elif default == "qwen":
         first = n_layers if first_full is None else first_full
-        kinds = tuple("sliding" if i >= first else "full" for i in range(n_layers))
+        kinds = tuple(_either(i < first) for i in range(n_layers))
     else:
         kinds = ("full",) * n_layers
     if "chunked" in kinds:
         window = chunk
     if window is None and {"sliding", "chunked"} & set(kinds):
-        raise MalformedError(f"config.json of a {fields.model_type} model lists windowed layers but no window")
+        raise MalformedError(
+            f"config.json of a {fields.model_type} model lists windowed layers but no window"
+        )
     return kinds, window
 
 
-def _listed_kinds(listed: Sequence[object], n_layers: int, model_type: str) -> tuple[LayerKind, ...]:
+def _either(is_full: bool, otherwise: LayerKind = "sliding") -> LayerKind:
+    return "full" if is_full else otherwise
+
+
+def _listed_kinds(listed: Sequence[str], n_layers: int, model_type: str) -> tuple[LayerKind, ...]:
     if len(listed) < n_layers:
         raise MalformedError(f"config.json: layer_types has {len(listed)} entries for {n_layers} layers")
-    unknown = sorted({str(kind)[:40] for kind in listed[:n_layers] if kind not in _KINDS})
+    unknown = sorted({kind[:40] for kind in listed[:n_layers] if kind not in _KINDS})
     if unknown:
-        raise UnknownArchitectureError(f"{model_type}: layer kind {unknown[0]!r} is not understood yet")
+        raise UnknownArchitectureError(f"{model_type}: layer kind {quoted(unknown[0])} is not understood yet")
     return tuple(_KINDS[kind] for kind in listed[:n_layers])
 
 
 def _patterned_kinds(pattern: object, n_layers: int) -> tuple[LayerKind, ...]:
     if isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:
-        return tuple("full" if pattern[i % len(pattern)] == "G" else "sliding" for i in range(n_layers))
-    if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 0:
-        return tuple("full" if (i + 1) % pattern == 0 else "sliding" for i in range(n_layers))
-    raise MalformedError(f"config.json: sliding_window_pattern {str(pattern)[:40]!r} is not understood")
+        return tuple(_either(pattern[i % len(pattern)] == "G") for i in range(n_layers))
+    period = whole_number(pattern)
+    if period is not None and period > 0:
+        return tuple(_either((i + 1) % period == 0) for i in range(n_layers))
+    raise MalformedError("config.json: sliding_window_pattern is neither a period nor a text of L and G")
 
 
 def expert_layers(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
     """Which layers hold experts, by whichever of the several fields the config uses."""
     dense_first = fields.maybe_count("first_k_dense_replace", "num_dense_layers") or 0
+    kinds = fields.words("mlp_layer_types")
     frequency = fields.raw("moe_layer_freq")
-    kinds = fields.items("mlp_layer_types")
     step = fields.positive("decoder_sparse_step") or 1
-    only_dense = {i for i in fields.items("mlp_only_layers") or () if isinstance(i, int)}
+    only_dense = set(fields.counts("mlp_only_layers") or ())
     interleave = fields.positive("interleave_moe_layer_step") or 1
-    listed = fields.items("moe_layers")
+    listed = fields.counts("moe_layers")
+    first = fields.maybe_count("moe_layer_start_index") or 0
+    last = fields.raw("moe_layer_end_index")
+    interval = fields.positive("moe_layer_interval") or 1
     if kinds is not None:
         if len(kinds) < n_layers or not set(kinds) <= {"dense", "sparse"}:
             raise MalformedError("config.json: mlp_layer_types must say dense or sparse for every layer")
         return tuple(kind == "sparse" for kind in kinds[:n_layers])
     if isinstance(frequency, list):
-        if len(frequency) < n_layers:
-            raise MalformedError(f"config.json: moe_layer_freq has {len(frequency)} of {n_layers} entries")
-        return tuple(bool(value) for value in frequency[:n_layers])
+        flags = fields.counts("moe_layer_freq") or ()
+        if len(flags) < n_layers:
+            raise MalformedError(f"config.json: moe_layer_freq has {len(flags)} of {n_layers} entries")
+        return tuple(bool(flag) for flag in flags[:n_layers])
     if listed is not None:
-        chosen = {i for i in listed if isinstance(i, int)}
+        chosen = set(listed)
         return tuple(i in chosen for i in range(n_layers))
-    every = frequency if isinstance(frequency, int) and frequency > 0 else 1
+    end = whole_number(last)
+    if end is None or end < 0:  # ERNIE writes −1 for the last layer
+        end = n_layers - 1
+    every = max(whole_number(frequency) or 1, 1)
     return tuple(
-        i >= dense_first
+        dense_first <= i
+        and first <= i <= end
         and i % every == 0
         and (i + 1) % step == 0
         and (i + 1) % interleave == 0
+        and (i + 1) % interval == 0
         and i not in only_dense
         for i in range(n_layers)
     )

@@ -15,7 +15,7 @@ class MixtureRules:
     gated: bool = True
     expert_bias: bool = False
     router_bias: bool = False
-    correction_bias: bool = False
+    correction_bias: bool | str = False  # a text names the config flag that decides
     shared_gate: bool = False
     default_active: int | None = None  # used only where the reference configuration has this default
     shared_like_expert: bool = False  # one shared expert of the experts' size that no field mentions
@@ -32,11 +32,16 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         fields.positive(*active_names)
         return None
     n_active = fields.count(*active_names, default=rules.default_active)
-    size = fields.positive("moe_intermediate_size", "expert_ffn_hidden_size")
+    size = fields.positive("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size")
     if size is None:
         size = fields.count("intermediate_size")
     if fields.positive("zero_expert_num"):
-        raise UnknownArchitectureError(f"{fields.model_type}: zero-computation experts are not understood yet")
+        raise UnknownArchitectureError(
+            f"{fields.model_type}: zero-computation experts are not understood yet"
+        )
+    correction = rules.correction_bias
+    if isinstance(correction, str):
+        correction = fields.flag(correction)
     return Experts(
         n_experts=n_experts,
         n_active=n_active,
@@ -44,7 +49,7 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         gated=rules.gated,
         expert_bias=rules.expert_bias,
         router_bias=rules.router_bias,
-        correction_bias=rules.correction_bias,
+        correction_bias=correction,
         shared=_shared(fields, size, rules),
         shared_gate=rules.shared_gate,
         expert_hidden_size=fields.positive("moe_latent_size", "routed_expert_hidden_size"),

@@ -11,6 +11,7 @@ from planner.readers.architectures.decoder import tie
 from planner.readers.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
+from planner.readers.quoting import quoted
 
 MODEL_TYPES = ("nemotron_h",)
 _SYMBOLS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
@@ -21,6 +22,13 @@ def nemotron_h_network(fields: ConfigFields) -> Network:
     pattern = _pattern(fields, "hybrid_override_pattern", "layers_block_type")
     if pattern is None:
         raise MalformedError("config.json of a nemotron_h model has no hybrid_override_pattern")
+    if fields.positive("num_hidden_layers") not in (None, len(pattern)):
+        raise MalformedError(
+            f"config.json of a nemotron_h model says {fields.positive('num_hidden_layers')} layers, "
+            f"but its pattern has {len(pattern)}"
+        )
+    # The size of a plain MLP, and an expansion of the Mamba layers that their heads already give.
+    fields.unused("intermediate_size", "expand", "mamba_expand")
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
     parts = _parts(fields, hidden_size, set(pattern) | set(_pattern(fields, "mtp_hybrid_override_pattern",
@@ -42,14 +50,15 @@ def nemotron_h_network(fields: ConfigFields) -> Network:
 
 def _pattern(fields: ConfigFields, text_name: str, list_name: str) -> str | None:
     text = fields.text(text_name)
-    listed = fields.items(list_name)
+    listed = fields.words(list_name)
     if text is None and listed is not None:
-        text = "".join(_SYMBOLS.get(str(kind), "?") for kind in listed)
+        text = "".join(_SYMBOLS.get(kind, "?") for kind in listed)
     if text is None:
         return None
     unknown = set(text) - set("M*-E")
     if unknown or not 1 <= len(text) <= MAX_LAYERS:
-        raise UnknownArchitectureError(f"nemotron_h: layer symbols {sorted(unknown)} are not understood")
+        shown = quoted("".join(sorted(unknown)))
+        raise UnknownArchitectureError(f"nemotron_h: layer symbols {shown} are not understood")
     return text
 
 
@@ -66,7 +75,9 @@ def _parts(
         qkv_bias=fields.flag("attention_bias"),
         output_bias=fields.flag("attention_bias"),
     )
-    parts: dict[str, tuple[Mamba2 | Attention | None, FeedForward | Experts | None]] = {"*": (attention, None)}
+    parts: dict[str, tuple[Mamba2 | Attention | None, FeedForward | Experts | None]] = {
+        "*": (attention, None)
+    }
     if "M" in used:
         mamba = Mamba2(
             n_heads=fields.count("mamba_num_heads"),
@@ -97,7 +108,7 @@ def _extra(
     hidden_size: int,
 ) -> tuple[Weight, ...]:
     pattern = _pattern(fields, "mtp_hybrid_override_pattern", "mtp_layers_block_type")
-    n = fields.positive("num_nextn_predict_layers")
+    n = fields.few("num_nextn_predict_layers")
     if pattern is None or not n:
         return ()
     one: list[Weight] = []

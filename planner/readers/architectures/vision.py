@@ -1,9 +1,18 @@
 """Vision towers in front of a language model, counted part by part from their own section of the config."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from planner.model.network import Tower
 from planner.readers.config_fields import ConfigFields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceTower:
+    """A release's one tower, for configs that leave their vision_config out, and how that is told."""
+
+    fields: Mapping[str, object]
+    note: str
 
 
 def _linear(n_in: int, n_out: int) -> int:
@@ -14,6 +23,7 @@ def _linear(n_in: int, n_out: int) -> int:
 def _qwen_vl(vision: ConfigFields, text_hidden_size: int) -> Tower:
     """Qwen3-VL and Qwen3.5: ViT with learned positions, one merger and its deep-stack copies."""
     hidden = vision.count("hidden_size")
+    vision.unused("num_heads")
     inner = vision.count("intermediate_size")
     merged = hidden * vision.count("spatial_merge_size") ** 2
     out = vision.positive("out_hidden_size") or text_hidden_size
@@ -22,7 +32,7 @@ def _qwen_vl(vision: ConfigFields, text_hidden_size: int) -> Tower:
     block = 4 * hidden + _linear(hidden, 3 * hidden) + _linear(hidden, hidden)
     block += _linear(hidden, inner) + _linear(inner, hidden)
     mergers = _linear(merged, merged) + _linear(merged, out)
-    deep = vision.items("deepstack_visual_indexes") or ()
+    deep = vision.counts("deepstack_visual_indexes") or ()
     total = _linear(patch, hidden) + vision.count("num_position_embeddings") * hidden
     total += vision.count("depth") * block
     total += 2 * hidden + mergers  # the main merger normalises before merging …
@@ -33,6 +43,7 @@ def _qwen_vl(vision: ConfigFields, text_hidden_size: int) -> Tower:
 def _siglip(vision: ConfigFields, text_hidden_size: int) -> Tower:
     """Gemma 3: SigLIP with a soft-embedding norm and a projection to the text width."""
     hidden = vision.count("hidden_size")
+    vision.unused("num_attention_heads")
     inner = vision.count("intermediate_size")
     patch_size = vision.count("patch_size")
     positions = (vision.count("image_size") // patch_size) ** 2
@@ -43,10 +54,93 @@ def _siglip(vision: ConfigFields, text_hidden_size: int) -> Tower:
     return Tower(name="vision", parameters=total)
 
 
+def _llama4(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Llama 4: ViT with a class token, a pixel-shuffle MLP without biases and a projection."""
+    hidden = vision.count("hidden_size")
+    vision.unused("num_attention_heads")
+    inner = vision.count("intermediate_size")
+    patch_size = vision.count("patch_size")
+    out = vision.count("vision_output_dim")
+    middle = vision.count("projector_input_dim")
+    vision.count("projector_output_dim")
+    positions = (vision.count("image_size") // patch_size) ** 2 + 1
+    shuffled = vision.number("pixel_shuffle_ratio") or 0.5
+    block = 4 * hidden + 4 * _linear(hidden, hidden) + _linear(hidden, inner) + _linear(inner, hidden)
+    total = (vision.positive("num_channels") or 3) * patch_size**2 * hidden + hidden + positions * hidden
+    total += vision.count("num_hidden_layers") * block + 4 * hidden
+    total += round(hidden / shuffled**2) * middle + middle * out + out * text_hidden_size
+    return Tower(name="vision", parameters=total)
+
+
+def _moon_vit(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Kimi K2.5 and K3: MoonViT with learned positions in space, fixed ones in time, and a patch merger.
+
+    K2.5 has LayerNorms and biases and normalises before merging; K3 has neither and normalises after.
+    """
+    hidden = vision.count("vt_hidden_size", "hidden_size")
+    inner = vision.count("vt_intermediate_size", "intermediate_size")
+    width = vision.positive("qkv_hidden_size") or hidden
+    positions = vision.count("init_pos_emb_height") * vision.count("init_pos_emb_width")
+    vision.unused("vt_num_attention_heads", "num_attention_heads", "text_hidden_size", "merge_type")
+    merged = vision.positive("mm_hidden_size") or hidden
+    for side in vision.counts("merge_kernel_size") or (2, 2):
+        merged *= side
+    plain = vision.text("norm_type") == "rmsnorm"
+    norm = hidden if plain else 2 * hidden
+    bias = 0 if plain else 1
+    patch = 3 * vision.count("patch_size") ** 2
+    block = 2 * norm + (hidden + bias) * 3 * width + (width + bias) * hidden
+    block += (hidden + bias) * inner + (inner + bias) * hidden
+    total = (patch + bias) * hidden + positions * hidden
+    total += vision.count("vt_num_hidden_layers", "num_hidden_layers") * block + norm
+    total += (merged + bias) * merged + (merged + bias) * text_hidden_size
+    total += text_hidden_size if plain else norm
+    return Tower(name="vision", parameters=total)
+
+
+def _gemma4(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Gemma 4: ViT with norms on both sides, gated MLP, positions by row and column, and a projection."""
+    hidden = vision.count("hidden_size")
+    head_dim = vision.count("head_dim")
+    width = vision.count("num_attention_heads") * head_dim
+    kv_width = vision.count("num_key_value_heads") * head_dim
+    vision.unused("global_head_dim", "default_output_length")
+    block = 4 * hidden + 2 * hidden * width + 2 * hidden * kv_width + 2 * head_dim
+    block += 3 * hidden * vision.count("intermediate_size")
+    total = 3 * vision.count("patch_size") ** 2 * hidden
+    total += 2 * vision.count("position_embedding_size") * hidden
+    total += vision.count("num_hidden_layers") * block
+    total += 2 * hidden if vision.flag("standardize") else 0
+    total += hidden * text_hidden_size
+    return Tower(name="vision", parameters=total)
+
+
+REFERENCE_TOWERS: Mapping[str, ReferenceTower] = {
+    "llama4": ReferenceTower(
+        fields={
+            "hidden_size": 1408,
+            "num_hidden_layers": 34,
+            "intermediate_size": 5632,
+            "patch_size": 14,
+            "image_size": 336,
+            "pixel_shuffle_ratio": 0.5,
+            "projector_input_dim": 4096,
+            "projector_output_dim": 4096,
+            "vision_output_dim": 4096,
+        },
+        note="the config has no vision_config; counted with the one vision tower that Llama 4 was released with",
+    ),
+}
+
 TOWERS: Mapping[str, Callable[[ConfigFields, int], Tower]] = {
     "qwen3_vl": _qwen_vl,
     "qwen3_vl_moe": _qwen_vl,
     "qwen3_5": _qwen_vl,
     "qwen3_5_moe": _qwen_vl,
     "siglip_vision_model": _siglip,
+    "llama4": _llama4,
+    "llama4_vision_model": _llama4,
+    "kimi_k25": _moon_vit,
+    "kimi_k3": _moon_vit,
+    "gemma4_vision": _gemma4,
 }

@@ -1,0 +1,240 @@
+"""Limits that a container or a service manager puts on this process: memory, processor time, processors.
+
+Linux keeps them in control groups ("cgroups"), version 1, version 2, or both at once. A limit may sit on any
+level between the process's own group and the root, so all levels are read and the tightest counts. Inside a
+container the path that the kernel reports may not exist; then the mount itself is the container's own group.
+https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+_MAX_FILE_BYTES = 1 << 20  # these files hold a few lines; more is not one of them
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_MAX_LEVELS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerLimits:
+    """The tightest limits on this process, None where there is none, and the file that states each."""
+
+    memory_limit_bytes: int | None = None
+    memory_limit_source: str | None = None
+    memory_headroom_bytes: int | None = None  # what may still be taken within the limits
+    n_cpus_quota: float | None = None
+    cpu_quota_source: str | None = None
+    n_cpuset_cpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """One mounted hierarchy: where it is, which part of it is mounted there, what it controls."""
+
+    point: PurePosixPath
+    shown: PurePosixPath  # the group that appears at the mount point, "/" for the whole hierarchy
+    version: int
+    controllers: frozenset[str]
+
+
+def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> ContainerLimits:
+    """The limits on this process; `total_bytes` is installed memory, above which a limit limits nothing.
+
+    Raises OSError where a file cannot be read, and ValueError where one holds something else than it should.
+    """
+    own_paths = _own_paths(root)
+    mounts = _mounts(root)
+    unlimited_bytes = total_bytes if total_bytes is not None else 1 << 60
+    limits: list[tuple[int, str]] = []
+    headrooms: list[int] = []
+    quotas: list[tuple[float, str]] = []
+    cpusets: list[int] = []
+    for mount in mounts:
+        groups = list(_groups(root, mount, own_paths))
+        if mount.version == 2 or "memory" in mount.controllers:
+            read = _memory_v2 if mount.version == 2 else _memory_v1
+            for group in groups:
+                stated = read(group, unlimited_bytes)
+                limits += [(bound, _shown(root, file)) for bound, file in stated]
+                used = _used_bytes(group, mount.version)
+                if used is not None:
+                    headrooms += [max(0, bound - used) for bound, _ in stated]
+        if mount.version == 2 or "cpu" in mount.controllers:
+            quota_of = _quota_v2 if mount.version == 2 else _quota_v1
+            found_quotas = [found for group in groups if (found := quota_of(group)) is not None]
+            quotas += [(n_cpus, _shown(root, file)) for n_cpus, file in found_quotas]
+        if groups and (mount.version == 2 or "cpuset" in mount.controllers):
+            n_cpus = _cpuset(groups[0])  # the own group's effective set already lies within its parents'
+            if n_cpus is not None:
+                cpusets.append(n_cpus)
+    limit = min(limits, default=(None, None), key=lambda pair: pair[0])
+    quota = min(quotas, default=(None, None), key=lambda pair: pair[0])
+    return ContainerLimits(
+        memory_limit_bytes=limit[0],
+        memory_limit_source=limit[1],
+        memory_headroom_bytes=min(headrooms, default=None),
+        n_cpus_quota=quota[0],
+        cpu_quota_source=quota[1],
+        n_cpuset_cpus=min(cpusets, default=None),
+    )
+
+
+def parse_cpu_list(text: str) -> frozenset[int]:
+    """Processor numbers of a kernel list such as "0-3,8"; raises ValueError for anything else."""
+    numbers: set[int] = set()
+    for part in filter(None, (piece.strip() for piece in text.strip().split(","))):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{text[:80]!r} is not a list of processors such as 0-3,8")
+        start, end = int(first), int(last) if dash else int(first)
+        if end < start or end > 1 << 20:
+            raise ValueError(f"{text[:80]!r} is not a list of processors such as 0-3,8")
+        numbers.update(range(start, end + 1))
+    return frozenset(numbers)
+
+
+def _own_paths(root: Path) -> dict[str, PurePosixPath]:
+    """The group of this process per controller; "" stands for version 2. Lines read "4:memory:/some/group"."""
+    text = _text(root / "proc/self/cgroup")
+    paths: dict[str, PurePosixPath] = {}
+    for line in (text or "").splitlines():
+        fields = line.split(":", 2)
+        if len(fields) == 3:
+            for controller in fields[1].split(","):
+                paths[controller] = PurePosixPath(fields[2])
+    return paths
+
+
+def _mounts(root: Path) -> list[_Mount]:
+    """The mounted hierarchies; the usual place of version 2 where the kernel's list is absent."""
+    text = _text(root / "proc/self/mountinfo")
+    if text is None:
+        usual = PurePosixPath("/sys/fs/cgroup")
+        if not (root / "sys/fs/cgroup/cgroup.controllers").exists():
+            return []
+        return [_Mount(usual, PurePosixPath("/"), 2, frozenset())]
+    mounts = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, kind = before.split(), after.split()
+        if not separator or len(fields) < 5 or not kind or kind[0] not in ("cgroup", "cgroup2"):
+            continue
+        controllers = frozenset(kind[2].split(",")) if len(kind) > 2 else frozenset[str]()
+        shown, point = (PurePosixPath(_unescaped(field)) for field in fields[3:5])
+        mounts.append(_Mount(point, shown, 2 if kind[0] == "cgroup2" else 1, controllers))
+    return mounts
+
+
+def _unescaped(field: str) -> str:
+    """A path as it is: the kernel writes a space as a backslash and 040."""
+    return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), field)
+
+
+def _groups(root: Path, mount: _Mount, own_paths: dict[str, PurePosixPath]) -> Iterator[Path]:
+    """The folders from this process's own group up to the mount point, as far as they are visible."""
+    top = root / mount.point.relative_to("/")
+    names = [""] if mount.version == 2 else sorted(mount.controllers & own_paths.keys())
+    own = next((own_paths[name] for name in names if name in own_paths), None)
+    levels: tuple[str, ...] = ()
+    if own is not None and ".." not in own.parts and own.is_relative_to(mount.shown):
+        levels = own.relative_to(mount.shown).parts[:_MAX_LEVELS]
+        if not top.joinpath(*levels).is_dir():
+            levels = ()  # a path of the host, as seen from inside a container
+    for depth in range(len(levels), -1, -1):
+        yield top.joinpath(*levels[:depth])
+
+
+def _memory_v2(group: Path, unlimited_bytes: int) -> list[tuple[int, Path]]:
+    # Above memory.high a program is slowed down until it gives memory back: for planning that is a limit too.
+    found = []
+    for name in ("memory.max", "memory.high"):
+        value = _whole(group / name, unlimited_word="max")
+        if value is not None and value < unlimited_bytes:
+            found.append((value, group / name))
+    return found
+
+
+def _memory_v1(group: Path, unlimited_bytes: int) -> list[tuple[int, Path]]:
+    found = []
+    value = _whole(group / "memory.limit_in_bytes")
+    if value is not None and value < unlimited_bytes:  # "unlimited" is a number near 2**63 here
+        found.append((value, group / "memory.limit_in_bytes"))
+    # The tightest limit of all ancestors, also of those that cannot be seen from inside a container.
+    value = _statistic(group / "memory.stat", "hierarchical_memory_limit")
+    if value is not None and value < unlimited_bytes and not any(value == known for known, _ in found):
+        found.append((value, group / "memory.stat"))
+    return found
+
+
+def _used_bytes(group: Path, version: int) -> int | None:
+    """Memory that cannot be taken back at once: all of it but the file cache that nobody touched lately."""
+    current, cache = (
+        ("memory.current", "inactive_file")
+        if version == 2
+        else ("memory.usage_in_bytes", "total_inactive_file")
+    )
+    used = _whole(group / current)
+    if used is None:
+        return None
+    return max(0, used - (_statistic(group / "memory.stat", cache) or 0))
+
+
+def _quota_v2(group: Path) -> tuple[float, Path] | None:
+    """Processors' worth of time per period: "150000 100000" is 1.5; "max 100000" is no quota."""
+    file = group / "cpu.max"
+    text = _text(file)
+    if text is None:
+        return None
+    fields = text.split()
+    if fields and fields[0] == "max":
+        return None
+    if len(fields) != 2 or not all(field.isdecimal() and int(field) > 0 for field in fields):
+        raise ValueError(f"{file} holds {text[:80]!r}, not a quota and a period")
+    return int(fields[0]) / int(fields[1]), file
+
+
+def _quota_v1(group: Path) -> tuple[float, Path] | None:
+    file = group / "cpu.cfs_quota_us"
+    quota, period = _whole(file, unlimited_word="-1"), _whole(group / "cpu.cfs_period_us")
+    return None if not quota or not period else (quota / period, file)
+
+
+def _cpuset(group: Path) -> int | None:
+    for name in ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus"):
+        text = _text(group / name)
+        if text is not None and text.strip():
+            return len(parse_cpu_list(text))
+    return None
+
+
+def _whole(file: Path, unlimited_word: str | None = None) -> int | None:
+    """The whole number in a file; None without the file or where it says that there is no limit."""
+    text = _text(file)
+    if text is None or text.strip() == unlimited_word:
+        return None
+    if not text.strip().isdecimal():
+        raise ValueError(f"{file} holds {text[:80]!r}, not a whole number")
+    return int(text)
+
+
+def _statistic(file: Path, name: str) -> int | None:
+    for line in (_text(file) or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.strip().isdecimal():
+            return int(value)
+    return None
+
+
+def _text(file: Path) -> str | None:
+    """A small text file, or None when there is none."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(_MAX_FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _shown(root: Path, file: Path) -> str:
+    """The file as the machine itself names it, without the root of a test."""
+    return f"/{file.relative_to(root)}"

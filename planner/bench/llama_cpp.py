@@ -1,0 +1,169 @@
+"""The smoke benchmark: pp512 and tg128 of a GGUF file in llama.cpp, as llama-bench measures them."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from hardware.spec import Cpu
+from planner.bench.protocol import BenchRequest, BenchSubject, EngineBuffer, MemoryReport, MemoryRequest
+from planner.bench.runner import CHILD_COMMAND, Ended, Progress, run_child
+from planner.bench.schedule import busy_note
+from planner.errors import BenchError
+from planner.estimate.measurement import BenchRun, EngineMemory, Measurement, Phase
+
+_PHASES: tuple[Phase, ...] = ("prefill", "decode")
+_MEASURE_MARGIN_S = 30.0  # beyond the budget, for the repetition that is under way and for slow phases
+
+
+def engine_is_installed() -> bool:
+    """Whether llama-cpp-python is there, found without importing it (which takes a second)."""
+    return importlib.util.find_spec("llama_cpp") is not None
+
+
+def default_threads(cpu: Cpu) -> int:
+    """llama-bench's choice, one thread per physical core, within what this process may use."""
+    return max(1, min(cpu.n_physical_cores or cpu.n_usable_threads, cpu.n_usable_threads))
+
+
+def bench_llama_cpp(
+    request: BenchRequest,
+    subject: BenchSubject,
+    *,
+    progress: Progress | None = None,
+    command: Sequence[str] | None = None,
+) -> BenchRun:
+    """Measures a model and returns the run; `progress` is called with the part done and a short text.
+
+    Takes about 25 s for a small model, and at most a little over `request.budget_s` after loading. What was
+    measured before a crash or time-out is kept, with a note; without any of it a BenchError says what
+    happened. Ctrl-C passes through, with the engine gone.
+    """
+    _check(request, command)
+    answers = _Answers()
+    ended = run_child(
+        request.to_json(),
+        answers.take,
+        load_limit_s=request.load_limit_s,
+        measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
+        progress=progress,
+        command=command or CHILD_COMMAND,
+    )
+    return answers.run(request, subject, ended)
+
+
+def engine_memory(
+    request: MemoryRequest, *, limit_s: float = 600.0, command: Sequence[str] | None = None
+) -> MemoryReport:
+    """What the engine itself would allocate under these flags, without loading the weights (about 1 s)."""
+    _check(request, command)
+    answers = _Answers()
+    ended = run_child(
+        request.to_json(),
+        answers.take,
+        load_limit_s=limit_s,
+        measure_limit_s=limit_s,
+        command=command or CHILD_COMMAND,
+    )
+    if ended.problem is not None or answers.memory is None:
+        raise _error(request, ended)
+    return MemoryReport(
+        memory=answers.memory,
+        buffers=answers.buffers,
+        n_context_tokens=answers.n_context_tokens,
+        flash_attention=answers.flash_attention,
+        engine_build=str(answers.facts.get("build", "")),
+    )
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What the child has said so far."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    samples: dict[tuple[int, Phase, int], list[float]] = field(default_factory=dict)  # depth, phase, tokens
+    notes: list[str] = field(default_factory=list)
+    memory: EngineMemory | None = None
+    buffers: tuple[EngineBuffer, ...] = ()
+    n_context_tokens: int = 0
+    flash_attention: bool = False
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Keeps one event; the child is our own program, so a malformed one is a bug and raises."""
+        kind = event["event"]
+        if kind in ("engine", "model"):
+            self.facts |= event
+        elif kind == "memory":
+            names = EngineMemory.__dataclass_fields__
+            self.memory = EngineMemory(**{name: int(event[name]) for name in names})
+            self.buffers = tuple(EngineBuffer(**buffer) for buffer in event.get("buffers", ()))
+            self.n_context_tokens = int(event["n_context_tokens"])
+            self.flash_attention = bool(event.get("flash_attention", self.flash_attention))
+        elif kind == "flash_attention":
+            self.flash_attention = bool(event["enabled"])
+        elif kind == "note":
+            self.notes.append(str(event["text"]))
+        elif kind == "sample":
+            phase = _PHASES[_PHASES.index(event["phase"])]
+            key = (int(event["n_depth"]), phase, int(event["n_tokens"]))
+            self.samples.setdefault(key, []).append(float(event["sample_s"]))
+
+    def run(self, request: BenchRequest, subject: BenchSubject, ended: Ended) -> BenchRun:
+        """The record of everything measured, or the reason why there is nothing."""
+        if not self.samples:
+            raise _error(request, ended)
+        measurements = tuple(
+            Measurement(
+                phase=phase,
+                n_prompt_tokens=n_tokens if phase == "prefill" else 0,
+                n_generated_tokens=n_tokens if phase == "decode" else 0,
+                n_depth_tokens=depth,
+                samples_s=tuple(samples),
+            )
+            for (depth, phase, n_tokens), samples in self.samples.items()
+        )
+        notes = list(self.notes)
+        notes += filter(None, (busy_note(item.name, item.samples_s) for item in measurements))
+        if ended.problem is not None:
+            notes.append(f"incomplete: {ended.problem}")
+        return BenchRun(
+            model_name=subject.model_name,
+            model_path=str(request.model_path),
+            model_fingerprint=subject.model_fingerprint,
+            model_bytes=int(self.facts["model_bytes"]),
+            n_parameters=int(self.facts["n_parameters"]),
+            quantization=subject.quantization,
+            engine="llama.cpp",
+            engine_build=f"{self.facts['build']}; {self.facts['system_info']}",
+            backend=str(self.facts["backend"]),
+            machine_fingerprint=subject.machine_fingerprint,
+            machine_name=subject.machine_name,
+            n_threads=int(self.facts["n_threads"]),
+            n_gpu_layers=int(self.facts["n_gpu_layers"]),
+            n_batch=request.n_batch,
+            n_ubatch=request.n_ubatch,
+            n_context_tokens=self.n_context_tokens,
+            kv_type=request.kv_type,
+            flash_attention=self.flash_attention,
+            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            measurements=measurements,
+            memory=self.memory,
+            notes=tuple(notes),
+        )
+
+
+def _check(request: BenchRequest | MemoryRequest, command: Sequence[str] | None) -> None:
+    if not request.model_path.is_file():
+        raise BenchError(f"there is no model file {request.model_path}; give the path of a .gguf file")
+    if command is None and not engine_is_installed():
+        raise BenchError(
+            "measuring needs llama.cpp, which is not installed; add it with "
+            '`pip install "llama-cpp-python>=0.3.36"` (it compiles for about 7 minutes)'
+        )
+
+
+def _error(request: BenchRequest | MemoryRequest, ended: Ended) -> BenchError:
+    reason = ended.problem or "the engine finished without a result"
+    hint = f"; {ended.hint}" if ended.hint else ""
+    return BenchError(f"{request.model_path.name}: {reason}{hint}")

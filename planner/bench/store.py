@@ -1,0 +1,137 @@
+"""Benchmark runs on disk: one JSON file each, in a folder that the caller names."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_type_hints
+
+from platformdirs import user_data_path
+
+from planner.errors import BenchError
+from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
+
+SCHEMA_VERSION = 1
+_KIND = "planner-bench-run"
+_MAX_FILE_BYTES = 2**20
+
+
+def data_dir() -> Path:
+    """Where this user's runs are kept: $PLANNER_DATA_DIR, else the system's folder for such data."""
+    chosen = os.environ.get("PLANNER_DATA_DIR")
+    return Path(chosen) if chosen else user_data_path("planner")
+
+
+def save_run(run: BenchRun, folder: Path) -> Path:
+    """Writes a run into the folder, whole or not at all, and returns the new file's path."""
+    text = json.dumps({"kind": _KIND, "schema_version": SCHEMA_VERSION, "run": asdict(run)}, indent=1)
+    path = folder / _file_name(run, text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+            temporary = Path(file.name)
+            try:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise BenchError(
+            f"could not save the benchmark in {folder}: {error.strerror}; set PLANNER_DATA_DIR to a folder "
+            "that can be written"
+        ) from error
+    return path
+
+
+def load_runs(folder: Path) -> tuple[tuple[BenchRun, ...], tuple[str, ...]]:
+    """All runs in the folder, oldest first, and one line for each file that could not be used."""
+    runs: list[BenchRun] = []
+    warnings: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            runs.append(_read(path))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            warnings.append(f"{str(path)!r} was skipped, it is not a benchmark run: {reason}")
+    runs.sort(key=lambda run: run.measured_at)
+    return tuple(runs), tuple(warnings)
+
+
+def _file_name(run: BenchRun, text: str) -> str:
+    when = re.sub(r"[^0-9T]", "", run.measured_at.split("+")[0])
+    name = re.sub(r"[^A-Za-z0-9]+", "-", run.model_name).strip("-")[:60]
+    return f"{when}-{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+
+
+def _read(path: Path) -> BenchRun:
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise ValueError(f"larger than {_MAX_FILE_BYTES:,} bytes")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(content, dict) or content.get("kind") != _KIND:
+        raise ValueError(f'its "kind" is not {_KIND!r}')
+    if content.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {_short(content.get('schema_version'))}, known is {SCHEMA_VERSION}")
+    return _run(content.get("run"))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _run(value: object) -> BenchRun:
+    facts = _facts(value, BenchRun, nested=frozenset({"measurements", "memory"}))
+    memory = facts["memory"]
+    measurements = facts["measurements"]
+    if not isinstance(measurements, list):
+        raise ValueError("measurements is not a list")
+    facts["measurements"] = tuple(Measurement(**_facts(item, Measurement)) for item in measurements)
+    facts["memory"] = None if memory is None else EngineMemory(**_facts(memory, EngineMemory))
+    return BenchRun(**facts)
+
+
+def _facts(value: object, record: type, nested: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """A JSON object checked against a record's fields: none missing, none more, each of its type."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a {record.__name__} is not an object")
+    names = {item.name for item in fields(record)}
+    if set(value) != names:
+        raise ValueError(f"{record.__name__} lacks or adds {_short(sorted(set(value) ^ names))}")
+    hints = get_type_hints(record)
+    return {
+        name: value[name] if name in nested else _typed(f"{record.__name__}.{name}", value[name], hints[name])
+        for name in names
+    }
+
+
+def _typed(name: str, value: object, hint: Any) -> object:
+    if isinstance(hint, UnionType):
+        raise TypeError(f"{name}: no field of a stored record may be a union, except nested records")
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint in (str, int, bool, float):
+        if type(value) is not hint:
+            raise ValueError(f"{name} is {_short(value)}, not of type {hint.__name__}")
+        return value
+    if getattr(hint, "__origin__", None) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{name} is not a list")
+        return tuple(_typed(name, item, get_args(hint)[0]) for item in value)
+    if value not in get_args(hint):  # a Literal
+        raise ValueError(f"{name} is {_short(value)}, not one of {get_args(hint)}")
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

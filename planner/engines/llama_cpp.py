@@ -1,0 +1,176 @@
+"""llama.cpp: how many cache cells it makes, what it allocates to compute, which flags say so.
+
+Rules are read from the engine's source as shipped with llama-cpp-python 0.3.36 and hold for builds since
+b6975 (2025-11): contexts and windows are padded to 256 cells, compute buffers as measured with the
+engine's own no-allocation planning. See docs/formulas.md for the checks.
+"""
+
+from dataclasses import dataclass
+
+from planner.model.attention import Attention
+from planner.model.cache import F32_BYTES, CacheLayer, cache_layers, state_elements
+from planner.model.ggml_types import type_by_name
+from planner.model.latent import LatentAttention
+from planner.model.network import LayerGroup, Network
+
+F16_BYTES = 2
+CELL_PADDING = 256  # GGML_PAD(n_ctx, 256) in llama-context.cpp, llama-kv-cache-iswa.cpp
+# Families whose windows the engine does not use: it caches the whole context (no swa_type in src/models/*).
+IGNORES_WINDOWS = frozenset(
+    ("mistral", "ministral", "mixtral", "mistral3", "phi3", "phimoe", "starcoder2", "qwen2", "qwen2_moe",
+     "qwen3", "qwen3_moe", "smollm3", "mimo", "dots1")
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaCppFlags:
+    """The settings that decide memory, with llama.cpp's own defaults except for one sequence."""
+
+    n_context_tokens: int
+    n_batch: int = 2048
+    n_ubatch: int = 512
+    n_sequences: int = 1
+    unified_cache: bool = True
+    k_type: str = "F16"
+    v_type: str = "F16"
+    flash_attention: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.n_context_tokens, self.n_batch, self.n_ubatch, self.n_sequences) < 1:
+            raise ValueError("context, batch sizes and sequences must be at least 1")
+        if not self.flash_attention and self.v_type not in ("F16", "F32", "BF16"):
+            raise ValueError("a quantized V cache needs flash attention")
+
+
+def padded(n_cells, padding=CELL_PADDING):  # type: ignore[no-untyped-def]
+    """Cells rounded up to a multiple of the padding."""
+    return -(-n_cells // padding) * padding
+
+
+def cells_per_stream(flags: LlamaCppFlags) -> int:
+    """Context of one stream after padding: the whole cache when unified, else one sequence's share."""
+    if flags.unified_cache:
+        return int(padded(flags.n_context_tokens))
+    return int(padded(flags.n_context_tokens // flags.n_sequences))
+
+
+def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
+    """Cells over all streams: min(context, pad(window · sequences in the stream + ubatch, 256)) each.
+
+    llama-kv-cache-iswa.cpp: size_swa = GGML_PAD(min(size_base, n_swa·(unified ? n_seq_max : 1) + n_ubatch), 256).
+    """
+    base = cells_per_stream(flags)
+    streams = 1 if flags.unified_cache else flags.n_sequences
+    if window_tokens is None:
+        return base * streams
+    in_stream = flags.n_sequences if flags.unified_cache else 1
+    return int(padded(min(base, window_tokens * in_stream + flags.n_ubatch))) * streams
+
+
+def engine_cache_layers(network: Network) -> tuple[CacheLayer, ...]:
+    """The cache as this engine keeps it: windows dropped for families whose windows it ignores."""
+    layers = cache_layers(network)
+    if network.architecture not in IGNORES_WINDOWS:
+        return layers
+    return tuple(
+        CacheLayer(
+            n_layers=layer.n_layers,
+            k_elements_per_token=layer.k_elements_per_token,
+            v_elements_per_token=layer.v_elements_per_token,
+            window_tokens=None,
+        )
+        for layer in layers
+    )
+
+
+def row_bytes(type_name: str, n_elements: int) -> int:
+    """Bytes of a cache row of a type; blocks must divide it, as the engine also demands."""
+    ggml_type = type_by_name(type_name)
+    if n_elements % ggml_type.block_elements:
+        raise ValueError(f"{type_name} cannot store rows of {n_elements} elements")
+    return n_elements // ggml_type.block_elements * ggml_type.block_bytes
+
+
+def layer_kv_bytes(group: LayerGroup, flags: LlamaCppFlags, *, ignore_window: bool) -> int:
+    """KV bytes of one layer of a group."""
+    mixer = group.mixer
+    if mixer is None:
+        return 0
+    window = None if ignore_window else mixer.window_tokens
+    per_cell = row_bytes(flags.k_type, mixer.k_elements_per_token)
+    per_cell += row_bytes(flags.v_type, mixer.v_elements_per_token)
+    return cache_cells(flags, window) * per_cell if per_cell else 0
+
+
+def layer_state_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
+    """Recurrent state of one layer of a group, kept in f32 for every sequence."""
+    return 0 if group.mixer is None else group.mixer.state_elements * F32_BYTES * flags.n_sequences
+
+
+def kv_bytes(network: Network, flags: LlamaCppFlags) -> int:
+    """KV bytes of all layers."""
+    ignore = network.architecture in IGNORES_WINDOWS
+    return sum(len(g.layers) * layer_kv_bytes(g, flags, ignore_window=ignore) for g in network.groups)
+
+
+def state_bytes(network: Network, flags: LlamaCppFlags) -> int:
+    """Recurrent state of all layers and sequences."""
+    return state_elements(network) * F32_BYTES * flags.n_sequences
+
+
+def output_bytes(network: Network, flags: LlamaCppFlags) -> int:
+    """Logits kept for sampling: vocabulary · 4 bytes for each sequence (llama_context::output_reserve)."""
+    return network.vocab_size * F32_BYTES * flags.n_sequences
+
+
+def compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
+    """The compute buffer where the output head runs: the larger of the logits and the attention phase.
+
+    Logits: (V + 2·H) · ubatch · 4 bytes; exact for plain attention (Llama, Qwen3, Gemma 3), within 2 % with
+    sinks (gpt-oss). Attention: 5·H + 2·H_kv·d activations and, with flash attention, the f16 mask; without
+    it, scores and mask, (h + 1) · context · ubatch · 4. MLA: absorbed queries and latent outputs of every
+    head beside that, within 10 %.
+    """
+    n = flags.n_ubatch
+    logits = (network.vocab_size + 2 * network.hidden_size) * n * F32_BYTES
+    return max(logits, *(_attention_phase_bytes(network, group, flags) for group in network.groups))
+
+
+def _attention_phase_bytes(network: Network, group: LayerGroup, flags: LlamaCppFlags) -> int:
+    n = flags.n_ubatch
+    cells = cells_per_stream(flags)
+    mixer = group.mixer
+    if isinstance(mixer, LatentAttention):
+        latent = mixer.kv_lora_rank + mixer.qk_rope_head_dim
+        head = mixer.qk_nope_head_dim + mixer.qk_rope_head_dim + mixer.v_head_dim
+        inner = mixer.n_heads * (2 * latent + head)
+    elif isinstance(mixer, Attention):
+        inner = 5 * network.hidden_size + mixer.k_elements_per_token + mixer.v_elements_per_token
+    else:
+        return 0
+    if flags.flash_attention:
+        return inner * n * F32_BYTES + cells * n * F16_BYTES
+    return (cells * (mixer.n_heads + 1) + inner) * n * F32_BYTES
+
+
+def hidden_compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
+    """The compute buffer of a device without the output head: activations of a layer and the mask.
+
+    Host buffers follow (context + H) · ubatch · 4 bytes in recorded logs, 24 of 37 within 5 %.
+    """
+    return (cells_per_stream(flags) + network.hidden_size) * flags.n_ubatch * F32_BYTES
+
+
+def repacked_types(instruction_sets: tuple[str, ...]) -> frozenset[str]:
+    """Types whose matrices the CPU backend rearranges on loading, so that they cannot stay memory-mapped.
+
+    ggml_repack_get_optimal_repack_type in ggml-cpu/repack.cpp; rows must come in eights, which they do.
+    """
+    found: set[str] = set()
+    if "avx2" in instruction_sets:
+        found |= {"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}
+    if "avx512f" in instruction_sets:
+        found.add("Q2_K")
+    if "i8mm" in instruction_sets or "dotprod" in instruction_sets or "asimddp" in instruction_sets:
+        found |= {"Q4_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "Q8_0"}
+    return frozenset(found)

@@ -1,0 +1,53 @@
+"""Two token mixers side by side in one layer: attention and Mamba-2 in Falcon-H1."""
+
+from dataclasses import dataclass
+
+from planner.model.network import Mixer
+from planner.model.weight import Weight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelMixers:
+    """An attention mixer, which caches, beside a recurrent one, which keeps state; their outputs add up."""
+
+    attention: Mixer
+    recurrent: Mixer
+
+    @property
+    def kind(self) -> str:
+        """The kind in the field's words."""
+        return f"{self.attention.kind} beside {self.recurrent.kind}"
+
+    @property
+    def window_tokens(self) -> int | None:
+        """The attention's window."""
+        return self.attention.window_tokens
+
+    @property
+    def k_elements_per_token(self) -> int:
+        """Key elements of the attention."""
+        return self.attention.k_elements_per_token
+
+    @property
+    def v_elements_per_token(self) -> int:
+        """Value elements of the attention."""
+        return self.attention.v_elements_per_token
+
+    @property
+    def state_elements(self) -> int:
+        """State of the recurrent mixer."""
+        return self.recurrent.state_elements
+
+    @property
+    def score_flop_per_cached_token(self) -> int:
+        """Scores of the attention."""
+        return self.attention.score_flop_per_cached_token
+
+    @property
+    def state_flop_per_token(self) -> int:
+        """Work of the recurrent mixer."""
+        return self.recurrent.state_flop_per_token
+
+    def weights(self, hidden_size: int) -> tuple[Weight, ...]:
+        """The weights of both."""
+        return (*self.attention.weights(hidden_size), *self.recurrent.weights(hidden_size))

@@ -1,0 +1,65 @@
+"""Config fields that sound structural but change neither size, nor state, nor work.
+
+Each is a field of the hub's configuration classes: activation functions, dropout, routing scores, numerical
+constants, precision, kernels, generation, or rotary embedding. A field that matters for some family does
+not belong here: a family that carries it without using it marks it as read itself.
+"""
+
+from typing import Final
+
+HARMLESS_FIELDS: Final = frozenset(
+    {
+        # activation functions
+        "hidden_act",
+        "hidden_activation",
+        "mamba_hidden_act",
+        "mlp_hidden_act",
+        "projector_hidden_act",
+        # dropout, in training only
+        "embed_pdrop",
+        "hidden_dropout",
+        "hidden_dropout_prob",
+        # how a router scores and balances experts
+        "moe_aux_loss_coef",
+        "moe_eval_capacity_factor",
+        "moe_min_capacity",
+        "moe_renormalize",
+        "moe_router_activation_func",
+        "moe_router_dtype",
+        "moe_router_scaling_factor",
+        "moe_shared_expert_overlap",
+        "moe_token_dropping",
+        "moe_train_capacity_factor",
+        "norm_topk_prob",
+        "num_expert_group",
+        # numerical constants of norms and gates
+        "gate_lower_bound",
+        "layer_norm_eps",
+        "layer_norm_epsilon",
+        "norm_eps",
+        "norm_epsilon",
+        "rms_norm_eps",
+        # multipliers of activations
+        "mlp_multipliers",
+        "ssm_in_multiplier",
+        "ssm_multipliers",
+        "ssm_out_multiplier",
+        # rotary embedding and position
+        "compress_rope_theta",
+        "index_rope_interleave",
+        "max_window_size",
+        # numerical precision
+        "mamba_ssm_cache_dtype",
+        "mamba_ssm_dtype",
+        "ssm_dtype",
+        # kernels and execution
+        "mamba_chunk_size",
+        "use_mamba_kernels",
+        # loss, generation, outputs, and where in the text an image goes
+        "encoder_no_repeat_ngram_size",
+        "ignore_index",
+        "image_token_index",
+        "output_hidden_states",
+        "vision_feature_layer",
+    }
+)

@@ -1,0 +1,372 @@
+"""The Hugging Face hub: file lists, configurations, and headers of weight files by HTTP range.
+
+Everything goes through the `huggingface_hub` client, which is imported only when a function is called, so its
+settings hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE. Weights are never downloaded.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hardware.units import GIB, KIB, MIB, format_bytes
+from planner.errors import MalformedError, NotFoundError, UnreachableError
+from planner.readers.byte_source import ByteSource, ReadRange, local_source, read_bounded
+from planner.readers.hub_errors import hub_errors, status_error
+from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
+from planner.readers.quoting import quoted
+from planner.readers.reference import is_repo_path
+from planner.readers.safetensors import (
+    MAX_INDEX_BYTES,
+    SAFETENSORS_FILE,
+    SAFETENSORS_INDEX,
+    StoredTensorInfo,
+    join_shards,
+    parse_safetensors_header,
+    shard_names,
+)
+
+_READ_PIECE_BYTES = 64 * KIB
+_MAX_PREFIX_BYTES = 256 * MIB
+_PATIENCE = 6  # a whole range may take this many time-outs: slow lines are served, dripping servers are left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubOptions:
+    """Where and how to ask; None leaves the choice to the client's own settings."""
+
+    endpoint: str | None = None  # else HF_ENDPOINT, else https://huggingface.co
+    cache_dir: Path | None = None  # else below HF_HOME
+    token: str | bool | None = None  # else HF_TOKEN or the stored login; False sends none
+    timeout_s: float = 10.0
+
+
+DEFAULT_OPTIONS = HubOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubFile:
+    """One file of a repository; the size is None if the hub does not say."""
+
+    path: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubRepoInfo:
+    """What the hub says about a repository at one commit.
+
+    `stored_elements` counts the elements stored in safetensors by dtype, as the hub shows them; that is not
+    always the number of parameters (packed 4-bit weights, scales, duplicate copies).
+    """
+
+    repo_id: str
+    commit: str | None
+    files: tuple[HubFile, ...]
+    stored_elements: Mapping[str, int] | None
+
+
+def repo_info(
+    repo_id: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> HubRepoInfo:
+    """Commit and files of a repository, in one request."""
+    from huggingface_hub import HfApi
+
+    with _errors("the file list", repo_id, options):
+        api = HfApi(endpoint=options.endpoint, token=options.token)
+        try:
+            info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=options.timeout_s)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:  # the client trusts the shape of the answer
+            raise MalformedError(f"{_host(options)} does not answer like a Hugging Face hub") from error
+    siblings = info.siblings or []
+    stored = info.safetensors
+    return HubRepoInfo(
+        repo_id=repo_id,
+        commit=info.sha,
+        files=tuple(HubFile(path=str(item.rfilename), size_bytes=_size(item.size)) for item in siblings),
+        stored_elements=dict(stored.parameters) if stored is not None else None,
+    )
+
+
+def repo_files(
+    repo_id: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> tuple[HubFile, ...]:
+    """Files of a repository with their sizes, in one request."""
+    return repo_info(repo_id, revision, options=options).files
+
+
+def fetch_config(
+    repo_id: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> dict[str, Any]:
+    """The repository's config.json; from the local cache when offline."""
+    return fetch_json(repo_id, "config.json", revision, options=options)
+
+
+def fetch_json(
+    repo_id: str,
+    filename: str,
+    revision: str | None = None,
+    *,
+    options: HubOptions = DEFAULT_OPTIONS,
+    max_bytes: int = MAX_JSON_BYTES,
+) -> dict[str, Any]:
+    """A JSON object of a repository, through the client's cache; a file over `max_bytes` is not downloaded."""
+    from huggingface_hub import hf_hub_download
+
+    _check_filename(repo_id, filename)
+    with _errors(filename, repo_id, options):
+        offline = _is_offline()
+        if not offline:
+            offline = not _ask_size(repo_id, filename, revision, options, max_bytes)
+        with _quiet_download():
+            path = hf_hub_download(
+                repo_id,
+                filename,
+                revision=revision,
+                endpoint=options.endpoint,
+                cache_dir=options.cache_dir,
+                token=options.token,
+                etag_timeout=options.timeout_s,
+                local_files_only=offline,
+            )
+    return parse_json_object(read_bounded(Path(path), max_bytes), quoted(f"{repo_id}/{filename}"))
+
+
+def hub_source(
+    repo_id: str, filename: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> ByteSource:
+    """A file of a repository as a source of byte ranges; the cached file itself when offline."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    _check_filename(repo_id, filename)
+    with _errors(filename, repo_id, options):
+        if _is_offline():
+            cached = try_to_load_from_cache(repo_id, filename, cache_dir=options.cache_dir, revision=revision)
+            if isinstance(cached, str):
+                return local_source(Path(cached))
+        url = hf_hub_url(repo_id, filename, revision=revision, endpoint=options.endpoint)
+        metadata = get_hf_file_metadata(
+            url, token=options.token, timeout=options.timeout_s, endpoint=options.endpoint
+        )
+        headers = dict(build_hf_headers(token=options.token))
+    if metadata.size is None:
+        raise MalformedError(
+            f"{_host(options)} does not say how large {quoted(filename)} of {quoted(repo_id)} is"
+        )
+    location = metadata.location or url
+    if _origin(location) != _origin(url):
+        # The token is for the hub; the storage host that the file is redirected to has no business with it.
+        headers = {key: value for key, value in headers.items() if key.lower() != "authorization"}
+    reader = _RangeReader(
+        url=location,
+        headers=headers,
+        n_bytes=metadata.size,
+        repo_id=repo_id,
+        filename=filename,
+        timeout_s=options.timeout_s,
+    )
+    return ByteSource(name=f"{repo_id}/{filename}", n_bytes=metadata.size, read=reader.read)
+
+
+def ranged_reader(
+    repo_id: str, filename: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> tuple[ReadRange, int]:
+    """`read(offset, size)` for a file of a repository, and the file's size in bytes."""
+    source = hub_source(repo_id, filename, revision, options=options)
+    return source.read, source.n_bytes
+
+
+def read_hub_safetensors(
+    repo_id: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
+) -> tuple[StoredTensorInfo, ...]:
+    """Tensors of a repository's safetensors, from the headers of all shards (two requests per shard)."""
+    try:
+        index = fetch_json(repo_id, SAFETENSORS_INDEX, revision, options=options, max_bytes=MAX_INDEX_BYTES)
+    except NotFoundError:
+        return parse_safetensors_header(hub_source(repo_id, SAFETENSORS_FILE, revision, options=options))
+    shard_of = shard_names(index, quoted(f"{repo_id}/{SAFETENSORS_INDEX}"))
+    shards = sorted(set(shard_of.values()))
+    sources = {shard: hub_source(repo_id, shard, revision, options=options) for shard in shards}
+    return join_shards(shard_of, sources)
+
+
+class _RangeReader:
+    """Reads ranges of one URL, and never more than asked for, whatever the server does with the range."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        n_bytes: int,
+        repo_id: str,
+        filename: str,
+        timeout_s: float,
+    ) -> None:
+        self._url = url
+        self._headers = headers
+        self._n_bytes = n_bytes
+        self._repo_id = repo_id
+        self._filename = filename
+        self._timeout_s = timeout_s
+        self._prefix = b""  # what a server without ranges has sent from the start of the file
+
+    def read(self, offset: int, size: int) -> bytes:
+        size = max(0, min(size, self._n_bytes - offset))
+        if offset + size <= len(self._prefix):
+            return self._prefix[offset : offset + size]
+        from huggingface_hub import get_session
+
+        host = _host_of(self._url)
+        headers = {
+            **self._headers,
+            "Range": f"bytes={offset}-{offset + size - 1}",
+            "Accept-Encoding": "identity",
+        }
+        with (
+            hub_errors(self._filename, repo_id=self._repo_id, host=host, timeout_s=self._timeout_s),
+            get_session().stream(
+                "GET", self._url, headers=headers, timeout=self._timeout_s, follow_redirects=True
+            ) as response,
+        ):
+            if response.status_code not in (200, 206):
+                raise status_error(response.status_code, self._filename, repo_id=self._repo_id, host=host)
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise self._broken("compresses the file although it was asked not to")
+            if response.status_code == 206:
+                self._check_content_range(response.headers.get("Content-Range", ""), offset)
+                return self._receive(response.iter_raw(_READ_PIECE_BYTES), size)
+            # The whole file follows. Read as far as needed and close; twice as far as last time, because every
+            # further piece starts from the front again.
+            wanted = min(max(offset + size, 2 * len(self._prefix)), self._n_bytes)
+            if offset + size > _MAX_PREFIX_BYTES:
+                raise self._broken(f"ignores ranges, and byte {offset + size:,} lies too far into the file")
+            self._prefix = self._receive(response.iter_raw(_READ_PIECE_BYTES), wanted)
+        return self._prefix[offset : offset + size]
+
+    def _receive(self, pieces: Iterator[bytes], size: int) -> bytes:
+        started = time.monotonic()
+        received = bytearray()
+        while len(received) < size:
+            piece = next(pieces, None)
+            if piece is None:
+                raise self._broken(f"stopped after {len(received):,} of {size:,} bytes")
+            received += piece
+            if time.monotonic() - started > _PATIENCE * self._timeout_s and len(received) < size:
+                raise UnreachableError(
+                    f"{quoted(self._repo_id)}: {format_bytes(len(received))} of {quoted(self._filename)} arrived in "
+                    f"{_PATIENCE * self._timeout_s:g} s; the connection is too slow, name a local path"
+                )
+        return bytes(received[:size])
+
+    def _check_content_range(self, content_range: str, offset: int) -> None:
+        unit, _, span = content_range.partition(" ")
+        if unit.lower() != "bytes" or not span.startswith(f"{offset}-"):
+            raise self._broken(f"sent another range ({quoted(content_range)}) than byte {offset:,} on")
+
+    def _broken(self, what: str) -> MalformedError:
+        host = _host_of(self._url)
+        return MalformedError(
+            f"{host} {what}, while reading {quoted(self._filename)} of {quoted(self._repo_id)}"
+        )
+
+
+def _ask_size(repo_id: str, filename: str, revision: str | None, options: HubOptions, max_bytes: int) -> bool:
+    """Check a file's size before it is downloaded; False when the hub cannot be asked but a cached file can do.
+
+    Without this question the client would wait for minutes, trying again and again, when the network is down.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
+    url = hf_hub_url(repo_id, filename, revision=revision, endpoint=options.endpoint)
+    http_error: type[Exception] = HfHubHTTPError.__mro__[1]
+    try:
+        metadata = get_hf_file_metadata(
+            url, token=options.token, timeout=options.timeout_s, endpoint=options.endpoint
+        )
+    except http_error as error:
+        answered = isinstance(error, HfHubHTTPError | EntryNotFoundError)
+        cached = try_to_load_from_cache(repo_id, filename, cache_dir=options.cache_dir, revision=revision)
+        if answered or not isinstance(cached, str):
+            raise
+        return False
+    if metadata.size is not None and metadata.size > max_bytes:
+        raise MalformedError(
+            f"{quoted(filename)} of {quoted(repo_id)} has {format_bytes(metadata.size)}; "
+            f"at most {format_bytes(max_bytes)} are read for such a file"
+        )
+    return True
+
+
+@contextmanager
+def _quiet_download() -> Iterator[None]:
+    """No progress bar for a file of some kilobytes, unless HF_HUB_DISABLE_PROGRESS_BARS asks for bars."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _errors(what: str, repo_id: str, options: HubOptions) -> AbstractContextManager[None]:
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    with hub_errors(what, repo_id=repo_id, host=_host(options), timeout_s=options.timeout_s):
+        validate_repo_id(repo_id)
+    return hub_errors(what, repo_id=repo_id, host=_host(options), timeout_s=options.timeout_s)
+
+
+def _check_filename(repo_id: str, filename: str) -> None:
+    if not is_repo_path(filename):
+        raise NotFoundError(
+            f"{quoted(repo_id)} cannot hold {quoted(filename)}; name a file of the repository"
+        )
+
+
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def _host(options: HubOptions) -> str:
+    from huggingface_hub import constants
+
+    return _host_of(options.endpoint or constants.ENDPOINT)
+
+
+def _host_of(url: str) -> str:
+    """Host and port of a URL, without the password that may stand before "@"."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError as error:
+        raise MalformedError(f"{quoted(url)} is not a URL; check HF_ENDPOINT") from error
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _size(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < GIB * GIB else None

@@ -1,0 +1,319 @@
+"""Models that Ollama has: from its folder on this machine, else from a running server.
+
+The folder holds a manifest per model and the GGUF itself as a blob, which `read_gguf` reads. A server is asked
+through POST /api/show (https://github.com/ollama/ollama/blob/main/docs/api.md); it answers with the GGUF's
+metadata and tensor table. Nothing is pulled.
+"""
+
+import http.client
+import ipaddress
+import json
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hardware.units import KIB, MIB, format_bytes
+from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
+from planner.readers.local_json import parse_json_object, read_json_object
+from planner.readers.quoting import quoted
+
+DEFAULT_TIMEOUT_S = 3.0
+_MAX_ANSWER_BYTES = 32 * MIB
+_MAX_ANSWER_VALUES = 8_000_000  # a vocabulary and its merges are about a million
+_SYSTEM_MODELS = Path("/usr/share/ollama/.ollama/models")  # the home of the service's own user on Linux
+_MODEL_LAYER = "application/vnd.ollama.image.model"
+_PROJECTOR_LAYER = "application/vnd.ollama.image.projector"
+_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
+_NAME_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,126}[A-Za-z0-9_])?")
+_HOST_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:\-]{0,126}[A-Za-z0-9_])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaTensor:
+    """A row of the tensor table as the server tells it; `shape` is in ggml's order (row length first)."""
+
+    name: str
+    type_name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaModel:
+    """What is known of one of Ollama's models.
+
+    `blob_path` is the GGUF on this machine, if it is here; then nothing else was asked. Otherwise `model_info`
+    (GGUF metadata; long arrays may be None), `tensors` and `details` are what the server answered.
+    """
+
+    name: str
+    tag: str
+    blob_path: Path | None
+    projector_path: Path | None
+    model_info: Mapping[str, Any] | None
+    tensors: tuple[OllamaTensor, ...] | None
+    details: Mapping[str, Any]
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Name:
+    """The parts of [HOST/][NAMESPACE/]MODEL[:TAG], with Ollama's defaults filled in."""
+
+    host: str
+    namespace: str
+    model: str
+    tag: str
+    given: str
+
+
+def resolve_ollama(
+    name: str,
+    env: Mapping[str, str],
+    home: Path,
+    opener: urllib.request.OpenerDirector | None = None,
+    *,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    system_models: Path = _SYSTEM_MODELS,
+) -> OllamaModel:
+    """Find a model by the name that `ollama run` takes; `env` may hold OLLAMA_HOST and OLLAMA_MODELS.
+
+    Raises NotFoundError when neither the folders nor the server have it, UnreachableError when it is not in the
+    folders and no server answers within `timeout_s`.
+    """
+    parsed = _parse_name(name)
+    folders = _model_folders(env, home, system_models)
+    for folder in folders:
+        found = _from_folder(parsed, folder)
+        if found is not None:
+            return found
+    url = server_url(env)
+    try:
+        return _from_server(parsed, url, opener or _default_opener(url), timeout_s)
+    except UnreachableError as error:
+        raise UnreachableError(
+            f"Ollama's model {quoted(parsed.given)} is not in {quoted(folders[0])}, and {error}"
+        ) from error
+
+
+def server_url(env: Mapping[str, str]) -> str:
+    """The server's address from OLLAMA_HOST, read the way Ollama reads it; by default this machine's."""
+    text = env.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    port = {"http": 80, "https": 443}.get(scheme, 11434) if separator else 11434
+    try:
+        bare = rest.strip("[]/")
+        if _is_ipv6(bare):
+            return f"{scheme}://[{bare}]:{port}"
+        parts = urlsplit(f"//{rest}")
+        host, given_port = parts.hostname or "127.0.0.1", parts.port
+    except ValueError as error:
+        raise UnreachableError(
+            f"OLLAMA_HOST is {quoted(text)}; write HOST:PORT, for example 127.0.0.1:11434"
+        ) from error
+    if scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9_.:\-]+", host):
+        raise UnreachableError(f"OLLAMA_HOST is {quoted(text)}; write HOST:PORT, for example 127.0.0.1:11434")
+    shown_host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown_host}:{port if given_port is None else given_port}{parts.path.rstrip('/')}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
+
+
+def _parse_name(name: str) -> _Name:
+    given = name.removeprefix("ollama:")
+    path, colon, tag = given.rpartition(":")
+    if not colon or "/" in tag:  # HOST:PORT/MODEL has a colon, but no tag
+        path, tag = given, "latest"
+    segments = path.split("/")
+    defaults = ["registry.ollama.ai", "library"]
+    host, namespace, model = [*defaults[: max(0, 3 - len(segments))], *segments][-3:]
+    parts = ((host, _HOST_PART), (namespace, _NAME_PART), (model, _NAME_PART), (tag, _NAME_PART))
+    if len(segments) > 3 or ".." in given or not all(pattern.fullmatch(part) for part, pattern in parts):
+        raise NotFoundError(f"{quoted(given)} is not a name of an Ollama model; write NAME or NAME:TAG")
+    return _Name(host=host, namespace=namespace, model=model, tag=tag, given=given)
+
+
+def _model_folders(env: Mapping[str, str], home: Path, system_models: Path) -> list[Path]:
+    """Where manifests and blobs may lie; OLLAMA_MODELS replaces the user's own folder."""
+    chosen = env.get("OLLAMA_MODELS", "").strip().strip("\"'")
+    return [Path(chosen) if chosen else home / ".ollama" / "models", system_models]
+
+
+def _from_folder(name: _Name, folder: Path) -> OllamaModel | None:
+    """The model in one folder; None if its manifest or its weights are not there, or may not be read."""
+    manifest_path = folder / "manifests" / name.host / name.namespace / name.model / name.tag
+    try:
+        manifest = read_json_object(manifest_path, MIB)
+    except (NotFoundError, AccessError):  # the service's folder often belongs to another user: ask the server
+        return None
+    blob, size_bytes = _layer(manifest, _MODEL_LAYER, folder, manifest_path)
+    if blob is None:
+        return None
+    projector, _ = _layer(manifest, _PROJECTOR_LAYER, folder, manifest_path)
+    return OllamaModel(
+        name=name.model,
+        tag=name.tag,
+        blob_path=blob,
+        projector_path=projector,
+        model_info=None,
+        tensors=None,
+        details={},
+        size_bytes=size_bytes,
+    )
+
+
+def _layer(
+    manifest: Mapping[str, Any], media_type: str, folder: Path, manifest_path: Path
+) -> tuple[Path | None, int | None]:
+    """Blob and size of the first layer of a type; no blob if there is no such layer or its file is absent."""
+    layers = manifest.get("layers")
+    if not isinstance(layers, list):
+        raise MalformedError(f"{quoted(manifest_path)} is not an Ollama manifest: it lists no layers")
+    for layer in layers:
+        if not isinstance(layer, dict) or layer.get("mediaType") != media_type:
+            continue
+        # A digest becomes part of a path, so nothing but a digest is let through.
+        match = _DIGEST.fullmatch(str(layer.get("digest")))
+        if match is None:
+            raise MalformedError(
+                f"{quoted(manifest_path)} has the digest {quoted(layer.get('digest'))}; sha256 is expected"
+            )
+        blob, size = folder / "blobs" / f"sha256-{match[1]}", layer.get("size")
+        return (blob if blob.is_file() else None), (size if type(size) is int and size >= 0 else None)
+    return None, None
+
+
+def _default_opener(url: str) -> urllib.request.OpenerDirector:
+    """An opener that follows no redirects and, for this machine, uses no proxy."""
+    is_local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104  only compared
+    handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+    if is_local:
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect as the error it is here: an Ollama server answers itself."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        return None
+
+
+def _from_server(
+    name: _Name, url: str, opener: urllib.request.OpenerDirector, timeout_s: float
+) -> OllamaModel:
+    answer = _show(name, url, opener, timeout_s, verbose=False)
+    info = answer.get("model_info")
+    if isinstance(info, dict) and any(_is_left_out(key, value) for key, value in info.items()):
+        # A short answer leaves out per-layer arrays; the long one also has the vocabulary, so it is second.
+        answer = _show(name, url, opener, timeout_s, verbose=True)
+        info = answer.get("model_info")
+    if not isinstance(info, dict) or not info:
+        raise MalformedError(
+            f"the Ollama server at {url} tells no architecture of {quoted(name.given)}; "
+            "it is not a GGUF model, or the server is too old"
+        )
+    details = answer.get("details")
+    return OllamaModel(
+        name=name.model,
+        tag=name.tag,
+        blob_path=None,
+        projector_path=None,
+        model_info=info,
+        tensors=_tensors(answer.get("tensors"), url),
+        details=details if isinstance(details, dict) else {},
+        size_bytes=None,
+    )
+
+
+def _is_left_out(key: str, value: object) -> bool:
+    return not key.startswith("tokenizer.") and (value is None or value == [])
+
+
+def _tensors(rows: object, url: str) -> tuple[OllamaTensor, ...] | None:
+    """The tensor table of an answer; None from servers that send none."""
+    if not rows:
+        return None
+    tensors = []
+    for row in rows if isinstance(rows, list) else [rows]:
+        fields = row if isinstance(row, dict) else {}
+        name, type_name, shape = fields.get("name"), fields.get("type"), fields.get("shape")
+        is_shape = isinstance(shape, list) and all(type(size) is int and 0 < size < 2**63 for size in shape)
+        if (
+            not isinstance(name, str)
+            or not isinstance(type_name, str)
+            or not isinstance(shape, list)
+            or not is_shape
+        ):
+            raise MalformedError(f"the Ollama server at {url} describes a tensor as {quoted(row)}")
+        tensors.append(OllamaTensor(name=name, type_name=type_name, shape=tuple(shape)))
+    return tuple(tensors)
+
+
+def _show(
+    name: _Name, url: str, opener: urllib.request.OpenerDirector, timeout_s: float, *, verbose: bool
+) -> dict[str, Any]:
+    body = json.dumps({"model": name.given, "verbose": verbose}).encode()
+    # The scheme was checked to be http or https where the address was read.
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/api/show", data=body, headers=headers)  # noqa: S310
+    try:
+        with opener.open(request, timeout=timeout_s) as response:
+            data = b"".join(_pieces(response, url, timeout_s))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise _status_error(error.code, name, url) from error
+    except TimeoutError as error:
+        raise _timed_out(url, timeout_s) from error
+    except urllib.error.URLError as error:
+        if isinstance(error.reason, TimeoutError):
+            raise _timed_out(url, timeout_s) from error
+        reason = error.reason.strerror if isinstance(error.reason, OSError) else error.reason
+        raise UnreachableError(
+            f"no Ollama server answers at {url} ({reason}); start it with: ollama serve"
+        ) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise UnreachableError(
+            f"the server at {url} broke off its answer ({type(error).__name__})"
+        ) from error
+    return parse_json_object(data, f"the answer of {url}", max_values=_MAX_ANSWER_VALUES)
+
+
+def _pieces(response: http.client.HTTPResponse, url: str, timeout_s: float) -> Iterator[bytes]:
+    """The answer piece by piece, bounded in size and, against a dripping server, in time."""
+    started, n_bytes = time.monotonic(), 0
+    while piece := response.read1(64 * KIB):
+        n_bytes += len(piece)
+        if n_bytes > _MAX_ANSWER_BYTES:
+            raise MalformedError(
+                f"{url} answered more than {format_bytes(_MAX_ANSWER_BYTES)}; is it an Ollama server?"
+            )
+        if time.monotonic() - started > 10 * timeout_s:
+            raise _timed_out(url, 10 * timeout_s)
+        yield piece
+
+
+def _status_error(status: int, name: _Name, url: str) -> ReadError:
+    if status == 404:
+        return NotFoundError(
+            f"Ollama at {url} has no model {quoted(name.given)}; get it with: ollama pull {name.given}"
+        )
+    if status in (401, 403):
+        return AccessError(f"the server at {url} refused to show {quoted(name.given)} (HTTP {status})")
+    return UnreachableError(f"the server at {url} answered HTTP {status}; is it an Ollama server?")
+
+
+def _timed_out(url: str, timeout_s: float) -> UnreachableError:
+    return UnreachableError(f"the Ollama server at {url} did not answer within {timeout_s:g} s; restart it")

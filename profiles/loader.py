@@ -1,0 +1,221 @@
+"""Reads the profiles: the packaged facts, with the user's own folder laid on top.
+
+The user's folder is `profiles` in the planner's configuration folder, or what PLANNER_PROFILES_DIR names. It holds
+files of the same names; a row (or model, or assumption) of the same id replaces the packaged one, others are added.
+Everything is read on first use and kept; nothing here imports more than the standard library and platformdirs.
+"""
+
+import copy
+import csv
+import io
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import platformdirs
+
+from profiles import schema
+from profiles.errors import ProfileError
+from profiles.schema import Row
+
+USER_FOLDER_VARIABLE = "PLANNER_PROFILES_DIR"
+_MAX_FILE_BYTES = 8 * 2**20  # the largest packaged file has 60 kB; a user's folder may hold anything
+_MAX_FILES = 2_000
+_MAX_JSON_DEPTH_ERROR = "nested too deeply"
+
+
+def user_folder() -> Path:
+    """Where the user's own profiles are looked for; it need not exist."""
+    named = os.environ.get(USER_FOLDER_VARIABLE)
+    return Path(named).expanduser() if named else platformdirs.user_config_path("planner") / "profiles"
+
+
+def accelerator_rows() -> tuple[Row, ...]:
+    """Every known accelerator, one row each; cells are text, None where unknown."""
+    return _table("accelerators.csv", user_folder())
+
+
+def rent_rows() -> tuple[Row, ...]:
+    """What accelerators are rented for, per hour, with date and source."""
+    return _table("gpu_rent.csv", user_folder())
+
+
+def purchase_rows() -> tuple[Row, ...]:
+    """What accelerators are bought for, with date and source."""
+    return _table("gpu_buy.csv", user_folder())
+
+
+def reference_api_rows() -> tuple[Row, ...]:
+    """Which API models a local workload is compared with, and why."""
+    return _table("reference_apis.csv", user_folder())
+
+
+def calibration_rows(name: str) -> tuple[Row, ...]:
+    """The rows of one calibration, a CSV file of that name under `calibrations`."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) is None:
+        raise ProfileError(f"{name!r} is no name of a calibration; use lower-case letters, digits, - and _")
+    return _table(f"calibrations/{name}.csv", user_folder())
+
+
+def model_rows() -> tuple[Mapping[str, Any], ...]:
+    """Every model of the catalogue, sorted by id. Take a copy before changing anything inside."""
+    return tuple(_models(user_folder()).values())
+
+
+def model_entry(name: str) -> dict[str, Any]:
+    """One model of the catalogue by its id, name, hub id or alias, in any case; a copy the caller owns."""
+    models = _models(user_folder())
+    index = _model_index(user_folder())
+    found = index.get(name.strip().casefold())
+    if found is None:
+        near = get_close_matches(name.strip().casefold(), list(index), n=3, cutoff=0.5)
+        known = list(dict.fromkeys(index[text] for text in near))
+        hint = f"did you mean {' or '.join(known)}?" if known else "the catalogue lists its ids"
+        raise ProfileError(f"no model {name!r} among the {len(models)} of the catalogue; {hint}")
+    return copy.deepcopy(dict(models[found]))
+
+
+def assumptions() -> Mapping[str, Mapping[str, Any]]:
+    """What cost estimates assume unless told otherwise (electricity, PUE …), each with unit, basis and source."""
+    return _assumptions(user_folder())
+
+
+_CHECKS: dict[str, Callable[[Row, str], None]] = {
+    "accelerators.csv": schema.check_accelerator,
+    "gpu_rent.csv": schema.check_rent,
+    "gpu_buy.csv": schema.check_purchase,
+    "reference_apis.csv": schema.check_reference_api,
+}
+
+
+@cache
+def _table(name: str, folder: Path) -> tuple[Row, ...]:
+    packaged = files("profiles").joinpath(name)
+    own = folder / name
+    rows: dict[str | None, Row] = {}
+    columns: tuple[str, ...] = ()
+    if packaged.is_file():
+        for row in _csv_rows(_read_text(packaged), name):
+            rows[row["id"]] = row
+            columns = tuple(row)
+    if own.is_file():
+        check = _CHECKS.get(name, schema.check_calibration)
+        for row in _csv_rows(_read_text(own), str(own)):
+            whole: Row = MappingProxyType(dict.fromkeys(columns) | dict(row))
+            check(whole, str(own))
+            rows[whole["id"]] = whole
+    elif not packaged.is_file():
+        raise ProfileError(f"no profile {name!r}: neither packaged nor in {folder}")
+    return tuple(rows.values())
+
+
+def _csv_rows(text: str, shown: str) -> list[Row]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows: list[Row] = []
+    seen: set[str | None] = set()
+    try:
+        for cells in reader:
+            if None in cells or any(value is None for value in cells.values()):
+                raise ProfileError(
+                    f"{shown}, line {reader.line_num}: found more or fewer cells than the header has"
+                )
+            row = {key: value.strip() or None for key, value in cells.items()}
+            if row.get("id") is None:
+                raise ProfileError(
+                    f"{shown}, line {reader.line_num}, field 'id': found nothing, expected an id"
+                )
+            if row["id"] in seen:
+                raise ProfileError(
+                    f"{shown}, line {reader.line_num}: the id {row['id']!r} stands there twice"
+                )
+            seen.add(row["id"])
+            rows.append(MappingProxyType(row))
+    except csv.Error as error:
+        raise ProfileError(f"{shown}, line {reader.line_num}: not readable as CSV: {error}") from error
+    return rows
+
+
+@cache
+def _models(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    models: dict[str, Mapping[str, Any]] = {}
+    for file in files("profiles").joinpath("models").iterdir():
+        if file.name.endswith(".json"):
+            entry = _json(file, file.name)
+            models[entry["id"]] = entry
+    own = folder / "models"
+    if own.is_dir():
+        found = sorted(own.glob("*.json"))
+        if len(found) > _MAX_FILES:
+            raise ProfileError(
+                f"{own} holds {len(found):,} files; at most {_MAX_FILES:,} are read, move some away"
+            )
+        for path in found:
+            entry = _json(path, str(path))
+            schema.check_model(entry, str(path))
+            models[entry["id"]] = entry
+    return MappingProxyType(dict(sorted(models.items())))
+
+
+@cache
+def _model_index(folder: Path) -> Mapping[str, str]:
+    """Every spelling of every model, case-folded, to its id; an id is stronger than any alias of another."""
+    models = _models(folder)
+    index: dict[str, str] = {}
+    for id_, entry in models.items():
+        for spelling in (entry["name"], entry["hub_id"], *entry["aliases"]):
+            if spelling is not None:
+                index.setdefault(spelling.casefold(), id_)
+    return MappingProxyType(index | {id_.casefold(): id_ for id_ in models})
+
+
+@cache
+def _assumptions(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    name = "assumptions.toml"
+    tables: dict[str, Mapping[str, Any]] = tomllib.loads(_read_text(files("profiles").joinpath(name)))
+    own = folder / name
+    if own.is_file():
+        try:
+            theirs = tomllib.loads(_read_text(own))
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ProfileError(f"{own}: not readable as TOML: {error}") from error
+        for key, table in theirs.items():
+            schema.check_assumption(key, table, str(own))
+            tables[key] = table
+    return MappingProxyType(tables)
+
+
+def _json(file: Traversable, shown: str) -> Mapping[str, Any]:
+    try:
+        entry = json.loads(_read_text(file))
+    except json.JSONDecodeError as error:
+        raise ProfileError(f"{shown}: not readable as JSON: {error}") from error
+    except RecursionError as error:
+        raise ProfileError(f"{shown}: not readable as JSON: {_MAX_JSON_DEPTH_ERROR}") from error
+    if not isinstance(entry, dict):
+        raise ProfileError(
+            f"{shown}: found a {type(entry).__name__}, expected an object that describes one model"
+        )
+    return MappingProxyType(entry)
+
+
+def _read_text(file: Traversable) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ProfileError(f"{file}: could not be read: {error.strerror or error}") from error
+    if len(data) > _MAX_FILE_BYTES:
+        raise ProfileError(f"{file}: larger than {_MAX_FILE_BYTES // 2**20} MiB, so it is not read; split it")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{file}: not UTF-8 text (byte {error.start:,}); save it as UTF-8") from error
