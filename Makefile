@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The build of a package happens in an environment of its own, which needs the pins as well.
-export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
 DEPENDS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -30,6 +30,7 @@ BASE_OPTIONS = ("-DLLAVA_BUILD=OFF", "-DLLAMA_OPENSSL=OFF")  # no vision, no HTT
 USUAL_MINUTES = 7
 STEP = re.compile(r"^\s*\[(\d+)/(\d+)\]")
 LOG_TAIL_LINES = 20
+PIP = (sys.executable, "-m", "pip")
 
 
 class BuildError(Exception):
@@ -45,7 +46,7 @@ def main() -> int:
     try:
         wheel = cached_wheel(constraints)
         _say(f"Installing {wheel.name}")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        command = [*PIP, "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*command, "--constraint", str(constraints), str(wheel)], check=True)  # noqa: S603 (pip)
     except BuildError as error:
         return _fail(f"Error: {error}")
@@ -56,7 +57,7 @@ def main() -> int:
     return 0
 
 
-def cached_wheel(constraints: Path) -> Path:
+def cached_wheel(constraints: Path, pip: Sequence[str] = PIP) -> Path:
     """The wheel for this machine from the cache, built first if it is not there."""
     version = pinned_version(constraints)
     options = [*BASE_OPTIONS, *shlex.split(os.environ.get("CMAKE_ARGS", ""))]
@@ -67,7 +68,7 @@ def cached_wheel(constraints: Path) -> Path:
     with only_one(root / f"{key}.lock"):
         wheels = sorted((root / key).glob("*.whl"))
         if not wheels:
-            build(root, key, version, options, constraints)
+            build(root, key, version, options, constraints, pip)
             wheels = sorted((root / key).glob("*.whl"))
         return wheels[0]
 
@@ -135,7 +136,9 @@ def only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def build(root: Path, key: str, version: str, options: list[str], constraints: Path) -> None:
+def build(
+    root: Path, key: str, version: str, options: list[str], constraints: Path, pip: Sequence[str]
+) -> None:
     """Builds in a folder of its own and moves the result into place, whole or not at all."""
     work = root / f"{key}.building"
     log = root / f"{key}.log"
@@ -145,7 +148,7 @@ def build(root: Path, key: str, version: str, options: list[str], constraints: P
         f"Building {PACKAGE} {version} for this CPU, about {USUAL_MINUTES} minutes on two cores (log: {log})"
     )
     command = [
-        sys.executable, "-m", "pip", "wheel", "--verbose", "--no-deps", "--disable-pip-version-check",
+        *pip, "wheel", "--verbose", "--no-deps", "--disable-pip-version-check",
         "--no-cache-dir",  # pip's own cache ignores which CPU a wheel was built for
         "--no-binary", PACKAGE, "--build-constraint", str(constraints), "--wheel-dir", str(work / "wheel"),
         f"{PACKAGE}=={version}",

@@ -52,7 +52,7 @@ def find_accelerator(
     """
     table = _table(rows)
     key = _key(name)
-    exact = [row for row in table if key in _keys(row, "id", "name", "aliases")]
+    exact = [row for row in table if _is_called(row, name, key)]
     family = [row for row in table if key in _keys(row, "family_names")]
     found = exact or family or [row for row in table if _pattern_matches(row, name)]
     if not found:
@@ -62,7 +62,7 @@ def find_accelerator(
         fitting = _of_size(found, memory_bytes)
         if not fitting:
             raise UnknownDeviceError(
-                f"no {_shown(name)} with {format_bytes(memory_bytes)} is known; known are: {_choices(found)}"
+                f"no {_shown(name)} with {_label(memory_bytes)} is known; known are: {_choices(found)}"
             )
         found, shared = fitting, False
     if len(found) > 1 or shared:
@@ -81,11 +81,7 @@ def match_driver_name(
     bandwidth too), so a name without its size is not a match.
     """
     key = _key(name)
-    found = [
-        row
-        for row in _table(rows)
-        if _pattern_matches(row, name) or key in _keys(row, "id", "name", "aliases")
-    ]
+    found = [row for row in _table(rows) if _pattern_matches(row, name) or _is_called(row, name, key)]
     if memory_bytes is not None:
         found = [row for row in found if _size_agrees(row, memory_bytes)]
     if len(found) != 1:
@@ -182,6 +178,11 @@ def _keys(row: Row, *columns: str) -> set[str]:
     return {_key(name) for name in names if name.strip()}
 
 
+def _is_called(row: Row, name: str, key: str) -> bool:
+    """Whether a row has this very name; ids count only as they stand ("apple-m4-max" is not every M4 Max)."""
+    return key in _keys(row, "name", "aliases") or name.strip().casefold() == row.get("id")
+
+
 def _pattern_matches(row: Row, name: str) -> bool:
     pattern = row.get("pattern")
     return bool(pattern) and re.fullmatch(pattern or "", " ".join(name.split())) is not None
@@ -265,6 +266,11 @@ def _basis(row: Row) -> Basis:
 def _shown(name: str) -> str:
     """A name that is safe to print on one line."""
     return repr(name if len(name) <= _MAX_NAME_LENGTH else f"{name[:_MAX_NAME_LENGTH]}…")
+
+
+def _label(n_bytes: int) -> str:
+    """A size as a label states it: "48 GB" stays "48 GB"."""
+    return f"{n_bytes // GB} GB" if n_bytes % GB == 0 else format_bytes(n_bytes)
 
 
 def _choices(rows: Sequence[Row]) -> str:

@@ -30,7 +30,6 @@ from profiles.schema import Row
 USER_FOLDER_VARIABLE = "PLANNER_PROFILES_DIR"
 _MAX_FILE_BYTES = 8 * 2**20  # the largest packaged file has 60 kB; a user's folder may hold anything
 _MAX_FILES = 2_000
-_MAX_JSON_DEPTH_ERROR = "nested too deeply"
 
 
 def user_folder() -> Path:
@@ -62,7 +61,9 @@ def reference_api_rows() -> tuple[Row, ...]:
 def calibration_rows(name: str) -> tuple[Row, ...]:
     """The rows of one calibration, a CSV file of that name under `calibrations`."""
     if re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) is None:
-        raise ProfileError(f"{name!r} is no name of a calibration; use lower-case letters, digits, - and _")
+        raise ProfileError(
+            f"{name[:120]!r} is no name of a calibration; use lower-case letters, digits, - and _"
+        )
     return _table(f"calibrations/{name}.csv", user_folder())
 
 
@@ -77,10 +78,10 @@ def model_entry(name: str) -> dict[str, Any]:
     index = _model_index(user_folder())
     found = index.get(name.strip().casefold())
     if found is None:
-        near = get_close_matches(name.strip().casefold(), list(index), n=3, cutoff=0.5)
+        near = get_close_matches(name.strip().casefold()[:80], list(index), n=3, cutoff=0.5)
         known = list(dict.fromkeys(index[text] for text in near))
         hint = f"did you mean {' or '.join(known)}?" if known else "the catalogue lists its ids"
-        raise ProfileError(f"no model {name!r} among the {len(models)} of the catalogue; {hint}")
+        raise ProfileError(f"no model {name[:120]!r} among the {len(models)} of the catalogue; {hint}")
     return copy.deepcopy(dict(models[found]))
 
 
@@ -153,7 +154,7 @@ def _models(folder: Path) -> Mapping[str, Mapping[str, Any]]:
             models[entry["id"]] = entry
     own = folder / "models"
     if own.is_dir():
-        found = sorted(own.glob("*.json"))
+        found = sorted(path for path in own.glob("*.json") if path.is_file())
         if len(found) > _MAX_FILES:
             raise ProfileError(
                 f"{own} holds {len(found):,} files; at most {_MAX_FILES:,} are read, move some away"
@@ -185,7 +186,7 @@ def _assumptions(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     if own.is_file():
         try:
             theirs = tomllib.loads(_read_text(own))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ProfileError(f"{own}: not readable as TOML: {error}") from error
         for key, table in theirs.items():
             schema.check_assumption(key, table, str(own))
@@ -196,10 +197,10 @@ def _assumptions(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 def _json(file: Traversable, shown: str) -> Mapping[str, Any]:
     try:
         entry = json.loads(_read_text(file))
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # malformed, or a number of thousands of digits
         raise ProfileError(f"{shown}: not readable as JSON: {error}") from error
     except RecursionError as error:
-        raise ProfileError(f"{shown}: not readable as JSON: {_MAX_JSON_DEPTH_ERROR}") from error
+        raise ProfileError(f"{shown}: not readable as JSON: nested too deeply") from error
     if not isinstance(entry, dict):
         raise ProfileError(
             f"{shown}: found a {type(entry).__name__}, expected an object that describes one model"

@@ -199,7 +199,7 @@ def check_cells(row: Row, columns: Sequence[Column], file: str) -> None:
     names = [column.name for column in columns]
     for name in row:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
+            near = get_close_matches(name[:80], names, n=1)
             hint = f"the column {near[0]!r}" if near else f"one of the columns {', '.join(names)}"
             raise problem(file, row.get("id"), name, "a column of that name", hint)
     for column in columns:

@@ -19,7 +19,8 @@ from planner.errors import BenchError
 
 Progress = Callable[[float, str], None]  # part done (0..1), what is going on
 
-CHILD_COMMAND = (sys.executable, "-m", "planner.bench.llama_cpp_child")
+# -P: a module lying in the current folder must not be imported in place of ours.
+CHILD_COMMAND = (sys.executable, "-P", "-m", "planner.bench.llama_cpp_child")
 _STOP_WAIT_S = 5.0
 _MAX_SAID_CHARACTERS = 200
 _TELLING_WORDS = ("error", "fail", "assert", "abort", "cannot", "unable", "out of memory", "not ")

@@ -1,0 +1,1 @@
+"""Own machine against API: what a month of tokens costs either way."""

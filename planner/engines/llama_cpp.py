@@ -42,7 +42,7 @@ class LlamaCppFlags:
             raise ValueError("a quantized V cache needs flash attention")
 
 
-def padded(n_cells, padding=CELL_PADDING):  # type: ignore[no-untyped-def]
+def padded(n_cells: int, padding: int = CELL_PADDING) -> int:
     """Cells rounded up to a multiple of the padding."""
     return -(-n_cells // padding) * padding
 
@@ -50,8 +50,8 @@ def padded(n_cells, padding=CELL_PADDING):  # type: ignore[no-untyped-def]
 def cells_per_stream(flags: LlamaCppFlags) -> int:
     """Context of one stream after padding: the whole cache when unified, else one sequence's share."""
     if flags.unified_cache:
-        return int(padded(flags.n_context_tokens))
-    return int(padded(flags.n_context_tokens // flags.n_sequences))
+        return padded(flags.n_context_tokens)
+    return padded(flags.n_context_tokens // flags.n_sequences)
 
 
 def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
@@ -64,7 +64,7 @@ def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
     if window_tokens is None:
         return base * streams
     in_stream = flags.n_sequences if flags.unified_cache else 1
-    return int(padded(min(base, window_tokens * in_stream + flags.n_ubatch))) * streams
+    return padded(min(base, window_tokens * in_stream + flags.n_ubatch)) * streams
 
 
 def engine_cache_layers(network: Network) -> tuple[CacheLayer, ...]:

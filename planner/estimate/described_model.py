@@ -33,9 +33,7 @@ class DescribedModel:
             else:
                 fixed[weight.layer] += weight.n_bytes
                 read[weight.layer] += weight.read_bytes_per_token
-        return tuple(
-            LayerWeights(*row) for row in zip(fixed, experts, read, expert_read, strict=True)
-        )
+        return tuple(LayerWeights(*row) for row in zip(fixed, experts, read, expert_read, strict=True))
 
     @cached_property
     def embedding_bytes(self) -> int:

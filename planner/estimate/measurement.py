@@ -100,7 +100,9 @@ class BenchRun:
     engine: str  # "llama.cpp"
     engine_build: str  # "llama-cpp-python 0.3.36, …"
     backend: str  # "CPU", "CUDA", "Metal", "Vulkan", "ROCm"
-    machine_fingerprint: str  # CPU model, usable threads and GPUs: estimates use runs of the same machine only
+    machine_fingerprint: (
+        str  # CPU model, usable threads and GPUs: estimates use runs of the same machine only
+    )
     machine_name: str
     n_threads: int
     n_gpu_layers: int
@@ -112,6 +114,8 @@ class BenchRun:
     measured_at: str  # ISO 8601, UTC
     measurements: tuple[Measurement, ...]
     memory: EngineMemory | None
+    read_bytes_per_token: float | None = None  # weights that decoding one token reads, by the tensor table
+    matmul_parameters_per_token: float | None = None  # weights that a prompt token is multiplied with
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
 
     def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:

@@ -179,9 +179,7 @@ def _cache_terms(kv: Sequence[int], state: Sequence[int], flags: LlamaCppFlags) 
     terms = []
     if sum(kv):
         source = f"{len([b for b in kv if b])} layers, {flags.k_type} K and {flags.v_type} V"
-        terms.append(
-            Term(name="KV cache", value=sum(kv), unit="bytes", basis=Basis.DERIVED, source=source)
-        )
+        terms.append(Term(name="KV cache", value=sum(kv), unit="bytes", basis=Basis.DERIVED, source=source))
     if sum(state):
         n = len([b for b in state if b])
         terms.append(

@@ -73,9 +73,7 @@ def _with_ram(model: DescribedModel, attempt: Callable[[Split], Placement]) -> l
     n_layers = model.network.n_layers
     found = []
     if any(layer.expert_bytes for layer in model.layers):
-        found.append(
-            _fewest(lambda n: attempt(Split(n_gpu_layers=n_layers + 1, n_cpu_moe=n)), n_layers)
-        )
+        found.append(_fewest(lambda n: attempt(Split(n_gpu_layers=n_layers + 1, n_cpu_moe=n)), n_layers))
     found.append(_fewest(lambda n: attempt(Split(n_gpu_layers=n_layers + 1 - n)), n_layers))
     found.append(attempt(Split(n_gpu_layers=0)))
     return found
@@ -101,7 +99,9 @@ def _shortfall_bytes(placement: Placement) -> int:
     return sum(max(0, -load.free_bytes) for load in placement.loads)
 
 
-def largest_context(model: DescribedModel, machine: Machine, flags: LlamaCppFlags, split: Split) -> int | None:
+def largest_context(
+    model: DescribedModel, machine: Machine, flags: LlamaCppFlags, split: Split
+) -> int | None:
     """The longest context, in whole cells of padding, that still fits at this split; None when none does.
 
     Bounded by what the model was trained for where that is known.

@@ -42,7 +42,7 @@ class Interval:
             raise ValueError(f"not an interval: {self.low} – {self.expected} – {self.high}")
 
     def inverse(self, scale: float = 1.0) -> "Interval":
-        """scale / quantity: turns seconds per token into tokens per second and back."""
+        """The scale over this quantity: turns seconds per token into tokens per second and back."""
         return Interval(
             low=scale / self.high,
             expected=scale / self.expected,

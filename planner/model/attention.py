@@ -6,15 +6,6 @@ from typing import Literal
 from planner.model.weight import Weight, matrix, vector
 
 
-def gqa_kv_elements_per_token(n_kv_heads, key_head_dim, value_head_dim):  # type: ignore[no-untyped-def]
-    """KV-cache elements that one token adds in one layer: H_kv · (d_k + d_v).
-
-    Holds for MHA, GQA and MQA; with a window only the last W tokens are kept. Vaswani et al. 2017 §3.2,
-    Ainslie et al. 2023 (GQA).
-    """
-    return n_kv_heads * (key_head_dim + value_head_dim)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
     """Softmax attention in which `n_kv_heads` key-value heads serve `n_heads` query heads.

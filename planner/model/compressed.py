@@ -123,7 +123,9 @@ class CompressedAttention:
                 )
                 found += own.weights(hidden_size, "indexer.compressor")
                 found += [
-                    matrix("indexer.attn_q_b", self.q_lora_rank, self.indexer.n_heads * self.indexer.head_dim),
+                    matrix(
+                        "indexer.attn_q_b", self.q_lora_rank, self.indexer.n_heads * self.indexer.head_dim
+                    ),
                     matrix("indexer.proj", hidden_size, self.indexer.n_heads),
                 ]
         return tuple(found)

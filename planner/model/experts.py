@@ -6,12 +6,13 @@ from planner.model.feed_forward import FeedForward
 from planner.model.weight import Use, Weight, matrix, vector
 
 
-def expected_distinct_experts(n_experts, n_active, n_tokens):  # type: ignore[no-untyped-def]
+def expected_distinct_experts(n_experts: float, n_active: float, n_tokens: float) -> float:
     """Experts that at least one of n tokens picks, routing evenly: E · (1 − (1 − k/E)^n).
 
     Real routing is less even, so this is an upper estimate of the weights a batch reads.
     """
-    return n_experts * (1.0 - (1.0 - n_active / n_experts) ** n_tokens)
+    missed: float = (1.0 - n_active / n_experts) ** n_tokens
+    return n_experts * (1.0 - missed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from planner.model.constant_state import ConstantState
-from planner.model.weight import Use, Weight, matrix, vector
+from planner.model.weight import Weight, matrix, vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,7 @@ class KimiDeltaAttention(ConstantState):
         """Projections and convolutions of q, k, v; decay, beta and output gates; norm; out-projection."""
         width, rank = self._width, self.head_dim
         found = [matrix(f"attn_{part}", hidden_size, width) for part in "qkv"]
-        found += [
-            Weight(role=f"ssm_conv1d_{part}", shape=(self.conv_kernel, width), use=Use.VECTOR) for part in "qkv"
-        ]
+        found += [Weight(role=f"ssm_conv1d_{part}", shape=(self.conv_kernel, width)) for part in "qkv"]
         found += [
             matrix("ssm_f_a", hidden_size, rank),
             matrix("ssm_f_b", rank, width),

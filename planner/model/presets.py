@@ -38,7 +38,15 @@ _FALLBACKS: Final[Mapping[str, str]] = MappingProxyType(
     | dict.fromkeys(("Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0")
     | {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 )
-_KEPT_F32 = ("ffn_gate_inp", "ssm_conv1d", "shortconv.conv", "altup", "laurel", "per_layer_model_proj", "time_mix")
+_KEPT_F32 = (
+    "ffn_gate_inp",
+    "ssm_conv1d",
+    "shortconv.conv",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "time_mix",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +131,9 @@ def _facts(network: Network, importance_matrix: bool) -> _Facts:
         n_layers=network.n_layers,
         grouped_queries=grouped[0] if grouped else 1,
         n_experts=max(experts, default=1),
-        is_70b=network.n_layers == 80 and bool(grouped) and (grouped[0] > 1 or network.architecture == "qwen2"),
+        is_70b=network.n_layers == 80
+        and bool(grouped)
+        and (grouped[0] > 1 or network.architecture == "qwen2"),
         tied=network.tied_embeddings,
         n_value_tensors=n_values,
         importance_matrix=importance_matrix,

@@ -30,7 +30,9 @@ class Weight:
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) <= 0:
-            raise ValueError(f"weight {self.role} has the shape {self.shape}; every dimension must be positive")
+            raise ValueError(
+                f"weight {self.role} has the shape {self.shape}; every dimension must be positive"
+            )
 
     @property
     def parameters(self) -> int:

@@ -60,7 +60,12 @@ def price_call(
         offered = [price.model_id for price in price_list.all_prices(_day(at)) if price.provider == provider]
         near = names.nearest(model_id, offered)
         raise PriceError(_unknown(f"model at {provider}", model_id, near, "planner prices"))
-    return price_list.calculate(*found, input_tokens, cached_tokens, output_tokens, moment)
+    call = price_list.calculate(*found, input_tokens, cached_tokens, output_tokens, moment)
+    if call.model_id.casefold() != model_id.strip().casefold():
+        call = call.with_note(
+            f"the list has no {model_id.strip()[:120]!r} and prices it as {call.model_id!r}"
+        )
+    return call
 
 
 def reference_prices(*, at: datetime | None = None) -> tuple[ApiPrice, ...]:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-_VERSION_TAIL = re.compile(r"(?:-v\d+)?:\d+$")  # "…-120b-1:0", as Amazon numbers them
+_MAX_COMPARED_CHARS = 80  # likeness takes time with the square of the length
+_VERSION_TAIL = re.compile(r"(?:-v?\d+)?:\d+$")  # "…-120b-1:0", as Amazon numbers them
 _P_OR_UNDERSCORE = re.compile(r"(?<=\d)[p_](?=\d)")  # "glm-5p2", "Llama-3_3"
 _DASHED_VERSION = re.compile(r"(?<![\d.])(\d)-(\d)(?![\w.])")  # "haiku-4-5"
 _LOOSE_DOT = re.compile(r"(?<!\d)\.|\.(?!\d)")  # "openai.gpt", not "3.3"
@@ -64,5 +65,8 @@ def nearest(query: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
     """The names most like a query, for "did you mean"; none when nothing is like it."""
     spelled: dict[str, str] = {}
     for name in names:
-        spelled.setdefault(" ".join(core(name)), name)
-    return tuple(spelled[text] for text in get_close_matches(" ".join(core(query)), spelled, n=n, cutoff=0.6))
+        spelled.setdefault(" ".join(words(name)), name)
+    return tuple(
+        spelled[text]
+        for text in get_close_matches(" ".join(words(query))[:_MAX_COMPARED_CHARS], spelled, n=n, cutoff=0.6)
+    )

@@ -85,6 +85,10 @@ class CallPrice:
     note: str
     source: str
 
+    def with_note(self, text: str) -> "CallPrice":
+        """The same price with one more remark."""
+        return replace(self, note=_join([self.note, text]))
+
 
 @cache
 def source() -> str:

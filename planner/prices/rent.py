@@ -84,7 +84,8 @@ def purchase_prices(accelerator_id: str, kind: str | None = None) -> tuple[Purch
 def _require_known(accelerator_id: str) -> None:
     known = [row["id"] or "" for row in accelerator_rows()]
     if accelerator_id not in known:
-        near = get_close_matches(accelerator_id, known, n=3, cutoff=0.4)
+        near = [id_ for id_ in known if id_.startswith(accelerator_id.casefold()) and accelerator_id]
+        near = near[:3] or get_close_matches(accelerator_id[:80], known, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else "use an id of accelerators.csv"
         raise PriceError(f"no accelerator {accelerator_id[:120]!r} among the {len(known)} known; {hint}")
 

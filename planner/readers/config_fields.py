@@ -43,7 +43,9 @@ class ConfigFields:
         """A positive whole number; without a default its absence is an error that names the field."""
         value = self.maybe_count(*names)
         if value == 0:
-            raise MalformedError(f"config.json: {names[0]!r} of a {self.label} model is 0, expected at least 1")
+            raise MalformedError(
+                f"config.json: {names[0]!r} of a {self.label} model is 0, expected at least 1"
+            )
         if value is not None:
             return value
         if default is None:
@@ -115,7 +117,9 @@ class ConfigFields:
         if not isinstance(value, list):
             raise MalformedError(f"config.json: {name!r} is {_shown(value)}, expected a list")
         if len(value) > _MOST_ENTRIES:
-            raise MalformedError(f"config.json: {name!r} has {len(value):,} entries, expected at most {_MOST_ENTRIES:,}")
+            raise MalformedError(
+                f"config.json: {name!r} has {len(value):,} entries, expected at most {_MOST_ENTRIES:,}"
+            )
         return tuple(value)
 
     def words(self, *names: str) -> tuple[str, ...] | None:
@@ -137,9 +141,21 @@ class ConfigFields:
         for entry in entries:
             number = int(entry) if isinstance(entry, bool) else whole_number(entry)
             if number is None or not 0 <= number <= _LARGEST:
-                raise MalformedError(f"config.json: {names[0]!r} holds {_shown(entry)}, expected whole numbers")
+                raise MalformedError(
+                    f"config.json: {names[0]!r} holds {_shown(entry)}, expected whole numbers"
+                )
             numbers.append(number)
         return tuple(numbers)
+
+    def uniform(self, *names: str) -> int | None:
+        """A positive whole number, given once or as a list that repeats it for every layer; None when absent."""
+        found = self._find(names)
+        if found is None or not isinstance(found[1], list):
+            return self.positive(*names)
+        values = set(self.counts(found[0]) or ())
+        if len(values) != 1:
+            raise MalformedError(f"config.json: {found[0]!r} differs from layer to layer, expected one number")
+        return values.pop() or None
 
     def unused(self, *names: str) -> None:
         """Marks fields that this family's reference code carries but computes nothing with."""

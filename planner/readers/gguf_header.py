@@ -2,7 +2,7 @@
 
 Follows the format description in ggml's docs/gguf.md and the checks of ggml/src/gguf.cpp. Only the header is
 fetched, in growing pieces, so the same code reads a local file and a file on a server. Everything is bounded:
-a header is at most 128 MiB, and no count in it is trusted before the file is known to be large enough for it.
+a header is at most 64 MiB, and no count in it is trusted before the file is known to be large enough for it.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from planner.readers.byte_source import ByteSource
 from planner.readers.quoting import quoted
 
 _FIRST_CHUNK_BYTES = 512 * KIB
-_MAX_HEADER_BYTES = 128 * MIB
+_MAX_HEADER_BYTES = 64 * MIB  # the longest known, of a vocabulary of 262,144, are about 20
 _MAX_STRING_BYTES = 64 * MIB
 _MAX_KEY_BYTES = 64 * KIB
 _MAX_KEYS = 65_536

@@ -54,7 +54,9 @@ def network_from_gguf(file: GgufFile) -> Network:
     n_all = keys.count("block_count")
     n_extra = keys.optional_count("nextn_predict_layers") or 0
     if not 1 <= n_all <= MAX_LAYERS or n_extra >= n_all:
-        raise MalformedError(f"{file.path}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}")
+        raise MalformedError(
+            f"{file.path}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}"
+        )
     n_layers = n_all - n_extra
     if sorted(by_layer) != list(range(n_all)):
         raise MalformedError(f"{file.path}: tensors for {len(by_layer)} layers, block_count says {n_all}")
@@ -140,7 +142,9 @@ class _Metadata:
         value = self.get(key)
         if isinstance(value, tuple) and layer is not None:
             if layer >= len(value):
-                raise MalformedError(f"{self.architecture}.{key} has {len(value)} entries, layer {layer} asked")
+                raise MalformedError(
+                    f"{self.architecture}.{key} has {len(value)} entries, layer {layer} asked"
+                )
             value = value[layer]
         if value is None:
             return None
@@ -181,7 +185,9 @@ def _use(role: str, tensor: GgufTensor, tied: bool) -> Use:
 def _outer_weight(role: str, tensor: GgufTensor, tied: bool) -> Weight:
     known = {"token_embd", "output", "output.bias", "output_norm", "output_norm.bias", "token_embd_norm"}
     if role not in known and role not in _IGNORED_OUTER:
-        raise UnknownArchitectureError(f"GGUF tensor {tensor.name[:60]!r} belongs to no part the planner knows")
+        raise UnknownArchitectureError(
+            f"GGUF tensor {tensor.name[:60]!r} belongs to no part the planner knows"
+        )
     return Weight(role=role, shape=tensor.shape, use=_use(role, tensor, tied))
 
 
@@ -260,7 +266,9 @@ def _mixer(
     if "attn_q" in tensors or ("attn_qkv" in tensors and "attn_output" in tensors):
         return _attention(keys, index, tensors, window)
     if any(role.startswith(("attn_q", "attn_k", "ssm_", "time_mix", "shortconv")) for role in tensors):
-        raise UnknownArchitectureError(f"{keys.architecture}: the token mixer of layer {index} is not understood")
+        raise UnknownArchitectureError(
+            f"{keys.architecture}: the token mixer of layer {index} is not understood"
+        )
     return None
 
 
@@ -347,7 +355,9 @@ def _block(keys: _Metadata, index: int, tensors: Mapping[str, GgufTensor]) -> Bl
     shared = _dense(tensors, "_shexp")
     down = tensors["ffn_down_exps"]
     if len(down.shape) != 3:
-        raise MalformedError(f"tensor {down.name[:60]!r} has the shape {down.shape}, expected three dimensions")
+        raise MalformedError(
+            f"tensor {down.name[:60]!r} has the shape {down.shape}, expected three dimensions"
+        )
     fused = "ffn_gate_up_exps" in tensors
     return Experts(
         n_experts=keys.count("expert_count"),

@@ -15,9 +15,15 @@ from typing import Final
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
 from planner.readers.architectures import (
+    deepseek_v4,
     delta_hybrid,
+    falcon,
+    gemma4,
+    kimi_linear,
     latent_decoder,
+    mimo_v2,
     nemotron_h,
+    nemotron_nas,
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
@@ -33,21 +39,39 @@ BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(latent_decoder.MODEL_TYPES, latent_decoder.latent_network)
     | dict.fromkeys(delta_hybrid.MODEL_TYPES, delta_hybrid.delta_hybrid_network)
     | dict.fromkeys(nemotron_h.MODEL_TYPES, nemotron_h.nemotron_h_network)
+    | dict.fromkeys(nemotron_nas.MODEL_TYPES, nemotron_nas.nemotron_nas_network)
+    | dict.fromkeys(falcon.MODEL_TYPES, falcon.falcon_network)
+    | dict.fromkeys(gemma4.MODEL_TYPES, gemma4.gemma4_network)
+    | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
+    | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
+    | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
 )
 # Types with a vision tower; the value is the type of the text part where its section does not say.
 WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "gemma3": "gemma3_text",
         "llama4": "llama4_text",
+        "qwen2_vl": "qwen2",
+        "qwen2_5_vl": "qwen2",
         "qwen3_vl": "qwen3",
         "qwen3_vl_moe": "qwen3_moe",
         "qwen3_5": "qwen3_5_text",
         "qwen3_5_moe": "qwen3_5_moe_text",
         "mistral3": "mistral",
+        "gemma4": "gemma4_text",
         "kimi_k25": "kimi_k2",
+        "kimi_k3": "kimi_linear",
     }
 )
-_SECTION_TYPES: Final = MappingProxyType({"qwen3_vl_text": "qwen3", "qwen3_vl_moe_text": "qwen3_moe"})
+_SECTION_TYPES: Final = MappingProxyType(
+    {
+        "qwen2_vl_text": "qwen2",
+        "qwen2_5_vl_text": "qwen2",
+        "qwen3_vl_text": "qwen3",
+        "qwen3_vl_moe_text": "qwen3_moe",
+    }
+)
+_TEXT_AT_TOP: Final = frozenset({"qwen2_vl", "qwen2_5_vl"})  # may keep the text fields outside a section
 # Words that mark a field as describing shapes: unread, it may hide a part the planner does not know.
 STRUCTURAL: Final = re.compile(
     r"(^|_)(experts?|moe|heads?|layers?|hidden|intermediate|ffn|mlp|lora|rank|latent|ssm|mamba|conv|embed"
@@ -87,6 +111,9 @@ def _text_part(fields: ConfigFields, model_type: str) -> ConfigFields:
     if model_type not in WRAPPERS:
         return fields
     text = fields.section("text_config", "llm_config", "language_config", "thinker_config")
+    if text is None and model_type in _TEXT_AT_TOP:
+        fields.model_type = WRAPPERS[model_type]
+        return fields
     if text is None:
         raise MalformedError(f"config.json of a {model_type} model has no text_config section")
     inner = _SECTION_TYPES.get(text.model_type, text.model_type)

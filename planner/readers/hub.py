@@ -4,6 +4,7 @@ Everything goes through the `huggingface_hub` client, which is imported only whe
 settings hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE. Weights are never downloaded.
 """
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hardware.units import GIB, KIB, MIB, format_bytes
+from hardware.units import GIB, MIB, format_bytes
 from planner.errors import MalformedError, NotFoundError, UnreachableError
 from planner.readers.byte_source import ByteSource, ReadRange, local_source, read_bounded
 from planner.readers.hub_errors import hub_errors, status_error
@@ -29,7 +30,6 @@ from planner.readers.safetensors import (
     shard_names,
 )
 
-_READ_PIECE_BYTES = 64 * KIB
 _MAX_PREFIX_BYTES = 256 * MIB
 _PATIENCE = 6  # a whole range may take this many time-outs: slow lines are served, dripping servers are left
 
@@ -69,10 +69,20 @@ class HubRepoInfo:
     stored_elements: Mapping[str, int] | None
 
 
+def _set_up_client() -> None:
+    """To be called before the client is imported: it reads its settings then.
+
+    Its telemetry is off unless the person has set it: it would report this environment, and for that fetch a
+    list from the hub first, which costs seconds when the network is down.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def repo_info(
     repo_id: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
 ) -> HubRepoInfo:
     """Commit and files of a repository, in one request."""
+    _set_up_client()
     from huggingface_hub import HfApi
 
     with _errors("the file list", repo_id, options):
@@ -119,6 +129,7 @@ def fetch_json(
     max_bytes: int = MAX_JSON_BYTES,
 ) -> dict[str, Any]:
     """A JSON object of a repository, through the client's cache; a file over `max_bytes` is not downloaded."""
+    _set_up_client()
     from huggingface_hub import hf_hub_download
 
     _check_filename(repo_id, filename)
@@ -144,6 +155,7 @@ def hub_source(
     repo_id: str, filename: str, revision: str | None = None, *, options: HubOptions = DEFAULT_OPTIONS
 ) -> ByteSource:
     """A file of a repository as a source of byte ranges; the cached file itself when offline."""
+    _set_up_client()
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
@@ -244,16 +256,17 @@ class _RangeReader:
                 raise self._broken("compresses the file although it was asked not to")
             if response.status_code == 206:
                 self._check_content_range(response.headers.get("Content-Range", ""), offset)
-                return self._receive(response.iter_raw(_READ_PIECE_BYTES), size)
+                return self._receive(response.iter_raw(), size)
             # The whole file follows. Read as far as needed and close; twice as far as last time, because every
             # further piece starts from the front again.
             wanted = min(max(offset + size, 2 * len(self._prefix)), self._n_bytes)
             if offset + size > _MAX_PREFIX_BYTES:
                 raise self._broken(f"ignores ranges, and byte {offset + size:,} lies too far into the file")
-            self._prefix = self._receive(response.iter_raw(_READ_PIECE_BYTES), wanted)
+            self._prefix = self._receive(response.iter_raw(), wanted)
         return self._prefix[offset : offset + size]
 
     def _receive(self, pieces: Iterator[bytes], size: int) -> bytes:
+        # Pieces as they arrive: of a fixed size, they would be waited for, beyond any limit of time.
         started = time.monotonic()
         received = bytearray()
         while len(received) < size:

@@ -61,6 +61,10 @@ def _translated(error: Exception, what: str, *, repo_id: str, host: str, timeout
     if isinstance(error, errors.RevisionNotFoundError):
         return NotFoundError(f"{repo} has no such revision; name a branch, tag or commit of it")
     if isinstance(error, errors.LocalEntryNotFoundError):
+        # The client says this of everything that kept it from the hub; the true reason is the cause, if any.
+        cause = error.__cause__
+        if isinstance(cause, Exception) and not isinstance(cause, errors.OfflineModeIsEnabled):
+            return _translated(cause, what, repo_id=repo_id, host=host, timeout_s=timeout_s)
         return UnreachableError(
             f"{what} of {repo} is not in the local cache, and HF_HUB_OFFLINE forbids fetching it; "
             "unset it, or name a local path"
@@ -87,5 +91,5 @@ def _translated(error: Exception, what: str, *, repo_id: str, host: str, timeout
             f"{what} of {repo} could not be stored in the cache: {error.strerror or type(error).__name__}"
         )
     return UnreachableError(
-        f"{host} cannot be reached for {what} of {repo} ({type(error).__name__}); check the network, or name a local path"
+        f"{host} cannot be reached, or broke off, for {what} of {repo} ({type(error).__name__}); check the network, or name a local path"
     )

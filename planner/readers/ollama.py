@@ -118,7 +118,12 @@ def server_url(env: Mapping[str, str]) -> str:
         raise UnreachableError(
             f"OLLAMA_HOST is {quoted(text)}; write HOST:PORT, for example 127.0.0.1:11434"
         ) from error
-    if scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9_.:\-]+", host):
+    # urlsplit drops line breaks without a word, so they are looked for in the text.
+    if (
+        not text.isprintable()
+        or scheme not in ("http", "https")
+        or not re.fullmatch(r"[A-Za-z0-9_.:\-]+", host)
+    ):
         raise UnreachableError(f"OLLAMA_HOST is {quoted(text)}; write HOST:PORT, for example 127.0.0.1:11434")
     shown_host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown_host}:{port if given_port is None else given_port}{parts.path.rstrip('/')}"

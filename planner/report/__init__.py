@@ -1,0 +1,1 @@
+"""Says it: records become documents, documents become tables, Markdown, JSON, CSV and HTML."""

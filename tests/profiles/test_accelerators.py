@@ -236,7 +236,11 @@ def test_known_traps(id_: str, column: str, expected: float) -> None:
 
 
 def test_a10g_is_not_an_a10_and_l40_has_half_the_rate_of_l40s() -> None:
-    assert schema.number(BY_ID["a10g"]["fp16_tflop_per_s"]) == 70 != schema.number(BY_ID["a10"]["fp16_tflop_per_s"])
+    assert (
+        schema.number(BY_ID["a10g"]["fp16_tflop_per_s"])
+        == 70
+        != schema.number(BY_ID["a10"]["fp16_tflop_per_s"])
+    )
     assert schema.number(BY_ID["l40"]["fp16_tflop_per_s"]) == 362 / 2
 
 

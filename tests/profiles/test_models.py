@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from profiles.loader import model_entry, model_rows
 MODELS = model_rows()
 
 
-def text_config(entry: dict[str, Any]) -> dict[str, Any]:
+def text_config(entry: Mapping[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = entry["config"]
     text: dict[str, Any] = config.get("text_config", config)
     return text
@@ -76,7 +77,9 @@ def counted(c: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize(
-    "entry", [entry for entry in MODELS if text_config(dict(entry))["model_type"] in PLAIN], ids=lambda e: e["id"]
+    "entry",
+    [entry for entry in MODELS if text_config(entry)["model_type"] in PLAIN],
+    ids=lambda e: e["id"],
 )
 def test_the_config_of_a_plain_decoder_has_the_stated_parameters(entry: dict[str, Any]) -> None:
     assert counted(text_config(entry)) == entry["parameters"]["text"]

@@ -4,7 +4,7 @@ Families differ in a dozen yes-or-no choices (biases, norms, ties); a `Dialect` 
 and everything else is read from the config. A new family of this kind is one row in `dialects.py`.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from planner.errors import UnknownArchitectureError
@@ -23,20 +23,23 @@ from planner.readers.architectures.layer_plan import (
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
 
-Choice = bool | str  # fixed by the reference code, or the name of the config's flag
+# Fixed by the reference code, or the name of the config's flag: "use_bias", or "use_bias=true" where the
+# reference code takes an absent flag for true.
+Choice = bool | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """A family's choices. A text value names the config flag that decides, false when absent."""
+    """A family's choices. A text value names the config flag that decides."""
 
     tied: bool = False  # when the config does not say
     qkv_bias: Choice = "attention_bias"
     output_bias: Choice = False
+    output_gate: Literal["none", "matrix", "head"] = "none"
     qk_norm: Literal["none", "head", "full"] = "none"
-    qk_norm_if: str | None = None  # config flag that switches the norm on
+    qk_norm_if: Choice = True  # whether that norm is on
     norms_per_layer: int = 2  # vectors of hidden size
-    one_norm_if: str | None = None  # config flag of a parallel layer, in which both halves share one norm
+    one_norm_if: Choice = False  # config flag of a parallel layer, in which both halves share one norm
     norm_bias: Choice = False
     final_norm: bool = True
     embedding_norm: bool = False  # BLOOM normalises the embeddings
@@ -50,7 +53,7 @@ class Dialect:
     sinks: bool = False
     head_bias: Choice = False
     windows: WindowDefault = "none"
-    mixture: MixtureRules = MixtureRules()
+    mixture: MixtureRules = field(default_factory=MixtureRules)
     dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner")
     dense_multiple: int | None = None  # intermediate size over hidden size, when the config does not say
     default_head_dim: int | None = None  # the reference configuration's default, where it is not H/h
@@ -61,7 +64,10 @@ class Dialect:
 
 def chosen(fields: ConfigFields, choice: Choice) -> bool:
     """A choice fixed by the family or read from the config's flag of that name."""
-    return fields.flag(choice) if isinstance(choice, str) else choice
+    if isinstance(choice, bool):
+        return choice
+    name, _, default = choice.partition("=")
+    return fields.flag(name, default=default == "true")
 
 
 def tie(fields: ConfigFields, default: bool) -> bool:
@@ -87,7 +93,7 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
     norm_bias = chosen(fields, dialect.norm_bias)
     n_norms = dialect.norms_per_layer
-    if dialect.one_norm_if is not None and fields.flag(dialect.one_norm_if):
+    if chosen(fields, dialect.one_norm_if):
         n_norms = 1
     norms = norm_vectors(hidden_size, n_norms, bias=norm_bias)
     if dialect.scalars_per_layer:
@@ -195,7 +201,7 @@ def _attention(
                 "config gives no head_dim"
             )
         head_dim = hidden_size // n_heads
-    norm_on = dialect.qk_norm_if is None or fields.flag(dialect.qk_norm_if)
+    norm_on = chosen(fields, dialect.qk_norm_if)
     return Attention(
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
@@ -204,6 +210,7 @@ def _attention(
         qkv_bias=chosen(fields, dialect.qkv_bias),
         output_bias=chosen(fields, dialect.output_bias),
         qk_norm=dialect.qk_norm if norm_on else "none",
+        output_gate=dialect.output_gate,
         sinks=dialect.sinks,
         fused_qkv=dialect.fused_qkv,
     )

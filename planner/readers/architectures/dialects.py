@@ -4,11 +4,15 @@ Checked against the published parameter totals in tests/planner/readers/test_pub
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from planner.readers.architectures.decoder import Dialect
 from planner.readers.architectures.mixture import MixtureRules
 
 _LLAMA = Dialect(output_bias="attention_bias", mlp_bias="mlp_bias")
+_GPT: dict[str, Any] = {
+    "gated": False, "qkv_bias": True, "output_bias": True, "mlp_bias": True, "norm_bias": True,
+}  # fmt: skip
 _GEMMA3_DEFAULTS = (("vocab_size", 262_208), ("n_heads", 8), ("n_kv_heads", 4))
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -62,10 +66,45 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "hunyuan_v1_dense": Dialect(tied=True, qk_norm="head", qk_norm_if="use_qk_norm",
                                 output_bias="attention_bias", mlp_bias="mlp_bias"),
-    "stablelm": Dialect(qkv_bias="use_qkv_bias", norm_bias=True, qk_norm="full", qk_norm_if="qk_layernorm"),
+    "stablelm": Dialect(
+        qkv_bias="use_qkv_bias", norm_bias=True, qk_norm="full", qk_norm_if="qk_layernorm",
+        one_norm_if="use_parallel_residual",
+    ),
     "nemotron": Dialect(gated=False, norm_bias=True, output_bias="attention_bias", mlp_bias="mlp_bias"),
     "starcoder2": Dialect(tied=True, gated=False, norm_bias=True, qkv_bias="use_bias", output_bias="use_bias",
                           mlp_bias="use_bias", windows="all"),
+    "cohere2": Dialect(
+        tied=True, norms_per_layer=1, output_bias="attention_bias", windows="every_fourth_full",
+        unused=("layer_switch",),
+    ),
+    "arcee": Dialect(gated=False, output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "apertus": Dialect(
+        gated=False, qk_norm="head", output_bias="attention_bias", mlp_bias="mlp_bias", scalars_per_layer=2,
+        unused=("qk_norm",),
+    ),
+    "glm": Dialect(fused_gate=True),
+    "ernie4_5": Dialect(tied=True, qkv_bias="use_bias", output_bias="use_bias", mlp_bias="use_bias"),
+    "internlm2": Dialect(fused_qkv=True, qkv_bias="bias", output_bias="bias"),
+    "internlm3": Dialect(qkv_bias="qkv_bias", output_bias="bias", mlp_bias="bias"),
+    "bailing_moe": Dialect(fused_qkv=True, qkv_bias="use_qkv_bias", output_bias="use_bias"),
+    "bailing_moe_v2": Dialect(
+        fused_qkv=True, qkv_bias="use_qkv_bias", output_bias="use_bias", qk_norm="head",
+        qk_norm_if="use_qk_norm=true", mtp="plain", unused=("use_rmsnorm", "max_window_layers"),
+        mixture=MixtureRules(correction_bias="moe_router_enable_expert_bias"),
+    ),
+    "hunyuan_v1_moe": Dialect(
+        qk_norm="head", qk_norm_if="use_qk_norm", output_bias="attention_bias", mlp_bias="mlp_bias",
+    ),
+    # Decoders from before 2023: LayerNorms and biases everywhere, two matrices in the MLP.
+    "gpt2": Dialect(**_GPT, tied=True, fused_qkv=True, learned_positions=True, dense_multiple=4),
+    "gpt_neox": Dialect(
+        **_GPT | {"qkv_bias": "attention_bias=true", "output_bias": "attention_bias=true"}, fused_qkv=True,
+    ),
+    "bloom": Dialect(**_GPT, tied=True, fused_qkv=True, embedding_norm=True, dense_multiple=4),
+    "opt": Dialect(
+        **_GPT, tied=True, learned_positions=True, spare_positions=2, unused=("do_layer_norm_before",),
+    ),
+    "phi": Dialect(**_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4),
     "minimax_m2": Dialect(
         qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm",
         mixture=MixtureRules(correction_bias="use_routing_bias"),

@@ -53,10 +53,15 @@ HARMLESS_FIELDS: Final = frozenset(
         "mamba_ssm_dtype",
         "ssm_dtype",
         # kernels and execution
+        "bias_dropout_fusion",
         "mamba_chunk_size",
+        "skip_bias_add",
         "use_mamba_kernels",
         # loss, generation, outputs, and where in the text an image goes
+        "boi_token_index",
         "encoder_no_repeat_ngram_size",
+        "eoa_token_index",
+        "eoi_token_index",
         "ignore_index",
         "image_token_index",
         "output_hidden_states",

@@ -62,7 +62,9 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
     fields.unused("index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "qk_head_dim")
     fields.unused("index_share_for_mtp_iteration")
     if set(fields.words("layer_types") or ()) - {"deepseek_sparse_attention", "full_attention"}:
-        raise UnknownArchitectureError(f"{fields.model_type}: layer_types holds kinds that are not latent attention")
+        raise UnknownArchitectureError(
+            f"{fields.model_type}: layer_types holds kinds that are not latent attention"
+        )
     kinds = fields.words("indexer_types")
     if kinds is not None and (len(kinds) < n_layers or not set(kinds) <= {"full", "shared"}):
         raise MalformedError("config.json: indexer_types must say full or shared for every layer")

@@ -12,6 +12,8 @@ from planner.readers.quoting import quoted
 
 MAX_LAYERS = 4096
 LayerKind = Literal["full", "sliding", "chunked", "linear"]
+FULL: LayerKind = "full"
+SLIDING: LayerKind = "sliding"
 _KINDS: dict[str, LayerKind] = {
     "full_attention": "full",
     "attention": "full",
@@ -73,11 +75,11 @@ def attention_kinds(
     elif chunk is not None and default == "every_fourth_full":
         kinds = tuple(_either((i + 1) % 4 == 0, "chunked") for i in range(n_layers))
     elif window is None or not use_window:
-        kinds = ("full",) * n_layers
+        kinds = (FULL,) * n_layers
     elif pattern is not None:
         kinds = _patterned_kinds(pattern, n_layers)
     elif default == "all":
-        kinds = ("sliding",) * n_layers
+        kinds = (SLIDING,) * n_layers
     elif default == "even":
         kinds = tuple(_either(i % 2 == 1) for i in range(n_layers))
     elif default in _EVERY:
@@ -86,7 +88,7 @@ def attention_kinds(
         first = n_layers if first_full is None else first_full
         kinds = tuple(_either(i < first) for i in range(n_layers))
     else:
-        kinds = ("full",) * n_layers
+        kinds = (FULL,) * n_layers
     if "chunked" in kinds:
         window = chunk
     if window is None and {"sliding", "chunked"} & set(kinds):

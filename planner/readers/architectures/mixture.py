@@ -23,16 +23,16 @@ class MixtureRules:
 
 def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
     """The expert block, or None for a model without experts."""
-    n_experts = fields.positive("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+    n_experts = fields.uniform("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
     active_names = (
         "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
         "experts_per_token",
     )  # fmt: skip
     if n_experts is None:
-        fields.positive(*active_names)
+        fields.unused(*active_names)
         return None
-    n_active = fields.count(*active_names, default=rules.default_active)
-    size = fields.positive("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size")
+    n_active = fields.uniform(*active_names) or fields.count(*active_names, default=rules.default_active)
+    size = fields.uniform("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size")
     if size is None:
         size = fields.count("intermediate_size")
     if fields.positive("zero_expert_num"):
@@ -61,7 +61,7 @@ def _shared(fields: ConfigFields, expert_size: int, rules: MixtureRules) -> Feed
         "shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size",
         "moe_shared_expert_intermediate_size",
     )  # fmt: skip
-    count = fields.positive(
+    count = fields.uniform(
         "n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"
     )
     if absolute is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from planner.errors import UnknownArchitectureError
 from planner.model.network import Tower
 from planner.readers.config_fields import ConfigFields
 
@@ -82,6 +83,8 @@ def _moon_vit(vision: ConfigFields, text_hidden_size: int) -> Tower:
     width = vision.positive("qkv_hidden_size") or hidden
     positions = vision.count("init_pos_emb_height") * vision.count("init_pos_emb_width")
     vision.unused("vt_num_attention_heads", "num_attention_heads", "text_hidden_size", "merge_type")
+    if vision.text("mlp_type") not in (None, "mlp2"):
+        raise UnknownArchitectureError("MoonViT: an MLP other than 'mlp2' is not understood yet")
     merged = vision.positive("mm_hidden_size") or hidden
     for side in vision.counts("merge_kernel_size") or (2, 2):
         merged *= side
@@ -115,6 +118,55 @@ def _gemma4(vision: ConfigFields, text_hidden_size: int) -> Tower:
     return Tower(name="vision", parameters=total)
 
 
+def _qwen2_vl(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Qwen2-VL: ViT with rotary positions, plain MLP and one merger; hidden_size is the merger's output."""
+    hidden = vision.count("embed_dim")
+    out = vision.positive("hidden_size") or text_hidden_size
+    vision.unused("num_heads")
+    inner = vision.count("mlp_ratio") * hidden
+    merged = hidden * vision.count("spatial_merge_size") ** 2
+    patch = vision.count("in_channels", "in_chans", default=3) * vision.count("temporal_patch_size")
+    block = 4 * hidden + _linear(hidden, 3 * hidden) + _linear(hidden, hidden)
+    block += _linear(hidden, inner) + _linear(inner, hidden)
+    total = patch * vision.count("patch_size") ** 2 * hidden + vision.count("depth") * block
+    total += 2 * hidden + _linear(merged, merged) + _linear(merged, out)
+    return Tower(name="vision", parameters=total)
+
+
+def _qwen2_5_vl(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Qwen2.5-VL: as Qwen2-VL, with RMS norms and a gated MLP with biases."""
+    hidden = vision.count("hidden_size")
+    inner = vision.count("intermediate_size")
+    vision.unused("num_heads", "window_size", "fullatt_block_indexes")  # attention by windows, same weights
+    out = vision.positive("out_hidden_size") or text_hidden_size
+    merged = hidden * vision.count("spatial_merge_size") ** 2
+    patch = vision.count("in_channels", "in_chans", default=3) * vision.count("temporal_patch_size")
+    block = 2 * hidden + _linear(hidden, 3 * hidden) + _linear(hidden, hidden)
+    block += 2 * _linear(hidden, inner) + _linear(inner, hidden)
+    total = patch * vision.count("patch_size") ** 2 * hidden + vision.count("depth") * block
+    total += hidden + _linear(merged, merged) + _linear(merged, out)
+    return Tower(name="vision", parameters=total)
+
+
+def _pixtral(vision: ConfigFields, text_hidden_size: int) -> Tower:
+    """Mistral Small 3.1: Pixtral ViT without biases, a patch merger and a two-matrix projector."""
+    wrapper = vision.parent
+    if wrapper is None:
+        raise UnknownArchitectureError("pixtral: the tower is only understood in front of a language model")
+    hidden = vision.count("hidden_size")
+    inner = vision.count("intermediate_size")
+    width = vision.count("num_attention_heads") * (
+        vision.positive("head_dim") or hidden // vision.count("num_attention_heads")
+    )
+    merge = wrapper.count("spatial_merge_size", default=1)
+    bias = text_hidden_size if wrapper.flag("multimodal_projector_bias") else 0
+    total = (vision.positive("num_channels") or 3) * vision.count("patch_size") ** 2 * hidden + hidden
+    total += vision.count("num_hidden_layers") * (4 * hidden * width + 3 * hidden * inner + 2 * hidden)
+    total += hidden + merge**2 * hidden * hidden  # the projector's norm and patch merger
+    total += hidden * text_hidden_size + text_hidden_size**2 + 2 * bias
+    return Tower(name="vision", parameters=total)
+
+
 REFERENCE_TOWERS: Mapping[str, ReferenceTower] = {
     "llama4": ReferenceTower(
         fields={
@@ -137,7 +189,10 @@ TOWERS: Mapping[str, Callable[[ConfigFields, int], Tower]] = {
     "qwen3_vl_moe": _qwen_vl,
     "qwen3_5": _qwen_vl,
     "qwen3_5_moe": _qwen_vl,
+    "qwen2_vl": _qwen2_vl,
+    "qwen2_5_vl": _qwen2_5_vl,
     "siglip_vision_model": _siglip,
+    "pixtral": _pixtral,
     "llama4": _llama4,
     "llama4_vision_model": _llama4,
     "kimi_k25": _moon_vit,

@@ -124,7 +124,13 @@ def test_a_damaged_file_is_skipped_with_one_line(tmp_path: Path, text: str, comp
 
 def test_a_bad_phase_or_time_is_not_a_run(tmp_path: Path) -> None:
     measurement = dataclasses.asdict(RUN.measurements[0])
-    for change in ({"phase": "sideways"}, {"samples_s": []}, {"samples_s": [-1.0]}, {"samples_s": "ab"}):
+    changes: list[dict[str, Any]] = [
+        {"phase": "sideways"},
+        {"samples_s": []},
+        {"samples_s": [-1.0]},
+        {"samples_s": "ab"},
+    ]
+    for change in changes:
         (tmp_path / "bad.json").write_text(changed(run={"measurements": [measurement | change]}))
         runs, warnings = load_runs(tmp_path)
         assert (runs, len(warnings)) == ((), 1)

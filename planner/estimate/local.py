@@ -1,0 +1,127 @@
+"""What benchmarks on this very machine say about other models, and about the same one.
+
+A benchmarked file keeps its measured speed, scaled by the bytes or FLOP of the question. Other models get
+the machine's sustained rates: bytes per second while decoding, FLOP per second while reading prompts. How
+far those carry over is measured too: `TransferSpread` holds the quantiles of measured / expected speed for
+machines calibrated on one model and scored on the others.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from hardware.spec import Basis
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.measurement import BenchRun, Measurement, Phase
+from planner.estimate.placement import Placement
+from planner.estimate.term import Interval
+
+# Ten repetitions cannot show a spread under this; the same file repeats within it on a quiet machine.
+_LEAST_SPREAD = 0.03
+
+WorkAt = Callable[[int], float]  # bytes or FLOP as a function of depth or prompt length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferSpread:
+    """Quantiles (10 % and 90 %) of measured / expected when one model calibrates the others."""
+
+    phase: Phase
+    low_ratio: float
+    high_ratio: float
+    n_measurements: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalRates:
+    """Benchmarks of this machine, newest last, and how well they carry over to other models."""
+
+    runs: tuple[BenchRun, ...]
+    spreads: tuple[TransferSpread, ...]
+
+    def decode(
+        self, model: DescribedModel, placement: Placement, read_bytes_at: WorkAt, depth_tokens: int
+    ) -> Interval | None:
+        """Decode speed at a depth from benchmarks, or None when none applies."""
+        own = self._own("decode", model, placement)
+        if own is not None:
+            # A test that generates n tokens from a depth sees that depth plus n/2 on average.
+            middle = own[1].n_depth_tokens + own[1].n_generated_tokens // 2
+            return _own_interval(*own, scale=read_bytes_at(middle) / read_bytes_at(depth_tokens))
+        rates = [
+            run.read_bytes_per_token * measured.quartile_tokens_per_s
+            for run, measured in self._usable("decode", placement)
+            if run.read_bytes_per_token is not None
+        ]
+        return self._carried_over("decode", rates, read_bytes_at(depth_tokens))
+
+    def prefill(
+        self, model: DescribedModel, placement: Placement, flop_at: WorkAt, n_prompt_tokens: int
+    ) -> Interval | None:
+        """Prompt speed for a length from benchmarks, or None when none applies."""
+        per_token = flop_at(n_prompt_tokens) / n_prompt_tokens
+        own = self._own("prefill", model, placement)
+        if own is not None:
+            n_measured = own[1].n_prompt_tokens
+            return _own_interval(*own, scale=flop_at(n_measured) / n_measured / per_token)
+        rates = [
+            2 * run.matmul_parameters_per_token * measured.quartile_tokens_per_s
+            for run, measured in self._usable("prefill", placement)
+            if run.matmul_parameters_per_token is not None
+        ]
+        return self._carried_over("prefill", rates, per_token)
+
+    def _usable(self, phase: Phase, placement: Placement) -> list[tuple[BenchRun, Measurement]]:
+        return [
+            (run, measured)
+            for run in self.runs
+            if _same_place(run, placement)
+            for measured in (run.measurement(phase),)
+            if measured is not None
+        ]
+
+    def _own(
+        self, phase: Phase, model: DescribedModel, placement: Placement
+    ) -> tuple[BenchRun, Measurement] | None:
+        own = [
+            pair
+            for pair in self._usable(phase, placement)
+            if model.fingerprint is not None and pair[0].model_fingerprint == model.fingerprint
+        ]
+        return own[-1] if own else None
+
+    def _carried_over(self, phase: Phase, rates: Sequence[float], work_per_token: float) -> Interval | None:
+        spread = next((s for s in self.spreads if s.phase == phase), None)
+        if spread is None or not rates:
+            return None
+        expected = median(rates) / work_per_token
+        return Interval(
+            low=expected * spread.low_ratio,
+            expected=expected,
+            high=expected * spread.high_ratio,
+            basis=Basis.DERIVED,
+            source=f"{len(rates)} benchmark{'s' if len(rates) > 1 else ''} of other models here; {spread.source}",
+        )
+
+
+def _same_place(run: BenchRun, placement: Placement) -> bool:
+    """Whether a benchmark ran where the placement would: all in RAM, or all on the GPU."""
+    if run.backend == "CPU" or run.n_gpu_layers == 0:
+        return placement.split.n_gpu_layers == 0
+    return placement.split.n_gpu_layers > placement.n_layers and not placement.split.n_cpu_moe
+
+
+def _own_interval(run: BenchRun, measured: Measurement, *, scale: float) -> Interval:
+    rates: Sequence[float] = sorted(measured.rates_tokens_per_s)
+    expected = measured.quartile_tokens_per_s
+    tenth = rates[int(0.1 * (len(rates) - 1))]
+    low = min(tenth, expected * (1 - _LEAST_SPREAD))
+    high = max(rates[-1], expected * (1 + _LEAST_SPREAD))
+    return Interval(
+        low=low * scale,
+        expected=expected * scale,
+        high=high * scale,
+        basis=Basis.MEASURED,
+        source=f"{measured.name} of this file here on {run.measured_at[:10]}, {len(rates)} repetitions",
+    )

@@ -1,0 +1,288 @@
+"""How fast a placed model decodes and reads prompts: a roofline per device, with fitted efficiencies.
+
+Decoding one token reads the weights it uses and the cache so far:
+    seconds = Σ devices  read_bytes / (memory_bytes_per_s · e) + overhead_s
+Reading n prompt tokens multiplies each with the weights it uses:
+    seconds = Σ devices  flop / (flop_per_s · e) + overhead_s
+Vendor facts and efficiencies e stay apart: e comes from measurements (`calibration`), or from benchmarks on
+this very machine (`local`), which then replace both. Layers on several devices run one after another.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hardware.spec import Basis, Machine
+from hardware.units import format_rate_bytes_per_s
+from planner.engines import llama_cpp
+from planner.errors import MissingFactError
+from planner.estimate.calibration import Efficiency, choose_efficiency
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.local import LocalRates
+from planner.estimate.memory import Device, layer_devices
+from planner.estimate.placement import Placement
+from planner.estimate.term import Interval, Term, total, total_basis
+from planner.model.network import LayerGroup
+
+_FLOP_PER_PARAMETER = 2  # one multiplication and one addition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedEstimate:
+    """A speed with its interval and the seconds it is made of; or the one fact that is missing."""
+
+    tokens_per_s: Interval | None
+    terms: tuple[Term, ...]
+    limited_by: str | None
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedFacts:
+    """What is known about speed: efficiencies fitted on others' machines, and benchmarks on this one."""
+
+    efficiencies: tuple[Efficiency, ...]
+    local: LocalRates | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One device's share: its time with bounds, and how to say it."""
+
+    term: Term
+    low_ratio: float
+    high_ratio: float
+    rate_text: str
+
+
+def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens: int) -> tuple[float, ...]:
+    """Bytes one token reads on each of the placement's GPUs and then in RAM, at a depth of cached tokens."""
+    gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    where = layer_devices(placement.n_layers, placement.split, gpus)
+    ram = len(gpus)
+    reads = [0.0] * (ram + 1)
+    for layer, gpu in enumerate(where[:-1]):
+        home = ram if gpu is None else gpu
+        reads[home] += model.layers[layer].fixed_read_bytes
+        experts_home = ram if layer < placement.split.n_cpu_moe else home
+        reads[experts_home] += model.layers[layer].expert_read_bytes
+    for group in model.network.groups:
+        per_layer = _cache_read_bytes(model, placement, group, depth_tokens)
+        for layer in group.layers:
+            gpu = where[layer]
+            reads[ram if gpu is None else gpu] += per_layer
+    head = where[-1]
+    reads[ram if head is None else head] += model.head_bytes
+    return tuple(reads)
+
+
+def _cache_read_bytes(
+    model: DescribedModel, placement: Placement, group: LayerGroup, depth_tokens: int
+) -> float:
+    mixer = group.mixer
+    if mixer is None:
+        return 0.0
+    window = mixer.window_tokens
+    if window is None or model.network.architecture in llama_cpp.IGNORES_WINDOWS:
+        window = depth_tokens
+    flags = placement.flags
+    per_token = llama_cpp.row_bytes(flags.k_type, mixer.k_elements_per_token)
+    per_token += llama_cpp.row_bytes(flags.v_type, mixer.v_elements_per_token)
+    # A recurrent state is read and written once per token.
+    return float(min(depth_tokens, window) * per_token + 2 * llama_cpp.layer_state_bytes(group, flags))
+
+
+def decode_speed(
+    model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts, depth_tokens: int = 0
+) -> SpeedEstimate:
+    """Tokens per second of one sequence at a depth of cached tokens."""
+    reads = decode_read_bytes(model, placement, depth_tokens)
+    if facts.local is not None:
+
+        def read_bytes_at(depth: int) -> float:
+            return sum(decode_read_bytes(model, placement, depth))
+
+        known = facts.local.decode(model, placement, read_bytes_at, depth_tokens)
+        if known is not None:
+            return _from_local(known)
+    gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    kind = "moe" if model.network.is_mixture_of_experts() else "dense"
+    parts = []
+    try:
+        for device, read_bytes in zip([*gpus, None], reads, strict=True):
+            if read_bytes:
+                share = read_bytes / sum(reads)
+                parts.append(_decode_part(device, machine, facts, kind, read_bytes, share))
+    except MissingFactError as error:
+        return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
+    return _summed(parts, 1)
+
+
+def _decode_part(
+    device: Device | None, machine: Machine, facts: SpeedFacts, kind: str, read_bytes: float, share: float
+) -> _Part:
+    bytes_per_s, basis, where = _bandwidth(device, machine)
+    efficiency = _efficiency(facts, "decode", kind, device)
+    # Launch overhead grows with the layers a device runs, of which its share of bytes is a fair measure.
+    seconds = read_bytes / (bytes_per_s * efficiency.fraction) + efficiency.overhead_s * share
+    source = (
+        f"{read_bytes / 1e9:.2f} GB at {efficiency.fraction:.0%} of {format_rate_bytes_per_s(bytes_per_s)}; "
+        f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
+    )
+    term = Term(name=f"read on {where}", value=seconds, unit="s", basis=_derated(basis), source=source)
+    text = f"{where} bandwidth ({format_rate_bytes_per_s(bytes_per_s)})"
+    return _Part(term, efficiency.low_ratio, efficiency.high_ratio, text)
+
+
+def prefill_flop(model: DescribedModel, n_prompt_tokens: int, *, ignores_windows: bool) -> float:
+    """FLOP of reading a prompt: 2 · active weights · n, causal attention, and the head for the last token."""
+    n = n_prompt_tokens
+    flop = _FLOP_PER_PARAMETER * (model.matmul_parameters_per_token * n + model.head_parameters)
+    for group in model.network.groups:
+        mixer = group.mixer
+        if mixer is None:
+            continue
+        window = n if mixer.window_tokens is None or ignores_windows else min(n, mixer.window_tokens)
+        # Token t looks at min(t, W) tokens: W·n − W²/2 pairs, n²/2 when W = n.
+        pairs = window * n - window**2 / 2
+        flop += len(group.layers) * (
+            mixer.score_flop_per_cached_token * pairs + mixer.state_flop_per_token * n
+        )
+    return flop
+
+
+def prefill_speed(
+    model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts, n_prompt_tokens: int
+) -> SpeedEstimate:
+    """Prompt tokens per second for a prompt of a length, from an empty cache."""
+    ignores = model.network.architecture in llama_cpp.IGNORES_WINDOWS
+
+    def flop_at(n: int) -> float:
+        return prefill_flop(model, n, ignores_windows=ignores)
+
+    flop = flop_at(n_prompt_tokens)
+    if facts.local is not None:
+        known = facts.local.prefill(model, placement, flop_at, n_prompt_tokens)
+        if known is not None:
+            return _from_local(known)
+    split = placement.split
+    gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    if gpus and (split.n_cpu_moe or 0 < split.n_gpu_layers <= placement.n_layers):
+        missing = (
+            "prompt speed with part of the weights in RAM is not modelled yet; `planner bench` measures it"
+        )
+        return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=missing)
+    kind = "moe" if model.network.is_mixture_of_experts() else "dense"
+    where = layer_devices(placement.n_layers, split, gpus)
+    parts = []
+    try:
+        for index, device in enumerate([*gpus, None]):
+            home = index if device is not None else None
+            n_layers = sum(1 for gpu in where[:-1] if gpu == home)
+            if n_layers:
+                parts.append(
+                    _prefill_part(device, machine, facts, kind, flop * n_layers / placement.n_layers)
+                )
+    except MissingFactError as error:
+        return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
+    return _summed(parts, n_prompt_tokens)
+
+
+def _prefill_part(
+    device: Device | None, machine: Machine, facts: SpeedFacts, kind: str, flop: float
+) -> _Part:
+    flop_per_s, basis, where = _matrix_rate(device, machine)
+    efficiency = _efficiency(facts, "prefill", kind, device)
+    seconds = flop / (flop_per_s * efficiency.fraction) + efficiency.overhead_s
+    source = (
+        f"{flop / 1e12:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / 1e12:.2f} TFLOP/s; "
+        f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
+    )
+    term = Term(name=f"multiply on {where}", value=seconds, unit="s", basis=_derated(basis), source=source)
+    text = f"{where} arithmetic ({flop_per_s / 1e12:.1f} TFLOP/s)"
+    return _Part(term, efficiency.low_ratio, efficiency.high_ratio, text)
+
+
+def _bandwidth(device: Device | None, machine: Machine) -> tuple[float, Basis, str]:
+    if device is not None:
+        accelerator = device.gpu.accelerator if device.gpu else None
+        if accelerator is None:
+            name = device.gpu.name if device.gpu else device.name
+            raise MissingFactError(
+                f"the memory bandwidth of {name!r} is unknown; `planner bench` measures its effect"
+            )
+        return accelerator.memory_bytes_per_s, Basis.VENDOR, device.name
+    if machine.memory_bandwidth is not None:
+        return machine.memory_bandwidth.per_s, Basis.MEASURED, "RAM"
+    if machine.cpu_memory_bytes_per_s is not None:
+        return machine.cpu_memory_bytes_per_s, machine.cpu_memory_basis or Basis.DERIVED, "RAM"
+    raise MissingFactError(_unknown_ram_rate(machine, "memory bandwidth"))
+
+
+def _matrix_rate(device: Device | None, machine: Machine) -> tuple[float, Basis, str]:
+    if device is not None:
+        accelerator = device.gpu.accelerator if device.gpu else None
+        rate = accelerator.dense_flop_per_s.get("fp16") if accelerator else None
+        if rate is None:
+            name = device.gpu.name if device.gpu else device.name
+            raise MissingFactError(
+                f"the FP16 rate of {name!r} is unknown; `planner bench` measures its effect"
+            )
+        return rate, Basis.VENDOR, device.name
+    if machine.matrix_throughput is not None:
+        return machine.matrix_throughput.per_s, Basis.MEASURED, "CPU"
+    raise MissingFactError(_unknown_ram_rate(machine, "matrix throughput"))
+
+
+def _unknown_ram_rate(machine: Machine, what: str) -> str:
+    if machine.described:
+        if what == "memory bandwidth":
+            return "the RAM's bandwidth is unknown; add its type, for example DDR5-5600"
+        return f"the CPU's {what} is unknown for a machine that is only described"
+    return f"this CPU's {what} is unknown; measure it once with `planner hardware --measure`"
+
+
+def _efficiency(facts: SpeedFacts, phase: str, kind: str, device: Device | None) -> Efficiency:
+    backend, family = "cpu", "*"
+    if device is not None and device.gpu is not None:
+        backend = device.gpu.backend
+        family = device.gpu.accelerator.architecture if device.gpu.accelerator else "*"
+    return choose_efficiency(
+        facts.efficiencies,
+        phase=phase,  # type: ignore[arg-type]
+        model_class=kind,  # type: ignore[arg-type]
+        backend=backend,
+        family=family,
+    )
+
+
+def _derated(basis: Basis) -> Basis:
+    """A measured or vendor rate times a fitted efficiency is a derived figure."""
+    return Basis.DERIVED if basis in (Basis.MEASURED, Basis.VENDOR) else basis
+
+
+def _summed(parts: Sequence[_Part], n_tokens: int) -> SpeedEstimate:
+    """The sum of the parts' times; bounds are the parts' own, each weighted by its share of the time."""
+    terms = tuple(part.term for part in parts)
+    seconds = total(terms)
+    low = sum(part.term.value / part.low_ratio for part in parts)
+    high = sum(part.term.value / part.high_ratio for part in parts)
+    slowest = max(parts, key=lambda part: part.term.value)
+    interval = Interval(
+        low=n_tokens / low,
+        expected=n_tokens / seconds,
+        high=n_tokens / high,
+        basis=total_basis(terms),
+        source=slowest.term.source,
+    )
+    return SpeedEstimate(tokens_per_s=interval, terms=terms, limited_by=slowest.rate_text)
+
+
+def _from_local(interval: Interval) -> SpeedEstimate:
+    term = Term(
+        name="benchmark here",
+        value=1 / interval.expected,
+        unit="s",
+        basis=interval.basis,
+        source=interval.source,
+    )
+    return SpeedEstimate(tokens_per_s=interval, terms=(term,), limited_by=None)

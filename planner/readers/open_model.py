@@ -1,0 +1,207 @@
+"""Opens whatever a person names as a model: which reader, what it found, and where sources disagree."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from planner.errors import MalformedError, NotFoundError, UnknownArchitectureError
+from planner.model.ggml_types import type_by_name
+from planner.model.opened_model import OpenedModel
+from planner.readers.gguf import GgufFile, GgufTensor, read_gguf
+from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
+from planner.readers.hf_config import network_from_config
+from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, repo_info
+from planner.readers.hub_gguf import choose_gguf, gguf_files, read_hub_gguf
+from planner.readers.local_json import read_json_object
+from planner.readers.ollama import OllamaModel, resolve_ollama
+from planner.readers.quoting import quoted
+from planner.readers.reference import (
+    CatalogueName,
+    HubModel,
+    LocalConfig,
+    LocalFolder,
+    LocalGguf,
+    OllamaReference,
+    parse_reference,
+)
+from planner.readers.safetensors import read_safetensors
+from profiles.loader import model_entry
+
+# Stored elements may exceed the parameters by scales and buffers; more than this is a disagreement.
+_TOLERATED_FRACTION = 0.001
+
+
+def open_model(text: str, *, options: HubOptions = DEFAULT_OPTIONS) -> OpenedModel:
+    """The model that `text` names.
+
+    Raises ReadError subclasses when it cannot be read, UnknownArchitectureError when not understood, and
+    ProfileError for a name that the catalogue does not have.
+    """
+    reference = parse_reference(text)
+    match reference:
+        case LocalGguf(path=path):
+            return from_gguf(read_gguf(path), text, source="GGUF file", path=path)
+        case LocalFolder(path=path):
+            return _from_folder(path, text)
+        case LocalConfig(path=path):
+            return _from_config(read_json_object(path), text, path.stem, source="config.json")
+        case HubModel():
+            return _from_hub(reference, text, options)
+        case OllamaReference(name=name):
+            return _from_ollama(resolve_ollama(name, os.environ, Path.home()), text)
+        case CatalogueName(name=name):
+            return from_catalogue(model_entry(name), text)
+
+
+def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = None) -> OpenedModel:
+    """A model from a GGUF header, wherever it lies."""
+    network = network_from_gguf(file)
+    name = file.metadata.get("general.name")
+    licence = file.metadata.get("general.license")
+    return OpenedModel(
+        reference=text,
+        name=name if isinstance(name, str) and name.strip() else Path(file.path).stem,
+        source=source,
+        network=network,
+        storage=storage_from_gguf(file, network),
+        path=path,
+        fingerprint=file.fingerprint,
+        header_bytes=file.header_bytes,
+        n_files=file.n_parts,
+        licence=licence if isinstance(licence, str) else None,
+    )
+
+
+def _from_config(config: Mapping[str, Any], text: str, name: str, *, source: str) -> OpenedModel:
+    network = network_from_config(config)
+    return OpenedModel(reference=text, name=name, source=source, network=network, notes=network.notes)
+
+
+def _from_folder(folder: Path, text: str) -> OpenedModel:
+    if not (folder / "config.json").exists():
+        gguf = sorted(folder.glob("*.gguf"))
+        if len(gguf) == 1:
+            return from_gguf(read_gguf(gguf[0]), text, source="GGUF file", path=gguf[0])
+        hint = f"; it has {len(gguf)} GGUF files: name one of them" if gguf else ""
+        raise NotFoundError(f"{quoted(folder)} has no config.json{hint}")
+    opened = _from_config(
+        read_json_object(folder / "config.json"),
+        text,
+        folder.resolve().name,
+        source="folder with config.json",
+    )
+    if not any(folder.glob("*.safetensors*")):
+        return opened
+    tensors = read_safetensors(folder)
+    elements = sum(_elements(tensor.shape) for tensor in tensors)
+    return _with_stored(opened, elements, sum(tensor.n_bytes for tensor in tensors))
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    n = 1
+    for size in shape:
+        n *= size
+    return n
+
+
+def _with_stored(opened: OpenedModel, elements: int, n_bytes: int | None) -> OpenedModel:
+    """Adds what the weight files say and, where it contradicts the config, a note with both figures."""
+    counted = opened.network.parameters.total
+    notes = opened.notes
+    if abs(elements / counted - 1) > _TOLERATED_FRACTION:
+        note = (
+            f"the weight files store {elements:,} elements, the config describes {counted:,}: "
+            "packed quantized weights, copies, or parts that are not loaded"
+        )
+        notes = (*notes, note)
+    return OpenedModel(
+        reference=opened.reference,
+        name=opened.name,
+        source=opened.source,
+        network=opened.network,
+        licence=opened.licence,
+        stored_elements=elements,
+        stored_bytes=n_bytes,
+        notes=notes,
+    )
+
+
+def _from_hub(reference: HubModel, text: str, options: HubOptions) -> OpenedModel:
+    repo_id, revision = reference.repo_id, reference.revision
+    if reference.filename is None and reference.quant is None:
+        info = repo_info(repo_id, revision, options=options)
+        ggufs = [found for found in gguf_files(info.files) if not found.is_projector]
+        if not ggufs or any(file.path == "config.json" for file in info.files):
+            opened = _from_config(
+                fetch_config(repo_id, revision, options=options), text, repo_id, source="hub repository"
+            )
+            if info.stored_elements:
+                return _with_stored(opened, sum(info.stored_elements.values()), None)
+            return opened
+        files = info.files
+    else:
+        files = repo_info(repo_id, revision, options=options).files
+    chosen = choose_gguf(repo_id, files, filename=reference.filename, quant=reference.quant)
+    return from_gguf(
+        read_hub_gguf(repo_id, chosen.name, revision, options=options),
+        text,
+        source=f"hub repository, {chosen.name}",
+    )
+
+
+def _from_ollama(found: OllamaModel, text: str) -> OpenedModel:
+    if found.blob_path is not None:
+        opened = from_gguf(read_gguf(found.blob_path), text, source="Ollama's folder", path=found.blob_path)
+    else:
+        opened = from_gguf(_told_gguf(found), text, source="Ollama's server")
+    return opened
+
+
+def _told_gguf(found: OllamaModel) -> GgufFile:
+    """The header as an Ollama server tells it; offsets are unknown, so tensors are laid one after another."""
+    if found.model_info is None or found.tensors is None:
+        raise MalformedError(
+            f"the Ollama server told no tensor table for {quoted(found.name)}; update Ollama, or name the GGUF file"
+        )
+    tensors = []
+    offset = 0
+    for told in found.tensors:
+        ggml_type = type_by_name(told.type_name)
+        n = _elements(told.shape)
+        n_bytes = n // ggml_type.block_elements * ggml_type.block_bytes
+        tensors.append(
+            GgufTensor(name=told.name, shape=told.shape, type_id=ggml_type.id, type_name=ggml_type.name,
+                       n_elements=n, n_bytes=n_bytes, offset=offset, part=1)
+        )  # fmt: skip
+        offset += n_bytes
+    metadata = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in found.model_info.items()
+    }
+    return GgufFile(
+        path=f"ollama:{found.name}",
+        version=3,
+        metadata=metadata,
+        tensors=tuple(tensors),
+        header_bytes=0,
+        file_bytes=found.size_bytes or offset,
+        alignment=32,
+        n_parts=1,
+        fingerprint=f"ollama:{found.name}:{found.tag}",
+    )
+
+
+def from_catalogue(entry: Mapping[str, Any], text: str) -> OpenedModel:
+    """A model from an entry of the packaged or the user's own catalogue."""
+    try:
+        network = network_from_config(entry["config"])
+    except UnknownArchitectureError as error:
+        raise UnknownArchitectureError(f"{entry['name']}: {error}") from error
+    return OpenedModel(
+        reference=text,
+        name=entry["name"],
+        source="catalogue",
+        network=network,
+        licence=entry["licence"],
+        notes=network.notes,
+    )

@@ -1,0 +1,186 @@
+"""Machines in words."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardware.described import describe_machine
+from hardware.errors import DescriptionError
+from hardware.spec import Basis
+from hardware.units import GIB, MIB
+from tests.hardware.accelerator_table import ROWS
+
+
+def test_two_cards_and_memory() -> None:
+    machine = describe_machine("2x RTX 4090, 64GiB", ROWS)
+    assert machine.described
+    assert machine.name == "2x RTX 4090, 64GiB"
+    assert [(gpu.index, gpu.name, gpu.memory_bytes) for gpu in machine.gpus] == [
+        (0, "GeForce RTX 4090", 24_564 * MIB),
+        (1, "GeForce RTX 4090", 24_564 * MIB),
+    ]
+    assert machine.memory is not None
+    assert machine.memory.total_bytes == 64 * GIB
+    assert machine.cpu is None
+    assert machine.cpu_memory_bytes_per_s is None
+    assert machine.memory_bandwidth is None
+    assert machine.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("8xH100 SXM", ["h100-sxm"] * 8),
+        ("8 x H100 SXM, 2TiB", ["h100-sxm"] * 8),
+        ("4× H100 PCIe", ["h100-pcie"] * 4),
+        ("RTX 4090 x2, 64GB", ["rtx-4090"] * 2),
+        ("RTX 3090 + RTX 4090, 64GiB", ["rtx-3090", "rtx-4090"]),
+        ("2x RTX 3090+RTX 4090+ 2x RTX 3090", ["rtx-3090"] * 2 + ["rtx-4090"] + ["rtx-3090"] * 2),
+        ("RTX 3090, RTX 4090, 64GiB", ["rtx-3090", "rtx-4090"]),
+        ("A100 SXM 80GB", ["a100-sxm-80"]),
+        ("A100 SXM4 40GB, 256GiB", ["a100-sxm-40"]),
+        ("RTX 4090 24GB", ["rtx-4090"]),
+        ("4090", ["rtx-4090"]),
+        ("7900 XTX, 32GiB", ["rx-7900-xtx"]),  # "7900 X" is no count
+        ("7900XTX", ["rx-7900-xtx"]),
+        ("2x7900 XTX", ["rx-7900-xtx"] * 2),
+        ("64GiB, cpu only", []),
+        ("no gpu, 64GiB", []),
+        ("Ryzen AI Max+ 395, 96GiB", ["strix-halo"]),  # the plus belongs to the name
+    ],
+)
+def test_devices(text: str, ids: list[str]) -> None:
+    machine = describe_machine(text, ROWS)
+    assert [gpu.accelerator.id for gpu in machine.gpus if gpu.accelerator is not None] == ids
+    assert [gpu.index for gpu in machine.gpus] == list(range(len(ids)))
+
+
+@pytest.mark.parametrize(
+    ("text", "gb_per_s", "basis"),
+    [
+        # Channels x 8 bytes x million transfers per second.
+        ("RTX 4090, 96GiB DDR5-5600", 89.6, Basis.ASSUMED),  # 2 x 8 x 5600; the two channels are assumed
+        ("cpu only, 64GiB DDR5-6000", 96.0, Basis.ASSUMED),
+        ("cpu only, 768GiB DDR5-4800 12ch", 460.8, Basis.DERIVED),
+        ("cpu only, 8ch DDR4-3200 512GiB", 204.8, Basis.DERIVED),
+        ("cpu only, 128GiB, DDR5-5600 4 channels", 179.2, Basis.DERIVED),
+        ("cpu only, 64GB of RAM", None, None),
+    ],
+)
+def test_memory_speed_from_its_modules(text: str, gb_per_s: float | None, basis: Basis | None) -> None:
+    machine = describe_machine(text, ROWS)
+    rate = machine.cpu_memory_bytes_per_s
+    assert (None if rate is None else rate / 1e9) == pytest.approx(gb_per_s)
+    assert machine.cpu_memory_basis == basis
+    assert machine.memory_bandwidth is None  # that one is for measurements
+    assert len(machine.problems) == (basis is Basis.ASSUMED)  # an assumption is said
+
+
+def test_gb_and_gib_differ() -> None:
+    decimal, binary = (describe_machine(f"cpu only, 64{unit}", ROWS).memory for unit in ("GB", "GiB"))
+    assert decimal is not None
+    assert binary is not None
+    assert (decimal.total_bytes, binary.total_bytes) == (64_000_000_000, 68_719_476_736)
+
+
+@pytest.mark.parametrize("text", ["M4 Max 128GiB", "Apple M4 Max, 128GiB", "1x M4 Max 40-core, 128GiB"])
+def test_a_mac_shares_its_memory(text: str) -> None:
+    machine = describe_machine(text, ROWS)
+    (gpu,) = machine.gpus
+    assert gpu.accelerator is not None
+    assert (gpu.accelerator.id, gpu.backend) == ("apple-m4-max", "metal")
+    assert machine.memory is not None
+    assert machine.memory.total_bytes == 128 * GIB
+    assert gpu.memory_bytes == 96 * GIB  # three quarters of 128
+    assert (machine.cpu_memory_bytes_per_s, machine.cpu_memory_basis) == (546e9, Basis.VENDOR)
+    assert "iogpu.wired_limit_mb" in machine.problems[0]
+
+
+def test_a_small_mac_gets_two_thirds() -> None:
+    (gpu,) = describe_machine("M4 Max 32-core, 36GiB", ROWS).gpus
+    assert gpu.memory_bytes == 24 * GIB
+
+
+def test_other_shared_memory_is_counted_whole() -> None:
+    machine = describe_machine("Strix Halo, 128GiB LPDDR5X-8000 4ch", ROWS)
+    assert machine.gpus[0].memory_bytes == 128 * GIB
+    assert (machine.cpu_memory_bytes_per_s, machine.cpu_memory_basis) == (
+        256e9,
+        Basis.DERIVED,
+    )  # 4 x 8 x 8,000
+    spark = describe_machine("DGX Spark", ROWS)  # sold with one size only, so none has to be given
+    assert spark.memory is not None
+    assert spark.memory.total_bytes == spark.gpus[0].memory_bytes == 122_070 * MIB
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "empty"),
+        ("RTX 4090,,64GiB", "empty"),
+        ("64G", "write GiB"),
+        ("RTX 4090, 64G", "write GiB"),
+        ("RTX 4090, 64", "no profile is known for the device '64'"),
+        ("RTX 9999, 64GiB", "no profile is known for the device 'RTX 9999'; nearest are"),
+        ("A100, 64GiB", "can mean more than one device"),
+        ("A100 80GB", "can mean more than one device"),
+        ("RTX 4090 48GB", "no 'RTX 4090' with 48 GB is known"),
+        ("M4 Max", "can mean more than one device"),
+        ("M4 Max 40-core", "sold with different amounts"),
+        ("M4 Max 128GiB, 64GiB", "two sizes for the same memory"),
+        ("2x DGX Spark", "describe each by itself"),
+        ("DGX Spark + RTX 4090", "describe each by itself"),
+        ("RTX 4090, 64GiB, 32GiB", "main memory twice"),
+        ("64GiB DDR5-5600 DDR4-3200", "two values"),
+        ("64GiB 8ch", "no module speed"),
+        ("64GiB DDR5-99999", "not a memory speed"),
+        ("64GiB DDR5-5600 99ch", "memory channels"),
+        ("0GiB", "not a memory size"),
+        ("0x RTX 4090", "not a number of GPUs"),
+        ("2000x RTX 4090", "not a number of GPUs"),
+        ("600x RTX 4090 + 600x RTX 3090", "at most 1024 GPUs"),
+        ("cpu only", "neither a GPU nor a memory size"),
+        ("cpu only, RTX 4090", "cpu only"),
+        ("RTX 4090 +, 64GiB", "next to a plus is missing"),
+        ("RTX 4090\n64GiB" * 40, "at most 300 characters"),
+    ],
+)
+def test_what_is_not_understood_is_one_line(text: str, message: str) -> None:
+    with pytest.raises(DescriptionError) as caught:
+        describe_machine(text, ROWS)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+DISCRETE = st.sampled_from(["RTX 4090", "RTX 3090", "H100 SXM", "A100 SXM 80GB", "7900 XTX", "L40S"])
+
+
+@given(st.integers(1, 64), DISCRETE, st.integers(1, 4096))
+def test_n_times_a_card_is_n_cards(n: int, name: str, n_gib: int) -> None:
+    one = describe_machine(f"{name}, {n_gib}GiB", ROWS)
+    many = describe_machine(f"{n}x {name}, {n_gib}GiB", ROWS)
+    assert len(many.gpus) == n
+    size = one.gpus[0].memory_bytes
+    assert size is not None
+    assert sum(gpu.memory_bytes or 0 for gpu in many.gpus) == n * size
+    assert many.memory == one.memory
+
+
+@given(st.lists(st.tuples(st.integers(1, 8), DISCRETE), min_size=1, max_size=5))
+def test_a_sum_of_groups_has_all_of_them(groups: list[tuple[int, str]]) -> None:
+    text = " + ".join(f"{n}x {name}" for n, name in groups)
+    assert len(describe_machine(text, ROWS).gpus) == sum(n for n, _ in groups)
+
+
+@given(st.integers(400, 10_000), st.integers(1, 24))
+def test_bandwidth_grows_with_channels_and_speed(transfers: int, n_channels: int) -> None:
+    machine = describe_machine(f"cpu only, 64GiB DDR5-{transfers} {n_channels}ch", ROWS)
+    assert machine.cpu_memory_bytes_per_s == n_channels * 8 * transfers * 1_000_000
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_machine_or_a_one_line_error(text: str) -> None:
+    try:
+        describe_machine(text, ROWS)
+    except DescriptionError as error:
+        assert len(str(error).splitlines()) == 1
