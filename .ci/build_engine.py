@@ -171,7 +171,7 @@ def build(
 def run_with_progress(command: list[str], environment: dict[str, str], log: TextIO) -> int:
     """Runs the build in its own process group, showing its steps; on Ctrl-C the whole group ends."""
     progress = Progress(sys.stderr.isatty())
-    process = subprocess.Popen(  # noqa: S603 (pip)
+    with subprocess.Popen(  # noqa: S603 (pip)
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -180,20 +180,19 @@ def run_with_progress(command: list[str], environment: dict[str, str], log: Text
         text=True,
         errors="replace",
         start_new_session=True,
-    )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            log.write(line)
-            if match := STEP.match(line):
-                progress.step(int(match[1]), int(match[2]))
-        return process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-    finally:
-        progress.end()
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                log.write(line)
+                if match := STEP.match(line):
+                    progress.step(int(match[1]), int(match[2]))
+            return process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            progress.end()
 
 
 class Progress:

@@ -35,6 +35,7 @@ _SIZE = re.compile(r"(?<![\w.-])\d+(?:\.\d+)?\s*(?:[KMGT](?:i?B)?)(?![\w-])", re
 _MODULES = re.compile(r"(?<![\w-])(?:LP)?DDR\dX?-(\d{3,6})(?:\s*MT/s)?(?![\w-])", re.IGNORECASE)
 _CHANNELS = re.compile(r"(?<![\w.-])(\d{1,3})[ -]?(?:ch|channels?)(?!\w)", re.IGNORECASE)
 _SIZE_BEHIND = re.compile(rf"(.*\S)\s+({_SIZE.pattern})", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _FILLER = re.compile(r"\b(?:of|ram|memory|main)\b", re.IGNORECASE)
 # "Ryzen AI Max+ 395" keeps its plus: one that touches a word and is followed by " 395" joins nothing.
 _PLUS = re.compile(r"\s+\+\s*|\+(?=\s*[A-Za-z])|\+(?=\s*\d+\s*[x×*])")
@@ -165,6 +166,8 @@ def _accelerator(text: str, name: str, ram_bytes: int | None, rows: tuple[Row, .
     except UnknownDeviceError as error:
         if size is not None:
             first = error
+    if _BARE_NUMBER.fullmatch(name):
+        raise _not_understood(text, f"{name!r} is neither a device nor a size with a unit") from first
     raise DescriptionError(f"{_shown(text)}: {first}") from first
 
 

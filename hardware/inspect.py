@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 
 from hardware.accelerators import Row
 from hardware.host import host_cpu, host_memory, run_command, system_name
+from hardware.probes.apple import read_apple_gpu
 from hardware.probes.container import ContainerLimits, read_limits
 from hardware.probes.cpu import Runner
 from hardware.probes.memory import installed_bytes
@@ -44,14 +46,18 @@ def inspect_machine(
     cpu = _probed("processors", lambda: host_cpu(root, limits, run, system), problems)
     memory = _probed("memory", lambda: host_memory(root, limits, psutil_module), problems)
     nvidia = read_nvidia_gpus(nvml, os.environ if environ is None else environ, rows)
+    apple = None
+    if (system or platform.system()) == "Darwin":
+        apple = _probed("Apple GPU", lambda: read_apple_gpu(run, rows), problems)
+    apple_gpus, apple_notes = apple or ((), ())
     return Machine(
         name="this machine",
         cpu=cpu,
         memory=memory,
-        gpus=nvidia.gpus,
+        gpus=(*nvidia.gpus, *apple_gpus),
         os=_probed("operating system", lambda: system_name(root, system), problems),
         gpu_driver=nvidia.driver_version,
-        problems=tuple(dict.fromkeys((*problems, *nvidia.problems))),  # one cause, one line
+        problems=tuple(dict.fromkeys((*problems, *nvidia.problems, *apple_notes))),  # one cause, one line
     )
 
 

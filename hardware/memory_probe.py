@@ -34,7 +34,11 @@ _MATRIX_SAMPLE_S = 0.02
 
 
 def measure_memory_bandwidth(
-    n_threads: int | None = None, budget_s: float = 2.0, progress: Progress | None = None
+    n_threads: int | None = None,
+    budget_s: float = 2.0,
+    progress: Progress | None = None,
+    *,
+    buffer_bytes: int | None = None,
 ) -> MeasuredRate:
     """Bytes per second that all usable threads together read from main memory, sustained.
 
@@ -46,7 +50,8 @@ def measure_memory_bandwidth(
     limits = read_limits(total_bytes=installed_bytes())
     cpu, memory = host_cpu(limits=limits), host_memory(limits=limits)
     n_threads = n_threads or cpu.n_usable_threads
-    buffer_bytes = bandwidth_buffer_bytes(cpu, n_threads, memory.available_bytes)
+    if buffer_bytes is None:
+        buffer_bytes = bandwidth_buffer_bytes(cpu, n_threads, memory.available_bytes)
     deadline = time.perf_counter() + budget_s
     name, rates = _sample_reads(n_threads, buffer_bytes, budget_s, deadline, progress)
     return _rate(

@@ -25,7 +25,7 @@ def mac_note(name: str, total_bytes: int, gpu_bytes: int) -> str:
     """One line that says how much of a Mac's memory its GPU gets, and how to raise it."""
     return (
         f"{name}: the GPU shares {format_bytes(total_bytes)} of main memory; macOS lets it use about "
-        f"{format_bytes(gpu_bytes)} by default, more with: sudo sysctl iogpu.wired_limit_mb=…"
+        f"{format_bytes(gpu_bytes)}; the limit is set with sudo sysctl iogpu.wired_limit_mb=…"
     )
 
 

@@ -9,6 +9,7 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admi
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 _MAX_FILE_BYTES = 1 << 20  # these files hold a few lines; more is not one of them
@@ -64,10 +65,9 @@ def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> Conta
             quota_of = _quota_v2 if mount.version == 2 else _quota_v1
             found_quotas = [found for group in groups if (found := quota_of(group)) is not None]
             quotas += [(n_cpus, _shown(root, file)) for n_cpus, file in found_quotas]
-        if groups and (mount.version == 2 or "cpuset" in mount.controllers):
-            n_cpus = _cpuset(groups[0])  # the own group's effective set already lies within its parents'
-            if n_cpus is not None:
-                cpusets.append(n_cpus)
+        if mount.version == 2 or "cpuset" in mount.controllers:
+            sizes = (n_cpus for group in groups if (n_cpus := _cpuset(group)) is not None)
+            cpusets += islice(sizes, 1)  # the innermost effective set already lies within its parents'
     limit = min(limits, default=(None, None), key=lambda pair: pair[0])
     quota = min(quotas, default=(None, None), key=lambda pair: pair[0])
     return ContainerLimits(
@@ -132,15 +132,14 @@ def _unescaped(field: str) -> str:
 
 
 def _groups(root: Path, mount: _Mount, own_paths: dict[str, PurePosixPath]) -> Iterator[Path]:
-    """The folders from this process's own group up to the mount point, as far as they are visible."""
+    """The folders from this process's own group up to the mount point; some may not be visible from here."""
     top = root / mount.point.relative_to("/")
     names = [""] if mount.version == 2 else sorted(mount.controllers & own_paths.keys())
     own = next((own_paths[name] for name in names if name in own_paths), None)
     levels: tuple[str, ...] = ()
     if own is not None and ".." not in own.parts and own.is_relative_to(mount.shown):
+        # Inside a container this may be a path of the host: those folders are then absent and state nothing.
         levels = own.relative_to(mount.shown).parts[:_MAX_LEVELS]
-        if not top.joinpath(*levels).is_dir():
-            levels = ()  # a path of the host, as seen from inside a container
     for depth in range(len(levels), -1, -1):
         yield top.joinpath(*levels[:depth])
 

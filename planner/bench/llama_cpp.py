@@ -149,6 +149,8 @@ class _Answers:
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             measurements=measurements,
             memory=self.memory,
+            read_bytes_per_token=subject.read_bytes_per_token,
+            matmul_parameters_per_token=subject.matmul_parameters_per_token,
             notes=tuple(notes),
         )
 

@@ -91,6 +91,8 @@ class BenchSubject:
     quantization: str
     machine_fingerprint: str
     machine_name: str
+    read_bytes_per_token: float | None = None  # from the tensor table, for calibrating other models' speed
+    matmul_parameters_per_token: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

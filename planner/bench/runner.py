@@ -89,8 +89,9 @@ def run_child(
     longer is killed. On any way out, Ctrl-C included, its whole process group is gone.
     """
     process = _start(command)
-    output = _Output(process)
+    output = None
     try:
+        output = _Output(process)
         _send(process.stdin, request)
         deadline = time.monotonic() + load_limit_s
         loaded, refused, done = False, None, False
@@ -120,7 +121,8 @@ def run_child(
         return _crash(status, output.last_lines)
     finally:
         _kill(process)
-        output.close()
+        if output is not None:
+            output.close()
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -6,10 +6,10 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from platformdirs import user_data_path
 
@@ -101,29 +101,33 @@ def _run(value: object) -> BenchRun:
 
 
 def _facts(value: object, record: type, nested: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """A JSON object checked against a record's fields: none missing, none more, each of its type."""
+    """A JSON object checked against a record's fields: none missing or unknown, each of its type.
+
+    A field that has a default may be missing, so that runs stay readable when records grow.
+    """
     if not isinstance(value, Mapping):
         raise ValueError(f"a {record.__name__} is not an object")
     names = {item.name for item in fields(record)}
-    if set(value) != names:
-        raise ValueError(f"{record.__name__} lacks or adds {_short(sorted(set(value) ^ names))}")
+    needed = {item.name for item in fields(record) if item.default is MISSING}
+    if wrong := (set(value) - names) | (needed - set(value)):
+        raise ValueError(f"{record.__name__} lacks or adds {_short(sorted(wrong))}")
     hints = get_type_hints(record)
     return {
-        name: value[name] if name in nested else _typed(f"{record.__name__}.{name}", value[name], hints[name])
-        for name in names
+        name: item if name in nested else _typed(f"{record.__name__}.{name}", item, hints[name])
+        for name, item in value.items()
     }
 
 
 def _typed(name: str, value: object, hint: Any) -> object:
-    if isinstance(hint, UnionType):
-        raise TypeError(f"{name}: no field of a stored record may be a union, except nested records")
+    if isinstance(hint, UnionType):  # only "… | None" among stored fields
+        return None if value is None else _typed(name, value, get_args(hint)[0])
     if hint is float and type(value) is int:
         return float(value)
     if hint in (str, int, bool, float):
         if type(value) is not hint:
             raise ValueError(f"{name} is {_short(value)}, not of type {hint.__name__}")
         return value
-    if getattr(hint, "__origin__", None) is tuple:
+    if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{name} is not a list")
         return tuple(_typed(name, item, get_args(hint)[0]) for item in value)

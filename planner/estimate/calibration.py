@@ -66,7 +66,9 @@ class Efficiency:
             raise ValueError(f"field 'date': found {self.date!r}, expected a date such as 2026-01-31") from None
 
 
-def decode_s_per_token(read_bytes, memory_bytes_per_s, fraction, overhead_s):  # type: ignore[no-untyped-def]
+def decode_s_per_token(
+    read_bytes: float, memory_bytes_per_s: float, fraction: float, overhead_s: float
+) -> float:
     """Seconds that one token of one sequence takes: bytes / (bandwidth · e) + overhead.
 
     `read_bytes` are the weights a token reads (without the rows of the embedding table that it does not
@@ -76,7 +78,7 @@ def decode_s_per_token(read_bytes, memory_bytes_per_s, fraction, overhead_s):  #
     return read_bytes / (memory_bytes_per_s * fraction) + overhead_s
 
 
-def prefill_s(flop, fp16_flop_per_s, fraction, overhead_s):  # type: ignore[no-untyped-def]
+def prefill_s(flop: float, fp16_flop_per_s: float, fraction: float, overhead_s: float) -> float:
     """Seconds that a prompt takes: FLOP / (FP16 peak · e) + overhead.
 
     `flop` is 2 · active parameters · tokens (the head once, the embedding table never) + attention. Holds

@@ -5,7 +5,7 @@
 A maintainer's command: nothing else imports this module, so NumPy is imported at the top.
 
 Each (backend, family) gets a fraction and an overhead, drawn towards those of its backend, and a backend
-towards those of all, by `PRIOR_DEVICES` imagined devices that behave as the parent says at three sizes.
+towards those of all, as strongly as single tests scatter more than families differ.
 """
 
 import argparse
@@ -24,20 +24,35 @@ from typing import TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.errors import MissingFactError
 from planner.estimate.calibration import ANY, MAX_FRACTION, Backend, Efficiency, choose_efficiency
-from planner.estimate.calibration_truth import Point, read_truth
+from planner.estimate.calibration_truth import PREFILL_RATES, Point, read_truth
 
 Array: TypeAlias = NDArray[np.float64]
 Level: TypeAlias = tuple[str, str]  # backend, family
 
-PRIOR_DEVICES = 1.0  # how many devices' worth of weight the parent level has
-HUBER_DELTA = 0.15  # log error beyond which a measurement pulls no harder
-REFERENCE_WORK = {"decode": (2e9, 8e9, 32e9), "prefill": (2e12, 16e12, 140e12)}  # bytes; FLOP
+HUBER_DELTA = 0.15  # log error beyond which a measurement pulls no harder; about the scatter on one device
 COVERAGE = 0.8
-POOL_DEVICES = 4.0  # how many devices' worth of weight other families' errors have in an interval
-UNSEEN_WEIGHT = 0.5  # the weight of the worst case that was not observed, in devices
+POOL_DEVICES = 2.0  # how many devices' worth of weight other families' errors have in an interval
+UNSEEN_WEIGHT = 0.1  # the weight of the worst case that was not observed, in devices
 UNKNOWN_RATIO = 2.0  # with no second device to learn a spread from: a factor of two either way, assumed
 _TOP: Level = (ANY, ANY)
+_ANY_DAY = "2000-01-01"  # rows that only serve a score keep no date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far families differ from their parent: the strength of the pull is (scatter / spread)²."""
+
+    log_fraction: float
+    log_overhead: float
+    least_overhead_s: float  # differences far below this do not count
+
+
+SPREADS = {
+    "decode": Spread(log_fraction=0.25, log_overhead=0.5, least_overhead_s=0.0005),
+    "prefill": Spread(log_fraction=0.8, log_overhead=0.8, least_overhead_s=0.005),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,45 +90,36 @@ class _Residual:
 
 
 def fit_line(points: Sequence[Point], prior: Line | None = None) -> Line:
-    """The fraction and the overhead with the least Huber loss on log time.
+    """The fraction and the overhead with the least Huber loss on log time, near those of `prior`.
 
     A device with n groups weighs √n, so that one with many models counts more but does not dominate.
     """
-    weights = point_weights(points, power=0.5)
-    ideal = [point.ideal_s for point in points]
-    measured = [point.measured_s for point in points]
-    if prior is not None:
-        scale = median(point.scale for point in points)
-        sizes = [work / scale for work in REFERENCE_WORK[points[0].phase]]
-        ideal += sizes
-        measured += [prior.seconds(size) for size in sizes]
-        weights += [PRIOR_DEVICES / len(sizes)] * len(sizes)
-    return _least_loss(np.array(ideal), np.array(measured), np.array(weights))
-
-
-def _least_loss(ideal_s: Array, measured_s: Array, weights: Array) -> Line:
-    """A grid over both parameters, refined around its best cell until it is finer than 0.1 %."""
+    weights = np.array(point_weights(points, power=0.5))
+    ideal_s = np.array([point.ideal_s for point in points])
+    measured_s = np.array([point.measured_s for point in points])
+    spread = SPREADS[points[0].phase]
+    top_s = float(np.max(measured_s))
     low_e, high_e = math.log(0.002), math.log(MAX_FRACTION)
-    top = float(np.max(measured_s))
-    low_o, high_o = math.log(top * 1e-5), math.log(top)
-    for step in range(6):
-        n_e, n_o = (41, 31) if step == 0 else (9, 9)
-        log_e, log_o = np.linspace(low_e, high_e, n_e), np.linspace(low_o, high_o, n_o)
-        expected = (
-            ideal_s / np.exp(log_e)[:, None, None] + np.exp(log_o)[None, :, None]
-        )  # fraction × overhead × point
-        error = np.abs(np.log(expected / measured_s))
-        loss = np.where(
-            error <= HUBER_DELTA, error**2 / 2, HUBER_DELTA * (error - HUBER_DELTA / 2)
-        ) @ (weights / weights.sum())
+    low_o, high_o = math.log(top_s * 1e-5), math.log(top_s)
+    for step in range(6):  # a grid over both, refined around its best cell until it is finer than 0.1 %
+        n = 21 if step == 0 else 9
+        log_e, log_o = np.linspace(low_e, high_e, n), np.linspace(low_o, high_o, n)
+        overhead_s = np.exp(log_o)
+        expected_s = ideal_s / np.exp(log_e)[:, None, None] + overhead_s[None, :, None]
+        error = np.abs(np.log(expected_s / measured_s))  # fraction × overhead × point
+        huber = np.where(error <= HUBER_DELTA, error**2 / 2, HUBER_DELTA * (error - HUBER_DELTA / 2))
+        loss = huber @ weights
+        if prior is not None:
+            off_e = (log_e - math.log(prior.fraction)) / spread.log_fraction
+            floor_s = spread.least_overhead_s
+            off_o = np.log((overhead_s + floor_s) / (prior.overhead_s + floor_s)) / spread.log_overhead
+            loss = loss + HUBER_DELTA**2 / 2 * (off_e[:, None] ** 2 + off_o[None, :] ** 2)
         i, j = np.unravel_index(int(np.argmin(loss)), loss.shape)
-        width_e, width_o = (high_e - low_e) / (n_e - 1), (high_o - low_o) / (n_o - 1)
+        best = Line(fraction=float(np.exp(log_e[i])), overhead_s=float(overhead_s[j]))
+        width_e, width_o = (high_e - low_e) / (n - 1), (high_o - low_o) / (n - 1)
         low_e, high_e = log_e[i] - width_e, min(math.log(MAX_FRACTION), log_e[i] + width_e)
         low_o, high_o = log_o[j] - width_o, log_o[j] + width_o
-    overhead_s = float(np.exp(log_o[j]))
-    return Line(
-        fraction=float(np.exp(log_e[i])), overhead_s=overhead_s if overhead_s > top * 2e-5 else 0.0
-    )
+    return best if best.overhead_s > top_s * 2e-5 else Line(fraction=best.fraction, overhead_s=0.0)
 
 
 def point_weights(points: Sequence[Point], *, power: float) -> list[float]:
@@ -152,43 +158,47 @@ def _belongs(point: Point, level: Level) -> bool:
 
 def fit_efficiencies(points: Sequence[Point], *, today: str) -> tuple[Efficiency, ...]:
     """A row for every (phase, class, backend, family) in `points`, and the rows to fall back on."""
-    return tuple(row for part in _parts(points) for row in _fit_part(part, today))
+    rows: list[Efficiency] = []
+    for phase in sorted({point.phase for point in points}):
+        parts = [
+            part
+            for model_class in sorted({point.model_class for point in points})
+            if (part := [p for p in points if p.phase == phase and p.model_class == model_class])
+        ]
+        errors = [_Errors(part) for part in parts]
+        for part, own in zip(parts, errors, strict=True):
+            others = [item for item in errors if item is not own]
+            rows += _rows_of(part, own, others, today)
+    return tuple(rows)
 
 
-def _parts(points: Sequence[Point]) -> list[list[Point]]:
-    """The points by phase and class, which share nothing but the shape of the formula."""
-    parts: dict[tuple[str, str], list[Point]] = defaultdict(list)
-    for point in points:
-        parts[point.phase, point.model_class].append(point)
-    return [part for _, part in sorted(parts.items())]
+class _Errors:
+    """Residuals of one phase and class on what a fit had not seen, by what was left out."""
+
+    def __init__(self, points: Sequence[Point]) -> None:
+        self.device = list(_unseen_device_residuals(points))
+        self.model = list(_unseen_model_residuals(points))
+        self.family = list(_unseen_family_residuals(points))
+        self.backend = list(_unseen_backend_residuals(points))
 
 
-def _fit_part(points: Sequence[Point], today: str) -> Iterator[Efficiency]:
-    lines = fit_levels(points)
-    unseen_device = list(_unseen_device_residuals(points))
-    unseen_family = list(_unseen_family_residuals(points))
-    unseen_backend = list(_unseen_backend_residuals(points))
-    for level, line in sorted(lines.items()):
-        own = [point for point in points if _belongs(point, level)]
-        if level == _TOP:
-            residuals = unseen_backend or unseen_family
-            low, high = _interval(residuals, [], len({point.group for point in own}))
-        else:
-            pool = unseen_family if level[1] == ANY else unseen_device
-            inside = [item for item in pool if item.level[0] == level[0] and level[1] in (ANY, item.level[1])]
-            outside = [item for item in pool if item not in inside]
-            low, high = _interval(inside, outside, len({point.group for point in own}))
-        devices = sorted({point.device for point in own})
+def _rows_of(
+    points: Sequence[Point], own: _Errors, others: Sequence[_Errors], today: str
+) -> Iterator[Efficiency]:
+    for level, line in sorted(fit_levels(points).items()):
+        inside_points = [point for point in points if _belongs(point, level)]
+        devices = sorted({point.device for point in inside_points})
+        low, high = _interval(level, own, others, len({point.group for point in inside_points}))
         yield Efficiency(
-            phase=own[0].phase,
-            model_class=own[0].model_class,
+            phase=points[0].phase,
+            model_class=points[0].model_class,
             backend=cast(Backend, level[0]),
             family=level[1],
             fraction=float(f"{line.fraction:.4g}"),
             overhead_s=float(f"{line.overhead_s:.3g}"),
             low_ratio=float(f"{low:.3g}"),
             high_ratio=float(f"{high:.3g}"),
-            n_measurements=len(own),
+            n_measurements=len(inside_points),
             n_devices=len(devices),
             fitted_on="; ".join(devices),
             date=today,
@@ -217,6 +227,23 @@ def _unseen_device_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
             )
 
 
+def _unseen_model_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
+    """Errors on each model of a family's only device, by a fit without the model."""
+    devices: dict[Level, set[str]] = defaultdict(set)
+    for point in points:
+        devices[_levels(point)[0]].add(point.device)
+    alone = {level for level, names in devices.items() if len(names) == 1}
+    for model in sorted({point.model for point in points if _levels(point)[0] in alone}):
+        rest = [point for point in points if point.model != model]
+        known = alone & {_levels(point)[0] for point in rest}
+        out = [point for point in points if point.model == model and _levels(point)[0] in known]
+        if out:
+            levels = {_levels(point)[0] for point in out}
+            lines = fit_levels(rest, levels)
+            for level in sorted(levels):
+                yield from _residuals([point for point in out if _levels(point)[0] == level], lines[level])
+
+
 def _unseen_family_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
     """Errors on each family by its backend's line, fitted without the family."""
     for level in sorted({_levels(point)[0] for point in points}):
@@ -235,23 +262,43 @@ def _unseen_backend_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
             yield from _residuals([point for point in points if point.backend == backend], fit_line(rest))
 
 
-def _interval(inside: Sequence[_Residual], outside: Sequence[_Residual], n_groups: int) -> tuple[float, float]:
-    """The low and the high ratio: weighted conformal quantiles of errors on unseen devices.
+def _interval(level: Level, own: _Errors, others: Sequence[_Errors], n_groups: int) -> tuple[float, float]:
+    """The low and the high ratio: weighted conformal quantiles of errors on what the fit had not seen.
 
-    The level's own errors weigh 1 per device, all others together at most `POOL_DEVICES`. A line learnt from
-    n groups misses its true place by about 1/√n of the spread, hence the factor √(1 + 1/n) on the width.
+    A level's own errors weigh 1 per device, all others together at most `POOL_DEVICES`, and those count with
+    both signs: that another family was faster than expected says nothing about the sign here. A line learnt
+    from n groups misses its true place by about 1/√n of the spread, hence the factor √(1 + 1/n).
     """
-    n_outside = sum(item.weight for item in outside)
-    share = min(1.0, POOL_DEVICES / n_outside) if n_outside else 0.0
-    pairs = [(item.log_ratio, item.weight) for item in inside]
-    pairs += [(item.log_ratio, item.weight * share) for item in outside]
-    if not pairs:
-        return 1 / UNKNOWN_RATIO, UNKNOWN_RATIO
+    backend, family = level
+    extra: list[_Residual] = []
+    if level == _TOP:
+        inside, outside = own.backend, [item for errors in (own, *others) for item in errors.family]
+    elif family == ANY:
+        inside = [item for item in own.family if item.level[0] == backend]
+        outside = [item for errors in (own, *others) for item in (*errors.family, *errors.backend)]
+    else:
+        inside = [item for item in own.device if item.level == level]
+        outside = [item for errors in (own, *others) for item in errors.device]
+        if not inside:  # a single device: how its models differ, and how devices differ elsewhere
+            extra = [item for item in own.model if item.level == level]
+    low, high = _quantiles(inside, [item for item in outside if item not in inside])
+    if extra:
+        low_extra, high_extra = _quantiles(extra, [])
+        low, high = -math.hypot(low, min(0.0, low_extra)), math.hypot(high, max(0.0, high_extra))
     widen = math.sqrt(1 + 1 / n_groups)
+    return math.exp(min(-0.01, low * widen)), math.exp(max(0.01, high * widen))
+
+
+def _quantiles(inside: Sequence[_Residual], outside: Sequence[_Residual]) -> tuple[float, float]:
+    n_outside = sum(item.weight for item in outside)
+    share = min(1.0, POOL_DEVICES / n_outside) / 2 if n_outside else 0.0
+    pairs = [(item.log_ratio, item.weight) for item in inside]
+    pairs += [(sign * item.log_ratio, item.weight * share) for item in outside for sign in (-1, 1)]
+    if not pairs:
+        return -math.log(UNKNOWN_RATIO), math.log(UNKNOWN_RATIO)
     tail = (1 - COVERAGE) / 2
     low = -conformal_quantile([(-value, weight) for value, weight in pairs], 1 - tail, UNSEEN_WEIGHT)
-    high = conformal_quantile(pairs, 1 - tail, UNSEEN_WEIGHT)
-    return math.exp(min(-0.01, low * widen)), math.exp(max(0.01, high * widen))
+    return low, conformal_quantile(pairs, 1 - tail, UNSEEN_WEIGHT)
 
 
 def conformal_quantile(pairs: Sequence[tuple[float, float]], level: float, unseen_weight: float) -> float:
@@ -272,41 +319,57 @@ def conformal_quantile(pairs: Sequence[tuple[float, float]], level: float, unsee
 
 def scores(points: Sequence[Point], leave_out: str) -> tuple[Score, ...]:
     """Refit without each device (or model) in turn, intervals included, and predict what was left out."""
-    return tuple(_score(part, leave_out) for part in _parts(points))
-
-
-def _score(points: Sequence[Point], leave_out: str) -> Score:
-    errors: dict[object, list[float]] = defaultdict(list)
-    covered: dict[object, list[bool]] = defaultdict(list)
-    widths: dict[object, list[float]] = defaultdict(list)
+    trials: dict[tuple[str, str], list[_Trial]] = defaultdict(list)
     for name in sorted({getattr(point, leave_out) for point in points}):
-        rest = [point for point in points if getattr(point, leave_out) != name]
-        if not rest:
-            continue
-        rows = list(_fit_part(rest, "2000-01-01"))
-        for point in (point for point in points if getattr(point, leave_out) == name):
-            row = choose_efficiency(
-                rows,
-                phase=point.phase,
-                model_class=point.model_class,
-                backend=point.backend,
-                family=point.family,
-            )
-            expected_s = point.ideal_s / row.fraction + row.overhead_s
-            ratio = expected_s / point.measured_s  # measured speed over expected speed
-            errors[point.group].append(abs(1 / ratio - 1))
-            covered[point.group].append(row.low_ratio <= ratio <= row.high_ratio)
-            widths[point.group].append(row.high_ratio / row.low_ratio)
-    by_group = sorted(median(values) for values in errors.values())
+        out = [point for point in points if getattr(point, leave_out) == name]
+        rows = fit_efficiencies([point for point in points if getattr(point, leave_out) != name], today=_ANY_DAY)
+        for point in out:
+            try:
+                row = choose_efficiency(
+                    rows,
+                    phase=point.phase,
+                    model_class=point.model_class,
+                    backend=point.backend,
+                    family=point.family,
+                )
+            except MissingFactError:  # the only device of its class: nothing can be said without it
+                continue
+            trials[point.phase, point.model_class].append(_Trial(point, row))
+    return tuple(_score(part) for _, part in sorted(trials.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    point: Point
+    row: Efficiency
+
+    @property
+    def speed_ratio(self) -> float:
+        """Measured speed over expected speed."""
+        expected_s = self.point.ideal_s / self.row.fraction + self.row.overhead_s
+        return expected_s / self.point.measured_s
+
+
+def _score(trials: Sequence[_Trial]) -> Score:
+    groups: dict[object, list[_Trial]] = defaultdict(list)
+    for trial in trials:
+        groups[trial.point.group].append(trial)
+    errors = sorted(
+        median(abs(1 / trial.speed_ratio - 1) for trial in group) for group in groups.values()
+    )
+    covered = [
+        sum(trial.row.low_ratio <= trial.speed_ratio <= trial.row.high_ratio for trial in group) / len(group)
+        for group in groups.values()
+    ]
     return Score(
-        phase=points[0].phase,
-        model_class=points[0].model_class,
-        n_groups=len(by_group),
-        n_devices=len({point.device for point in points}),
-        median_error=median(by_group),
-        p90_error=by_group[min(len(by_group) - 1, int(0.9 * len(by_group)))],
-        coverage=float(np.mean([np.mean(values) for values in covered.values()])),
-        median_width=median(median(values) for values in widths.values()),
+        phase=trials[0].point.phase,
+        model_class=trials[0].point.model_class,
+        n_groups=len(groups),
+        n_devices=len({trial.point.device for trial in trials}),
+        median_error=median(errors),
+        p90_error=errors[min(len(errors) - 1, int(0.9 * len(errors)))],
+        coverage=sum(covered) / len(covered),
+        median_width=median(trial.row.high_ratio / trial.row.low_ratio for trial in trials),
     )
 
 
@@ -327,9 +390,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m planner.estimate.calibration_fit", description=__doc__)
     parser.add_argument("truth", type=Path, help="llama-bench rows, one median per configuration (CSV)")
     parser.add_argument("--out", type=Path, required=True, help="the calibration to write (CSV)")
+    parser.add_argument(
+        "--prefill-rate", choices=PREFILL_RATES, default="fp16", help="the peak that prefill is a fraction of"
+    )
     parser.add_argument("--date", default=date.today().isoformat(), help="the date to put into its rows")
     options = parser.parse_args(arguments)
-    truth = read_truth(options.truth)
+    truth = read_truth(options.truth, prefill_rate=options.prefill_rate)
     rows = fit_efficiencies(truth.points, today=options.date)
     write_rows(options.out, rows, "published llama-bench results; docs/calibration.md lists where")
     out = [f"{len(truth.points)} tests used, {len(rows)} rows written", "", "| left out | rows |", "|---|---|"]

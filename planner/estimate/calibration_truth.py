@@ -7,7 +7,7 @@ are known, and gives each the seconds that it would take at an efficiency of 1 a
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +26,13 @@ Backend = Literal["cuda", "rocm", "vulkan", "metal", "cpu"]
 _BACKENDS: Mapping[str, Backend] = {
     "CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "Metal": "metal", "MTL,BLAS": "metal",
 }  # fmt: skip
+# "matrix" is half the INT8 rate where that is higher: llama.cpp multiplies quantized weights as INT8, and
+# F16 ones with FP16 accumulation, which GeForce cards do at twice the FP16 rate stated for FP32 accumulation.
+_PREFILL_RATE: Mapping[str, Callable[[Mapping[str, float]], float]] = {
+    "fp16": lambda rates: rates["fp16"],
+    "matrix": lambda rates: max(rates["fp16"], rates.get("int8", 0.0) / 2),
+}
+PREFILL_RATES = tuple(_PREFILL_RATE)
 # A device may use a little less than all of its memory for weights; a file above this share did not fit.
 _LARGEST_FILE_FRACTION = 0.97
 # Without the network's shape the KV cache is left out, which is right within 2 % up to this mean depth.
@@ -201,7 +208,7 @@ class _NotUsableError(Exception):
     """Why one row cannot be compared; caught while rows are counted."""
 
 
-def read_truth(path: Path) -> Truth:
+def read_truth(path: Path, *, prefill_rate: str = "fp16") -> Truth:
     """The comparable measurements of a file of llama-bench rows; raises ProfileError when it is not one."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -210,10 +217,12 @@ def read_truth(path: Path) -> Truth:
             raise ProfileError(
                 f"{path}: found no column {', '.join(sorted(missing))}; expected llama-bench rows"
             )
-        return truth_from_rows(reader, str(path))
+        return truth_from_rows(reader, str(path), prefill_rate=prefill_rate)
 
 
-def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str) -> Truth:
+def truth_from_rows(
+    rows: Iterable[Mapping[str, str]], shown: str, *, prefill_rate: str = "fp16"
+) -> Truth:
     """The comparable measurements among `rows`, repeated tests reduced to their median."""
     times: dict[tuple[str, ...], list[float]] = defaultdict(list)
     points: dict[tuple[str, ...], Point] = {}
@@ -221,7 +230,7 @@ def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str) -> Truth:
     unknown: Counter[str] = Counter()
     for number, row in enumerate(rows, start=2):
         try:
-            point = _point(row)
+            point = _point(row, prefill_rate)
         except _NotUsableError as reason:
             skipped[str(reason)] += 1
             continue
@@ -246,7 +255,7 @@ def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str) -> Truth:
     )
 
 
-def _point(row: Mapping[str, str]) -> Point:
+def _point(row: Mapping[str, str], prefill_rate: str) -> Point:
     if row["engine"] != "llama.cpp":
         raise _NotUsableError("another engine than mainline llama.cpp")
     if row["n_devices"] != "1":
@@ -288,7 +297,7 @@ def _point(row: Mapping[str, str]) -> Point:
         if not device.compute_known:
             raise _NotUsableError("a chip whose number of cores is not said (prefill)")
         work = 2e9 * params_b * active_fraction * n_prompt if shape is None else shape.prefill_flop(n_prompt)
-        scale = chip.dense_flop_per_s["fp16"]
+        scale = _PREFILL_RATE[prefill_rate](chip.dense_flop_per_s)
     return Point(
         phase="decode" if n_generated else "prefill",
         model_class=model_class,

@@ -6,7 +6,7 @@ far those carry over is measured too: `TransferSpread` holds the quantiles of me
 machines calibrated on one model and scored on the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,6 +15,7 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval
+from profiles.errors import ProfileError
 
 # Ten repetitions cannot show a spread under this; the same file repeats within it on a quiet machine.
 _LEAST_SPREAD = 0.03
@@ -31,6 +32,28 @@ class TransferSpread:
     high_ratio: float
     n_measurements: int
     source: str
+
+
+def spreads_from_rows(rows: Iterable[Mapping[str, str | None]]) -> tuple[TransferSpread, ...]:
+    """The rows of `calibrations/transfer.csv` as records; raises ProfileError naming the row."""
+    found = []
+    for row in rows:
+        try:
+            phase = row["phase"]
+            if phase not in ("prefill", "decode"):
+                raise ValueError(f"phase {phase!r}")
+            found.append(
+                TransferSpread(
+                    phase="prefill" if phase == "prefill" else "decode",
+                    low_ratio=float(row["low_ratio"] or ""),
+                    high_ratio=float(row["high_ratio"] or ""),
+                    n_measurements=int(row["n_measurements"] or ""),
+                    source=row["source"] or "",
+                )
+            )
+        except (KeyError, ValueError) as error:
+            raise ProfileError(f"calibrations/transfer.csv, row {row.get('id')!r}: {error}") from error
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

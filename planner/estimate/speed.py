@@ -15,9 +15,16 @@ from hardware.spec import Basis, Machine
 from hardware.units import format_rate_bytes_per_s
 from planner.engines import llama_cpp
 from planner.errors import MissingFactError
-from planner.estimate.calibration import Efficiency, choose_efficiency
+from planner.estimate.calibration import (
+    Efficiency,
+    ModelClass,
+    choose_efficiency,
+    decode_s_per_token,
+    prefill_s,
+)
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import LocalRates
+from planner.estimate.measurement import Phase
 from planner.estimate.memory import Device, layer_devices
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval, Term, total, total_basis
@@ -105,7 +112,7 @@ def decode_speed(
         if known is not None:
             return _from_local(known)
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
-    kind = "moe" if model.network.is_mixture_of_experts() else "dense"
+    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     parts = []
     try:
         for device, read_bytes in zip([*gpus, None], reads, strict=True):
@@ -118,12 +125,17 @@ def decode_speed(
 
 
 def _decode_part(
-    device: Device | None, machine: Machine, facts: SpeedFacts, kind: str, read_bytes: float, share: float
+    device: Device | None,
+    machine: Machine,
+    facts: SpeedFacts,
+    kind: ModelClass,
+    read_bytes: float,
+    share: float,
 ) -> _Part:
     bytes_per_s, basis, where = _bandwidth(device, machine)
     efficiency = _efficiency(facts, "decode", kind, device)
     # Launch overhead grows with the layers a device runs, of which its share of bytes is a fair measure.
-    seconds = read_bytes / (bytes_per_s * efficiency.fraction) + efficiency.overhead_s * share
+    seconds = decode_s_per_token(read_bytes, bytes_per_s, efficiency.fraction, efficiency.overhead_s * share)
     source = (
         f"{read_bytes / 1e9:.2f} GB at {efficiency.fraction:.0%} of {format_rate_bytes_per_s(bytes_per_s)}; "
         f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
@@ -171,7 +183,7 @@ def prefill_speed(
             "prompt speed with part of the weights in RAM is not modelled yet; `planner bench` measures it"
         )
         return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=missing)
-    kind = "moe" if model.network.is_mixture_of_experts() else "dense"
+    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     where = layer_devices(placement.n_layers, split, gpus)
     parts = []
     try:
@@ -188,11 +200,11 @@ def prefill_speed(
 
 
 def _prefill_part(
-    device: Device | None, machine: Machine, facts: SpeedFacts, kind: str, flop: float
+    device: Device | None, machine: Machine, facts: SpeedFacts, kind: ModelClass, flop: float
 ) -> _Part:
     flop_per_s, basis, where = _matrix_rate(device, machine)
     efficiency = _efficiency(facts, "prefill", kind, device)
-    seconds = flop / (flop_per_s * efficiency.fraction) + efficiency.overhead_s
+    seconds = prefill_s(flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
     source = (
         f"{flop / 1e12:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / 1e12:.2f} TFLOP/s; "
         f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
@@ -241,15 +253,15 @@ def _unknown_ram_rate(machine: Machine, what: str) -> str:
     return f"this CPU's {what} is unknown; measure it once with `planner hardware --measure`"
 
 
-def _efficiency(facts: SpeedFacts, phase: str, kind: str, device: Device | None) -> Efficiency:
+def _efficiency(facts: SpeedFacts, phase: Phase, kind: ModelClass, device: Device | None) -> Efficiency:
     backend, family = "cpu", "*"
     if device is not None and device.gpu is not None:
         backend = device.gpu.backend
         family = device.gpu.accelerator.architecture if device.gpu.accelerator else "*"
     return choose_efficiency(
         facts.efficiencies,
-        phase=phase,  # type: ignore[arg-type]
-        model_class=kind,  # type: ignore[arg-type]
+        phase=phase,
+        model_class=kind,
         backend=backend,
         family=family,
     )

@@ -15,6 +15,8 @@ from profiles.loader import reference_api_rows
 
 __all__ = ["ApiPrice", "CallPrice", "api_prices", "price_call", "reference_prices", "vanished_references"]
 
+_MAX_QUERY_CHARS = 200
+
 
 def api_prices(
     query: str | None = None, provider: str | None = None, *, at: datetime | None = None
@@ -110,6 +112,10 @@ def _day(at: datetime | None) -> date:
 
 
 def _matching(query: str, prices: Sequence[ApiPrice]) -> list[ApiPrice]:
+    if len(query) > _MAX_QUERY_CHARS:
+        raise PriceError(
+            f"no API price for a name of {len(query):,} characters; names have at most {_MAX_QUERY_CHARS}"
+        )
     same = [p for p in prices if names.is_same(query, p.model_id) or names.is_same(query, p.model_name)]
     found = same or [
         p for p in prices if names.is_within(query, p.model_id) or names.is_within(query, p.model_name)

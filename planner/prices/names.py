@@ -7,6 +7,7 @@ another. Names are cut into words and compared whole, so "GLM-5" is never taken 
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
 _MAX_COMPARED_CHARS = 80  # likeness takes time with the square of the length
 _VERSION_TAIL = re.compile(r"(?:-v?\d+)?:\d+$")  # "…-120b-1:0", as Amazon numbers them
@@ -25,6 +26,7 @@ _VARIANTS = frozenset(
 _SPEEDS = frozenset(("fast", "turbo"))  # part of the name in "gpt-4-turbo", not in "…-Instruct-Turbo"
 
 
+@lru_cache(maxsize=8192)  # the list has some 4,000 names, and every query meets them all
 def words(name: str) -> tuple[str, ...]:
     """The words of a name, with versions written one way: "GLM-5p2" and "glm_5.2" are both ("glm", "5.2")."""
     text = _VERSION_TAIL.sub("", name.casefold())
@@ -34,6 +36,7 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(word for word in re.split(r"[^\w.]+|_", text) if word)
 
 
+@lru_cache(maxsize=8192)
 def core(name: str) -> tuple[str, ...]:
     """The words that tell one model from another: without the owner's folder and without "instruct" and the like."""
     found = list(words(name.rsplit("/", 1)[-1]))

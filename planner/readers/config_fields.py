@@ -154,7 +154,9 @@ class ConfigFields:
             return self.positive(*names)
         values = set(self.counts(found[0]) or ())
         if len(values) != 1:
-            raise MalformedError(f"config.json: {found[0]!r} differs from layer to layer, expected one number")
+            raise MalformedError(
+                f"config.json: {found[0]!r} differs from layer to layer, expected one number"
+            )
         return values.pop() or None
 
     def unused(self, *names: str) -> None:

@@ -15,15 +15,23 @@ from typing import Final
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
 from planner.readers.architectures import (
+    arctic,
     deepseek_v4,
     delta_hybrid,
     falcon,
+    falcon_h1,
     gemma4,
     kimi_linear,
     latent_decoder,
+    lfm2,
+    mamba_hybrid,
     mimo_v2,
+    minimax_hybrid,
     nemotron_h,
     nemotron_nas,
+    pure_mamba,
+    recurrent_gemma,
+    rwkv7,
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
@@ -41,6 +49,16 @@ BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(nemotron_h.MODEL_TYPES, nemotron_h.nemotron_h_network)
     | dict.fromkeys(nemotron_nas.MODEL_TYPES, nemotron_nas.nemotron_nas_network)
     | dict.fromkeys(falcon.MODEL_TYPES, falcon.falcon_network)
+    | dict.fromkeys(falcon_h1.MODEL_TYPES, falcon_h1.falcon_h1_network)
+    | dict.fromkeys(lfm2.MODEL_TYPES, lfm2.lfm2_network)
+    | dict.fromkeys(mamba_hybrid.GRANITE_TYPES, mamba_hybrid.granite_hybrid_network)
+    | dict.fromkeys(mamba_hybrid.BAMBA_TYPES, mamba_hybrid.bamba_network)
+    | dict.fromkeys(mamba_hybrid.JAMBA_TYPES, mamba_hybrid.jamba_network)
+    | dict.fromkeys(pure_mamba.MODEL_TYPES, pure_mamba.pure_mamba_network)
+    | dict.fromkeys(recurrent_gemma.MODEL_TYPES, recurrent_gemma.recurrent_gemma_network)
+    | dict.fromkeys(minimax_hybrid.MODEL_TYPES, minimax_hybrid.minimax_hybrid_network)
+    | dict.fromkeys(rwkv7.MODEL_TYPES, rwkv7.rwkv7_network)
+    | dict.fromkeys(arctic.MODEL_TYPES, arctic.arctic_network)
     | dict.fromkeys(gemma4.MODEL_TYPES, gemma4.gemma4_network)
     | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
@@ -76,7 +94,7 @@ _TEXT_AT_TOP: Final = frozenset({"qwen2_vl", "qwen2_5_vl"})  # may keep the text
 STRUCTURAL: Final = re.compile(
     r"(^|_)(experts?|moe|heads?|layers?|hidden|intermediate|ffn|mlp|lora|rank|latent|ssm|mamba|conv|embed"
     r"|window|blocks?|compress|ratios?|sinks?|gate|shared|dense|altup|laurel|mtp|nextn|index|kv|bias|norm"
-    r"|state|channels?)(_|$)"
+    r"|state|channels?|cla)(_|$)"
 )
 
 

@@ -5,23 +5,23 @@ through POST /api/show (https://github.com/ollama/ollama/blob/main/docs/api.md);
 metadata and tensor table. Nothing is pulled.
 """
 
-import http.client
-import ipaddress
 import json
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from hardware.units import KIB, MIB, format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
 from planner.readers.local_json import parse_json_object, read_json_object
 from planner.readers.quoting import quoted
+
+if TYPE_CHECKING:  # urllib.request takes longer to import than most commands take to run
+    from http.client import HTTPResponse
+    from urllib.request import BaseHandler, OpenerDirector
 
 DEFAULT_TIMEOUT_S = 3.0
 _MAX_ANSWER_BYTES = 32 * MIB
@@ -76,7 +76,7 @@ def resolve_ollama(
     name: str,
     env: Mapping[str, str],
     home: Path,
-    opener: urllib.request.OpenerDirector | None = None,
+    opener: "OpenerDirector | None" = None,
     *,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     system_models: Path = _SYSTEM_MODELS,
@@ -110,7 +110,7 @@ def server_url(env: Mapping[str, str]) -> str:
     port = {"http": 80, "https": 443}.get(scheme, 11434) if separator else 11434
     try:
         bare = rest.strip("[]/")
-        if _is_ipv6(bare):
+        if re.fullmatch(r"[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", bare):  # an IPv6 address alone
             return f"{scheme}://[{bare}]:{port}"
         parts = urlsplit(f"//{rest}")
         host, given_port = parts.hostname or "127.0.0.1", parts.port
@@ -127,13 +127,6 @@ def server_url(env: Mapping[str, str]) -> str:
         raise UnreachableError(f"OLLAMA_HOST is {quoted(text)}; write HOST:PORT, for example 127.0.0.1:11434")
     shown_host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{shown_host}:{port if given_port is None else given_port}{parts.path.rstrip('/')}"
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == 6
-    except ValueError:
-        return False
 
 
 def _parse_name(name: str) -> _Name:
@@ -200,25 +193,24 @@ def _layer(
     return None, None
 
 
-def _default_opener(url: str) -> urllib.request.OpenerDirector:
+def _default_opener(url: str) -> "OpenerDirector":
     """An opener that follows no redirects and, for this machine, uses no proxy."""
+    from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
+
+    class NoRedirects(HTTPRedirectHandler):
+        """Leaves a redirect as the error it is here: an Ollama server answers itself."""
+
+        def redirect_request(self, *_: object, **__: object) -> None:
+            return None
+
     is_local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1", "0.0.0.0")  # noqa: S104  only compared
-    handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
+    handlers: list[BaseHandler] = [NoRedirects()]
     if is_local:
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
+        handlers.append(ProxyHandler({}))
+    return build_opener(*handlers)
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirect as the error it is here: an Ollama server answers itself."""
-
-    def redirect_request(self, *_: object, **__: object) -> None:
-        return None
-
-
-def _from_server(
-    name: _Name, url: str, opener: urllib.request.OpenerDirector, timeout_s: float
-) -> OllamaModel:
+def _from_server(name: _Name, url: str, opener: "OpenerDirector", timeout_s: float) -> OllamaModel:
     answer = _show(name, url, opener, timeout_s, verbose=False)
     info = answer.get("model_info")
     if isinstance(info, dict) and any(_is_left_out(key, value) for key, value in info.items()):
@@ -268,8 +260,12 @@ def _tensors(rows: object, url: str) -> tuple[OllamaTensor, ...] | None:
 
 
 def _show(
-    name: _Name, url: str, opener: urllib.request.OpenerDirector, timeout_s: float, *, verbose: bool
+    name: _Name, url: str, opener: "OpenerDirector", timeout_s: float, *, verbose: bool
 ) -> dict[str, Any]:
+    import http.client
+    import urllib.error
+    import urllib.request
+
     body = json.dumps({"model": name.given, "verbose": verbose}).encode()
     # The scheme was checked to be http or https where the address was read.
     headers = {"Content-Type": "application/json"}
@@ -296,7 +292,7 @@ def _show(
     return parse_json_object(data, f"the answer of {url}", max_values=_MAX_ANSWER_VALUES)
 
 
-def _pieces(response: http.client.HTTPResponse, url: str, timeout_s: float) -> Iterator[bytes]:
+def _pieces(response: "HTTPResponse", url: str, timeout_s: float) -> Iterator[bytes]:
     """The answer piece by piece, bounded in size and, against a dripping server, in time."""
     started, n_bytes = time.monotonic(), 0
     while piece := response.read1(64 * KIB):

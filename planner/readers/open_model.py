@@ -57,11 +57,10 @@ def open_model(text: str, *, options: HubOptions = DEFAULT_OPTIONS) -> OpenedMod
 def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = None) -> OpenedModel:
     """A model from a GGUF header, wherever it lies."""
     network = network_from_gguf(file)
-    name = file.metadata.get("general.name")
     licence = file.metadata.get("general.license")
     return OpenedModel(
         reference=text,
-        name=name if isinstance(name, str) and name.strip() else Path(file.path).stem,
+        name=Path(file.path).stem,  # general.name is often the trainer's own label
         source=source,
         network=network,
         storage=storage_from_gguf(file, network),

@@ -71,7 +71,8 @@ class FakeNvml:
         return len(self.cards)
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeCard:
-        return self._checked(self.cards[index], "nvmlDeviceGetHandleByIndex")
+        self._checked(self.cards[index], "nvmlDeviceGetHandleByIndex")
+        return self.cards[index]
 
     def nvmlDeviceGetName(self, device: FakeCard | FakeSlice) -> str:
         if isinstance(device, FakeSlice):

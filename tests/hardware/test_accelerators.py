@@ -1,7 +1,7 @@
 """Which device a name means, and which it must not mean."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.accelerators import (
@@ -154,6 +154,7 @@ def test_every_packaged_name_and_alias_finds_its_own_row() -> None:
             assert find_accelerator(name, rows, memory_bytes=size).id == packaged["id"], name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_device_or_a_one_line_error(name: str) -> None:
     try:

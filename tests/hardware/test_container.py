@@ -1,30 +1,21 @@
 """Control groups, version 1 and 2, as file trees with the traps of real machines."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.probes.container import ContainerLimits, parse_cpu_list, read_limits
 from hardware.units import GIB, MIB
+from tests.hardware.file_tree import V2_MOUNT, tree
 
 TOTAL = 64 * GIB
-V2_MOUNT = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 V1_MOUNTS = (
     "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
     "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
 )
 V1_UNLIMITED = "9223372036854771712\n"  # 2**63 rounded down to whole pages
-
-
-def tree(root: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return root
 
 
 def test_no_control_groups_at_all(tmp_path: Path) -> None:
@@ -97,9 +88,10 @@ def test_inside_a_container_the_mount_is_the_own_group(tmp_path: Path, own: str)
         "proc/self/mountinfo": V2_MOUNT,
         "sys/fs/cgroup/memory.max": f"{2 * GIB}\n",
         "sys/fs/cgroup/cpu.max": "50000 100000\n",
+        "sys/fs/cgroup/cpuset.cpus.effective": "2-3\n",
     })  # fmt: skip
     limits = read_limits(root, TOTAL)
-    assert (limits.memory_limit_bytes, limits.n_cpus_quota) == (2 * GIB, 0.5)
+    assert (limits.memory_limit_bytes, limits.n_cpus_quota, limits.n_cpuset_cpus) == (2 * GIB, 0.5, 2)
     assert limits.memory_limit_source == "/sys/fs/cgroup/memory.max"
 
 
@@ -232,11 +224,13 @@ def test_processor_lists_that_are_none(text: str) -> None:
         parse_cpu_list(text)
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.sets(st.integers(0, 500), min_size=1))
 def test_a_list_of_single_processors_reads_back(numbers: set[int]) -> None:
     assert parse_cpu_list(",".join(map(str, sorted(numbers)))) == numbers
 
 
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=4))
 def test_a_further_level_never_loosens_a_limit(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int]

@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware.host import host_cpu
 from hardware.probes.container import ContainerLimits, read_limits
 from hardware.probes.cpu import cpu_from_sysctl, parse_cpuinfo, parse_sysctl, read_cpu, usable_threads
 from hardware.units import KIB, MIB
-from tests.hardware.test_container import tree
+from tests.hardware.file_tree import tree
 
 XEON_FLAGS = (
     "fpu vme sse2 ssse3 fma cx16 sse4_2 avx f16c avx2 avx512f avx512dq avx512bw avx512vl avx_vnni "
@@ -158,6 +158,7 @@ def test_sysctl_without_processors_is_refused() -> None:
         cpu_from_sysctl(parse_sysctl("sysctl: unknown oid\n"))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_parses_to_processors_or_none(text: str) -> None:
     # Processor entries are the lines whose key is "processor", whatever surrounds them.

@@ -9,7 +9,7 @@ from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.units import GIB, KIB, MIB
 from tests.hardware.accelerator_table import ROWS
 from tests.hardware.fake_nvml import FakeCard, FakeNvml
-from tests.hardware.test_container import V2_MOUNT, tree
+from tests.hardware.file_tree import V2_MOUNT, tree
 from tests.hardware.test_cpu import XEON
 from tests.hardware.test_memory import MEMINFO
 

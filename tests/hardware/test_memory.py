@@ -10,7 +10,7 @@ import pytest
 from hardware.probes.container import ContainerLimits
 from hardware.probes.memory import installed_bytes, parse_meminfo, read_memory
 from hardware.units import GIB, KIB, MIB
-from tests.hardware.test_container import tree
+from tests.hardware.file_tree import tree
 
 MEMINFO = """MemTotal:       65536000 kB
 MemFree:         1024000 kB

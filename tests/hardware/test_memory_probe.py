@@ -61,11 +61,18 @@ def test_memory_bandwidth_is_of_this_world() -> None:
     assert told[-1] == 1.0
 
 
-def test_half_the_threads_do_not_read_absurdly_more() -> None:
+def test_one_thread_does_not_read_more_than_all() -> None:
     # One thread reads at most what all read together; 2x leaves room for other programs on the machine.
     one, all_threads = measure_memory_bandwidth(1, budget_s=0.3), measure_memory_bandwidth(budget_s=0.3)
     assert one.n_threads == 1
     assert one.per_s < 2 * all_threads.per_s
+
+
+def test_a_larger_buffer_reads_about_as_fast() -> None:
+    # Both are far beyond the cache, so the size must not matter; 3x leaves room for other programs.
+    small, large = (measure_memory_bandwidth(budget_s=0.3, buffer_bytes=n * MIB) for n in (256, 512))
+    assert "512.0 MiB" in large.method
+    assert 1 / 3 < large.per_s / small.per_s < 3
 
 
 def test_matrix_throughput_is_of_this_world() -> None:

@@ -1,7 +1,7 @@
 """Sizes, tokens and how they are written."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardware import units
@@ -63,6 +63,7 @@ def test_counts_are_written_with_a_letter(n: float, text: str) -> None:
     assert units.format_count(n) == text
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from(["B", "KiB", "MiB", "GiB", "KB", "MB", "GB"]))
 def test_a_size_is_its_number_times_its_unit(number: int, unit: str) -> None:
     factors = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "KB": 1000, "MB": 1000**2, "GB": 1000**3}

@@ -65,6 +65,7 @@ DIALECTS: Mapping[str, Dialect] = {
         mtp="copied_embeddings",
     ),
     "hunyuan_v1_dense": Dialect(tied=True, qk_norm="head", qk_norm_if="use_qk_norm",
+                                unused=("cla_share_factor",),
                                 output_bias="attention_bias", mlp_bias="mlp_bias"),
     "stablelm": Dialect(
         qkv_bias="use_qkv_bias", norm_bias=True, qk_norm="full", qk_norm_if="qk_layernorm",
@@ -93,7 +94,13 @@ DIALECTS: Mapping[str, Dialect] = {
         mixture=MixtureRules(correction_bias="moe_router_enable_expert_bias"),
     ),
     "hunyuan_v1_moe": Dialect(
-        qk_norm="head", qk_norm_if="use_qk_norm", output_bias="attention_bias", mlp_bias="mlp_bias",
+        tied=True, qk_norm="head", qk_norm_if="use_qk_norm", output_bias="attention_bias", mlp_bias="mlp_bias",
+        unused=("use_mixed_mlp_moe", "moe_layer_num_skipped", "cla_share_factor"),
+    ),
+    "afmoe": Dialect(
+        qkv_bias=False, qk_norm="head", norms_per_layer=4, output_gate="matrix",
+        mixture=MixtureRules(correction_bias=True), windows="every_fourth_full",
+        unused=("global_attn_every_n_layers", "num_expert_groups", "num_limited_groups", "route_norm"),
     ),
     # Decoders from before 2023: LayerNorms and biases everywhere, two matrices in the MLP.
     "gpt2": Dialect(**_GPT, tied=True, fused_qkv=True, learned_positions=True, dense_multiple=4),

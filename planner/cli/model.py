@@ -1,0 +1,27 @@
+"""`planner model`."""
+
+import click
+
+from planner import api
+from planner.cli.options import TOKENS, format_option, mendable_errors
+from planner.cli.render import render
+from planner.report.model_document import model_document
+
+
+@click.command("model")
+@click.argument("ref")
+@click.option("--context", type=TOKENS, default=None, help="Context to size the cache for, such as 64k.")
+@format_option
+@mendable_errors
+def command(ref: str, context: int | None, output_format: str) -> None:
+    """Show what a network is, from its headers alone.
+
+    REF is a GGUF file (any part of a split one), a folder with config.json, a config.json, a hub
+    repository ORG/NAME, ollama:NAME, or a name from the catalogue. No weights are downloaded.
+
+    \b
+    Examples:
+      planner model qwen3-30b-a3b --context 128k
+      planner model openai/gpt-oss-20b --format json
+    """
+    render(model_document(api.open_model(ref), context), output_format)

@@ -1,0 +1,129 @@
+"""`planner report`."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from planner import api
+from planner.cli.options import mendable_errors, on_option
+from planner.cli.progress import progress_bar
+from planner.cli.render import plain
+from planner.errors import PlannerError
+from planner.report.full_data import report_data
+from planner.report.html import render_html
+from planner.report.markdown import render_markdown
+from planner.report.story import story
+
+
+@click.command("report")
+@click.argument("ref", required=False)
+@click.option("--demo", is_flag=True, help="Use the small model that the demo installs.")
+@on_option
+@click.option("--quant", default=None, help="GGUF preset to plan with, for a model known by its config.")
+@click.option(
+    "--tokens-per-month",
+    type=click.FloatRange(min=1),
+    default=api.DEFAULT_TOKENS_PER_MONTH,
+    show_default=True,
+    help="Prompt and answer tokens together.",
+)
+@click.option(
+    "--output-share",
+    type=click.FloatRange(0.001, 0.999),
+    default=api.DEFAULT_OUTPUT_FRACTION,
+    show_default=True,
+    help="Share of the tokens that is generated.",
+)
+@click.option(
+    "--own-usd-per-month",
+    type=click.FloatRange(min=0),
+    default=None,
+    help="What the machine costs a month, without electricity when --power is given.",
+)
+@click.option("--power", "power_w", type=click.FloatRange(min=0), default=None, help="Watts at the socket.")
+@click.option(
+    "--electricity", "usd_per_kwh", type=click.FloatRange(min=0), default=None, help="Dollars per kWh."
+)
+@click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    show_default=True,
+    help="Seconds to spend on the benchmark.",
+)
+@click.option("--no-measure", is_flag=True, help="Estimate only.")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    show_default="here",
+    help="Folder for report.html, report.md and report.json.",
+)
+@mendable_errors
+def command(
+    ref: str | None,
+    demo: bool,
+    on: str | None,
+    quant: str | None,
+    tokens_per_month: float,
+    output_share: float,
+    own_usd_per_month: float | None,
+    power_w: float | None,
+    usd_per_kwh: float | None,
+    budget_s: float,
+    no_measure: bool,
+    out: Path,
+) -> None:
+    """Inspect, read, estimate, measure and price a model; write it as HTML, Markdown and JSON.
+
+    \b
+    Examples:
+      planner report --demo
+      planner report model.gguf --tokens-per-month 2e9 --own-usd-per-month 400
+    """
+    if demo == (ref is not None):
+        raise click.UsageError("name a model, or give --demo, not both")
+    if (power_w is None) != (usd_per_kwh is None):
+        raise click.UsageError("give --power and --electricity together")
+    with progress_bar("Report") as progress:
+        report = api.report(
+            ref,
+            on=on,
+            quant=quant,
+            tokens_per_month=tokens_per_month,
+            output_fraction=output_share,
+            own_usd_per_month=own_usd_per_month,
+            power_w=power_w,
+            usd_per_kwh=usd_per_kwh,
+            budget_s=budget_s,
+            measure=not no_measure,
+            progress=progress,
+        )
+        progress(0.97, "drawing")
+        texts = {
+            "report.html": render_html(report),
+            "report.md": render_markdown(report),
+            "report.json": json.dumps(report_data(report), indent=2) + "\n",
+        }
+        progress(1.0, "done")
+    paths = _write_all(out, texts)
+    click.echo("\n".join(plain(sentence) for sentence in story(report).answer))
+    for path in paths:
+        click.echo(f"  {path.resolve()}")
+
+
+def _write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
+    """Writes all files or none: each is complete beside its place before any is put there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as staging:
+            for name, text in texts.items():
+                (Path(staging) / name).write_text(text, encoding="utf-8")
+            return [(Path(staging) / name).replace(folder / name) for name in texts]
+    except OSError as error:
+        raise PlannerError(
+            f"cannot write the report to {str(folder)!r}: {error.strerror}; choose another folder with --out"
+        ) from error

@@ -1,0 +1,247 @@
+"""`planner fit` as a document: does it fit, what lies where, how fast, with which flags."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hardware.spec import Machine
+from hardware.units import format_bytes, format_count
+from planner.estimate.fit import FitRow
+from planner.estimate.speed import SpeedEstimate
+from planner.estimate.term import Term, total
+from planner.model.opened_model import OpenedModel
+from planner.report.document import Document, Table, listed
+from planner.report.quantities import interval, rate, speed
+
+FIT_ORDER_NOTE = (
+    "best first: not split between GPU and RAM before split, then by √(total · active parameters), a rule of "
+    "thumb; benchmarks of quality for your own task decide"
+)
+
+
+def fit_document(
+    machine: Machine,
+    opened: OpenedModel,
+    rows: Sequence[FitRow],
+    notes: Sequence[str],
+    *,
+    explain: bool = False,
+) -> Document:
+    """The answer for one model: a sentence, memory by term, one row per quantization and context."""
+    best = _headline(rows)
+    tables = [_choices_table(rows), _memory_table(best)]
+    if explain:
+        tables += [_terms_table(best)]
+    missing = dict.fromkeys(
+        estimate.missing for row in rows for estimate in (row.decode, row.prefill) if estimate.missing
+    )
+    return Document(
+        schema="planner.fit/1",
+        title=f"{opened.name} on {machine.name}",
+        answer=_answer(machine, opened, rows, best),
+        tables=tuple(tables),
+        commands=(shlex.join(best.command),) if best.placement.fits else (),
+        notes=(*notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        data={
+            "machine": machine.name,
+            "model": opened.name,
+            "rows": [fit_row_data(row) for row in rows],
+            "notes": [*notes, *machine.problems],
+        },
+    )
+
+
+def catalogue_document(
+    machine: Machine,
+    n_context_tokens: int,
+    rows: Sequence[tuple[str, FitRow]],
+    n_too_large: int,
+    notes: Sequence[str],
+) -> Document:
+    """The catalogue's models that fit, best first."""
+    missing = dict.fromkeys(row.decode.missing for _, row in rows if row.decode.missing)
+    answer = (
+        f"{len(rows)} of {len(rows) + n_too_large} catalogue models fit {machine.name} at a context of "
+        f"{n_context_tokens:,} tokens; the finest quantization that runs best is shown for each."
+    )
+    table = Table(
+        title="",
+        headers=("model", "parameters", "quant", "memory", "where", "decode tok/s (80 %)"),
+        rows=tuple(
+            (
+                name,
+                _sizes(row),
+                row.model.storage.label,
+                format_bytes(row.placement.needed_bytes),
+                row.placement.kind,
+                speed(row.decode),
+            )
+            for name, row in rows
+        ),
+        right=(3, 5),
+    )
+    return Document(
+        schema="planner.fit-catalogue/1",
+        title=f"What fits on {machine.name}",
+        answer=(answer,),
+        tables=(table,),
+        commands=("planner fit NAME",) if rows else (),
+        notes=(FIT_ORDER_NOTE, *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        data={
+            "machine": machine.name,
+            "n_context_tokens": n_context_tokens,
+            "n_too_large": n_too_large,
+            "rows": [{"id": name, **fit_row_data(row)} for name, row in rows],
+        },
+    )
+
+
+def _sizes(row: FitRow) -> str:
+    parameters = row.model.network.parameters
+    total_text = format_count(parameters.text)
+    if row.model.network.is_mixture_of_experts():
+        return f"{total_text}, {format_count(parameters.active)} active"
+    return total_text
+
+
+def _headline(rows: Sequence[FitRow]) -> FitRow:
+    """The row the sentence is about: the first that fits, else the one that needs least."""
+    fitting = [row for row in rows if row.placement.fits]
+    return fitting[0] if fitting else min(rows, key=lambda row: row.placement.needed_bytes)
+
+
+def _answer(machine: Machine, opened: OpenedModel, rows: Sequence[FitRow], best: FitRow) -> tuple[str, ...]:
+    placement = best.placement
+    context = f"{placement.flags.n_context_tokens:,} tokens"
+    label = best.model.storage.label
+    if not placement.fits:
+        short = [
+            f"{load.device.name} lacks {format_bytes(-load.free_bytes)}"
+            for load in placement.loads
+            if not load.fits
+        ]
+        return (
+            (
+                f"{opened.name} does not fit on {machine.name}: {label} at {context} needs "
+                f"{format_bytes(placement.needed_bytes)}; {listed(short)}."
+            ),
+        )
+    sentence = f"{opened.name} fits {placement.kind}: {label} at {context} needs {format_bytes(placement.needed_bytes)}"
+    found = best.decode.tokens_per_s
+    if found is not None:
+        sentence += f" and decodes {interval(found)} tokens per second"
+    if best.decode.limited_by:
+        sentence += f", limited by {best.decode.limited_by}"
+    sentences = [sentence + "."]
+    if best.largest_context_tokens:
+        sentences.append(f"The largest context that fits this way is {best.largest_context_tokens:,} tokens.")
+    left_out = [row for row in rows if not row.placement.fits]
+    if left_out:
+        sentences.append(f"{len(left_out)} of the {len(rows)} combinations asked for do not fit.")
+    return tuple(sentences)
+
+
+def _choices_table(rows: Sequence[FitRow]) -> Table:
+    return Table(
+        title="",
+        headers=("quant", "context", "memory", "where", "decode tok/s (80 %)", "full", "prompt tok/s (80 %)"),
+        rows=tuple(
+            (
+                row.model.storage.label,
+                f"{row.placement.flags.n_context_tokens:,}",
+                format_bytes(row.placement.needed_bytes),
+                row.placement.kind if row.placement.fits else "does not fit",
+                speed(row.decode) if row.placement.fits else "–",
+                _expected(row.decode_full) if row.placement.fits else "–",
+                speed(row.prefill) if row.placement.fits else "–",
+            )
+            for row in rows
+        ),
+        right=(1, 2, 4, 5, 6),
+    )
+
+
+def _expected(estimate: SpeedEstimate) -> str:
+    return "unknown" if estimate.tokens_per_s is None else rate(estimate.tokens_per_s.expected)
+
+
+def _memory_table(row: FitRow) -> Table:
+    loads = [load for load in row.placement.loads if load.terms]
+    names = list(dict.fromkeys(term.name for load in loads for term in load.terms))
+    body: list[tuple[str, ...]] = []
+    for name in names:
+        sources = dict.fromkeys(term.source for load in loads for term in load.terms if term.name == name)
+        cells = [load.term_bytes(name) for load in loads]
+        body.append((name, *(format_bytes(cell) if cell else "–" for cell in cells), "; ".join(sources)))
+    body.append(("needed", *(format_bytes(load.needed_bytes) for load in loads), ""))
+    body.append(
+        ("left", *(format_bytes(load.free_bytes) for load in loads), "of what is free now or installed")
+    )
+    headers = tuple(f"{load.device.name} {format_bytes(load.device.capacity_bytes)}" for load in loads)
+    return Table(
+        title=f"Memory: {row.model.storage.label} at {row.placement.flags.n_context_tokens:,} tokens",
+        headers=("", *headers, "from"),
+        rows=tuple(body),
+        right=tuple(range(1, len(loads) + 1)),
+    )
+
+
+def _terms_table(row: FitRow) -> Table:
+    body = []
+    for what, estimate in (("decode, s per token", row.decode), ("prompt, s", row.prefill)):
+        body += [
+            (what, term.name, f"{term.value:.4g}", term.basis.value, term.source) for term in estimate.terms
+        ]
+    return Table(title="Time", headers=("of", "term", "s", "basis", "from"), rows=tuple(body), right=(2,))
+
+
+def fit_row_data(row: FitRow) -> dict[str, Any]:
+    """One row, JSON-ready, with every term."""
+    placement = row.placement
+    return {
+        "quantization": row.model.storage.label,
+        "quantization_predicted": row.model.storage.predicted,
+        "n_context_tokens": placement.flags.n_context_tokens,
+        "n_sequences": placement.flags.n_sequences,
+        "kv_types": [placement.flags.k_type, placement.flags.v_type],
+        "fits": placement.fits,
+        "where": placement.kind,
+        "n_gpu_layers": placement.split.n_gpu_layers,
+        "n_cpu_moe": placement.split.n_cpu_moe,
+        "needed_bytes": placement.needed_bytes,
+        "devices": [
+            {
+                "name": load.device.name,
+                "capacity_bytes": load.device.capacity_bytes,
+                "needed_bytes": load.needed_bytes,
+                "free_bytes": load.free_bytes,
+                "terms": [term_data(term) for term in load.terms],
+            }
+            for load in placement.loads
+        ],
+        "largest_context_tokens": row.largest_context_tokens,
+        "decode": speed_data(row.decode),
+        "decode_full_context": speed_data(row.decode_full),
+        "prefill": speed_data(row.prefill),
+        "command": list(row.command),
+    }
+
+
+def speed_data(estimate: SpeedEstimate) -> dict[str, Any]:
+    """A speed, JSON-ready: interval, terms in seconds, or what is missing."""
+    found = estimate.tokens_per_s
+    return {
+        "tokens_per_s": None if found is None else asdict(found),
+        "seconds": total(estimate.terms) if estimate.terms else None,
+        "terms": [term_data(term) for term in estimate.terms],
+        "limited_by": estimate.limited_by,
+        "missing": estimate.missing,
+    }
+
+
+def term_data(term: Term) -> dict[str, Any]:
+    """A term, JSON-ready, its unit in the key."""
+    key = "value_bytes" if term.unit == "bytes" else "value_s"
+    value = round(term.value) if term.unit == "bytes" else term.value
+    return {"name": term.name, key: value, "basis": term.basis.value, "source": term.source}

@@ -1,0 +1,101 @@
+"""`planner hardware` as a document: what this machine is and what is free."""
+
+from dataclasses import asdict
+from typing import Any
+
+from hardware.spec import Machine, MeasuredRate
+from hardware.units import format_bytes, format_rate_bytes_per_s
+from planner.report.document import Document, Table
+from planner.report.quantities import size
+
+
+def hardware_document(machine: Machine) -> Document:
+    """The machine in a sentence, its parts in a table, and what was measured."""
+    rows = [("OS", machine.os or "unknown", "")]
+    rows += _cpu_rows(machine)
+    rows += _memory_rows(machine)
+    for gpu in machine.gpus:
+        free = f"{size(gpu.free_bytes)} free" if gpu.free_bytes is not None else ""
+        name = f"{gpu.name} ({gpu.mig_profile})" if gpu.mig_profile else gpu.name
+        rows.append((f"GPU {gpu.index}", f"{name}, {size(gpu.memory_bytes)}", free))
+    if not machine.gpus:
+        rows.append(("GPU", "none found", "NVIDIA is looked for through NVML"))
+    rows += _measured_rows(machine)
+    return Document(
+        schema="planner.hardware/1",
+        title="This machine",
+        answer=(_sentence(machine),),
+        tables=(Table(title="", headers=("part", "what it is", "now"), rows=tuple(rows)),),
+        notes=machine.problems,
+        data=hardware_data(machine),
+    )
+
+
+def hardware_data(machine: Machine) -> dict[str, Any]:
+    """The machine's record, JSON-ready."""
+    data = asdict(machine)
+    if machine.memory is not None:
+        data["memory"]["usable_bytes"] = machine.memory.usable_bytes
+    return data
+
+
+def _sentence(machine: Machine) -> str:
+    parts = []
+    if machine.gpus:
+        names = ", ".join(gpu.name for gpu in machine.gpus)
+        known = sum(gpu.memory_bytes or 0 for gpu in machine.gpus)
+        parts.append(f"{names} with {format_bytes(known)} of memory")
+    else:
+        parts.append("no GPU")
+    if machine.cpu is not None:
+        n = machine.cpu.n_usable_threads
+        parts.append(f"{n} usable thread{'s' if n > 1 else ''} of {machine.cpu.model}")
+    if machine.memory is not None:
+        parts.append(
+            f"{format_bytes(machine.memory.available_bytes)} of {format_bytes(machine.memory.usable_bytes)} RAM free"
+        )
+    return f"This machine has {', '.join(parts)}."
+
+
+def _cpu_rows(machine: Machine) -> list[tuple[str, str, str]]:
+    cpu = machine.cpu
+    if cpu is None:
+        return [("CPU", "unknown", "")]
+    cores = f"{cpu.n_physical_cores} cores" if cpu.n_physical_cores else "cores unknown"
+    sockets = f"{cpu.n_sockets} socket{'s' if (cpu.n_sockets or 1) > 1 else ''}, " if cpu.n_sockets else ""
+    rows = [("CPU", f"{cpu.model}: {sockets}{cores}", f"{cpu.n_usable_threads} usable threads")]
+    if cpu.instruction_sets:
+        rows.append(("", ", ".join(cpu.instruction_sets), ""))
+    if cpu.cache_l3_bytes:
+        rows.append(("", f"{format_bytes(cpu.cache_l3_bytes)} of last-level cache", ""))
+    return rows
+
+
+def _memory_rows(machine: Machine) -> list[tuple[str, str, str]]:
+    memory = machine.memory
+    if memory is None:
+        return [("RAM", "unknown", "")]
+    rows = [("RAM", format_bytes(memory.total_bytes), f"{format_bytes(memory.available_bytes)} free")]
+    if memory.limit_bytes is not None:
+        rows.append(("", f"limited to {format_bytes(memory.limit_bytes)}", memory.limit_source or ""))
+    if memory.swap_total_bytes:
+        rows.append(("", f"{format_bytes(memory.swap_total_bytes)} of swap, not planned with", ""))
+    return rows
+
+
+def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
+    bandwidth, matrix = machine.memory_bandwidth, machine.matrix_throughput
+    if bandwidth is None and matrix is None:
+        return [("measured", "nothing yet", "planner hardware --measure")]
+    rows = []
+    if bandwidth is not None:
+        rows.append(("measured", f"reads {format_rate_bytes_per_s(bandwidth.per_s)}", _conditions(bandwidth)))
+    if matrix is not None:
+        rows.append(
+            ("measured", f"multiplies {matrix.per_s / 1e9:,.0f} GFLOP/s in fp32", _conditions(matrix))
+        )
+    return rows
+
+
+def _conditions(rate: MeasuredRate) -> str:
+    return f"{rate.n_threads} threads, spread {rate.spread_fraction:.0%}, {rate.measured_at[:10]}"

@@ -1,0 +1,296 @@
+"""The report in words and tables: the answer first, then what carries it. Every format shows this story."""
+
+import shlex
+from dataclasses import dataclass
+
+from hardware.spec import Basis
+from hardware.units import format_bytes, format_count
+from planner.estimate.fit import FitRow
+from planner.estimate.measurement import Measurement
+from planner.estimate.memory import DeviceLoad
+from planner.estimate.speed import SpeedEstimate
+from planner.estimate.term import Interval
+from planner.report.document import Table, listed
+from planner.report.findings import Money, SpeedCheck, headline, money, speed_checks
+from planner.report.full import FullReport, PricedApi
+from planner.report.outside_text import plain
+from planner.report.quantities import interval, rate, usd
+from planner.report.sections import Section, percent, sections, with_spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFigure:
+    """One number that people look for first: what it is, the number, and what to know about it."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What a report says, before any format; all of it is text on one line, not yet escaped for any markup."""
+
+    title: str
+    subtitle: str
+    answer: tuple[str, str, str]  # does it fit, how fast, what it costs
+    figures: tuple[KeyFigure, ...]
+    command: str
+    sections: tuple[Section, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All tables in order."""
+        return tuple(table for section in self.sections for table in section.tables)
+
+
+def story(report: FullReport) -> Story:
+    """The report's sentences, key figures and tables; numbers come from the record only."""
+    row = headline(report)
+    found = money(report)
+    checks = speed_checks(report)
+    return Story(
+        title=f"{_model(report)} on {plain(report.machine.name, 100)}",
+        subtitle=f"Capacity report of {plain(report.made_at, 40)}, planner {plain(report.planner_version, 40)}",
+        answer=(
+            _fit_sentence(report, row),
+            _speed_sentence(report, row, checks),
+            _money_sentence(report, found),
+        ),
+        figures=_key_figures(report, row, found),
+        command=plain(shlex.join(row.command), 600),
+        sections=sections(report),
+    )
+
+
+def _model(report: FullReport) -> str:
+    return f"{plain(report.opened.name, 100)} ({plain(report.before.model.storage.label, 40)})"
+
+
+def _fit_sentence(report: FullReport, row: FitRow) -> str:
+    placement = row.placement
+    context = f"{placement.flags.n_context_tokens:,} tokens"
+    used = [load for load in placement.loads if load.terms]
+    if not placement.fits:
+        short = listed([_shortfall(load) for load in used if not load.fits])
+        return (
+            f"{_model(report)} does not fit on {plain(report.machine.name, 100)} with a context of {context}: "
+            f"{short}; a smaller quantization, a shorter context or more memory would change that."
+        )
+    where = placement.kind if placement.kind.startswith(("in ", "on ")) else f"with {placement.kind}"
+    needs = listed([_need(load) for load in used])
+    longest = row.largest_context_tokens
+    more = "" if longest is None else f"; the longest context that fits this way is {longest:,} tokens"
+    return (
+        f"{_model(report)} fits {where} of {plain(report.machine.name, 100)} with a context of {context}: "
+        f"it needs {needs}{more}."
+    )
+
+
+def _need(load: DeviceLoad) -> str:
+    needed, capacity = format_bytes(load.needed_bytes), format_bytes(load.device.capacity_bytes)
+    where = f"{'on' if load.device.is_gpu else 'in'} {plain(load.device.name, 40)}"
+    return f"{needed} of {capacity} {where} (leaving {format_bytes(load.free_bytes)})"
+
+
+def _shortfall(load: DeviceLoad) -> str:
+    return (
+        f"{plain(load.device.name, 40)} would need {format_bytes(load.needed_bytes)} and has "
+        f"{format_bytes(load.device.capacity_bytes)}, {format_bytes(-load.free_bytes)} too little"
+    )
+
+
+def _speed_sentence(report: FullReport, row: FitRow, checks: tuple[SpeedCheck, ...]) -> str:
+    if report.run is None:
+        if not row.placement.fits:
+            return "Without room for the model there is no speed to give."
+        return _predicted_sentence(row)
+    run = report.run
+    decode, prefill = run.measurement("decode"), run.measurement("prefill")
+    parts = []
+    if decode is not None:
+        parts.append(f"it writes {with_spread(decode)} tokens per second ({decode.name})")
+    if prefill is not None:
+        parts.append(f"reads prompts at {with_spread(prefill)} tokens per second ({prefill.name})")
+    where = f"Measured here in {plain(run.engine, 40)} on {plain(run.backend, 40)}"
+    spoken = listed(parts) if parts else "the benchmark finished no test from an empty context"
+    return f"{where}, {spoken}; {_verdict(checks)}."
+
+
+def _predicted_sentence(row: FitRow) -> str:
+    decode, prefill = row.decode, row.prefill
+    parts = []
+    for estimate, does in ((decode, "writes"), (prefill, "reads prompts at")):
+        if estimate.tokens_per_s is not None:
+            found = estimate.tokens_per_s
+            bounds = f"80 %: {rate(found.low)}–{rate(found.high)}"
+            parts.append(f"{does} {rate(found.expected)} tokens per second ({bounds})")
+        else:
+            missing = plain(estimate.missing or "no reason is known")
+            parts.append(f"{does} an unknown number of tokens per second, because {missing}")
+    limit = f", limited by {plain(decode.limited_by)}" if decode.limited_by else ""
+    source = decode.tokens_per_s.source if decode.tokens_per_s else None
+    based = "" if source is None else f", from {plain(source)}"
+    return f"By estimate it {' and '.join(parts)}{limit}{based}; for this report nothing was measured."
+
+
+def _verdict(checks: tuple[SpeedCheck, ...]) -> str:
+    judged = [check for check in checks if check.held is not None]
+    if not judged:
+        reason = next((check.why_not_predicted for check in checks if check.why_not_predicted), None)
+        return (
+            f"no estimate had been made to hold against it, because {plain(reason or 'no test was finished')}"
+        )
+    missed = [check for check in judged if not check.held]
+    if not missed:
+        said = listed([f"{check.name} {interval(check.predicted)}" for check in judged if check.predicted])
+        what = "the estimate" if len(judged) == 1 else f"all {len(judged)} estimates"
+        return f"{what} made before any benchmark held, with the measurement in the 80 % interval: {said}"
+    said = listed([_miss(check) for check in missed])
+    return (
+        f"{len(judged) - len(missed)} of {len(judged)} estimates made before any benchmark held their 80 % "
+        f"interval, and {said}"
+    )
+
+
+def _miss(check: SpeedCheck) -> str:
+    if check.predicted is None or check.ratio is None:
+        raise ValueError(f"{check.name} was not judged, so it missed nothing")
+    return f"{check.name} came out at {check.ratio:.2f} times the expected {interval(check.predicted)}"
+
+
+def _money_sentence(report: FullReport, found: Money) -> str:
+    volume = f"{format_count(report.workload.tokens_per_month)} tokens a month"
+    output = f"{percent(report.workload.output_fraction)} of them generated"
+    if found.cheapest is None:
+        start = f"No API price is known to compare with for {volume}"
+    else:
+        start = (
+            f"For {volume}, {output}, the cheapest listed API is {_api(found)} at "
+            f"{usd(found.cheapest.usd_per_month)} a month"
+        )
+    return f"{start}; {_capacity(report, found)}{_break_even(report, found)}."
+
+
+def _api(found: Money) -> str:
+    api = found.cheapest
+    if api is None:
+        raise ValueError("no API was found")
+    other = "" if found.cheapest_is_same_model else ", a different model whose answers must be compared too,"
+    return f"{_provider(api)}{other}"
+
+
+def _provider(api: PricedApi) -> str:
+    return f"{plain(api.price.model_id, 80)} of {plain(api.price.provider, 40)}"
+
+
+def _capacity(report: FullReport, found: Money) -> str:
+    if found.capacity_tokens_per_month is None or found.n_machines is None:
+        why = "the model does not fit" if not headline(report).placement.fits else "a speed is unknown"
+        return f"how many tokens this machine can make in a month is unknown, because {why}"
+    makes = format_count(found.capacity_tokens_per_month)
+    text = f"serving one request at a time this machine makes at most {makes} a month at the {_speed_basis(report)} speed"
+    if found.n_machines > 1:
+        text += f", so this takes {found.n_machines:,} of them or serving several requests at once"
+    return text
+
+
+def _speed_basis(report: FullReport) -> str:
+    row = headline(report)
+    speeds = (row.decode.tokens_per_s, row.prefill.tokens_per_s)
+    measured = all(speed is not None and speed.basis is Basis.MEASURED for speed in speeds)
+    return "measured" if measured else "predicted"
+
+
+def _break_even(report: FullReport, found: Money) -> str:
+    if found.cheapest is None or found.break_even_usd_per_month is None:
+        own = report.own_usd_per_month
+        return (
+            f"; {_own_note(report)}"
+            if own is None
+            else f"; it costs {usd(own)} a month ({_own_note(report)})"
+        )
+    each = "it" if found.n_machines == 1 else "each of them"
+    if report.own_usd_per_month is None or found.own_usd_per_month is None:
+        return (
+            f"; {each} may cost up to {usd(found.break_even_usd_per_month)} a month before the API is cheaper "
+            f"({usd(found.full_break_even_usd_per_month or 0)} if it never rests), and {_own_note(report)}"
+        )
+    own, bill = found.own_usd_per_month, found.cheapest.usd_per_month
+    cheaper = "the API is cheaper" if own > bill else "owning is cheaper"
+    who = "it costs" if found.n_machines == 1 else "they cost"
+    text = (
+        f"; {who} {usd(own)} a month ({plain(report.own_cost_note)}), so {cheaper} by {usd(abs(own - bill))}"
+    )
+    needed, capacity = found.break_even_tokens_per_month, found.capacity_tokens_per_month
+    if needed is None or capacity is None:
+        return text
+    if needed > capacity:
+        return (
+            f"{text}; one machine would have to make {format_count(needed)} tokens a month, more than it can"
+        )
+    return f"{text}, and owning one wins above {format_count(needed)} tokens a month"
+
+
+def _own_note(report: FullReport) -> str:
+    return plain(report.own_cost_note) or "what this machine costs is unknown"
+
+
+def _key_figures(report: FullReport, row: FitRow, found: Money) -> tuple[KeyFigure, ...]:
+    placement = row.placement
+    capacity_bytes = sum(load.device.capacity_bytes for load in placement.loads if load.terms)
+    run = report.run
+    decode = run.measurement("decode") if run else None
+    prefill = run.measurement("prefill") if run else None
+    figures = [
+        KeyFigure(
+            label="Memory needed",
+            value=format_bytes(placement.needed_bytes),
+            note=f"of {format_bytes(capacity_bytes)}, {placement.kind if placement.fits else 'does not fit'}",
+        ),
+        _speed_figure("Writing", row.decode, report.before.decode, decode),
+        _speed_figure("Reading prompts", row.prefill, report.before.prefill, prefill),
+    ]
+    if found.capacity_tokens_per_month is not None:
+        figures.append(
+            KeyFigure(
+                label="Can make a month",
+                value=f"{format_count(found.capacity_tokens_per_month)} tokens",
+                note=f"one request at a time, {_speed_basis(report)} speed",
+            )
+        )
+    if found.cheapest is not None:
+        note = f"{_provider(found.cheapest)}, {format_count(report.workload.tokens_per_month)} tokens"
+        figures.append(
+            KeyFigure(label="Cheapest API a month", value=usd(found.cheapest.usd_per_month), note=note)
+        )
+    if found.break_even_usd_per_month is not None:
+        of = "this machine" if found.n_machines == 1 else f"each of {found.n_machines:,} machines"
+        figures.append(
+            KeyFigure(
+                label="Break-even",
+                value=usd(found.break_even_usd_per_month),
+                note=f"a month of {of} may cost that much",
+            )
+        )
+    return tuple(figures)
+
+
+def _speed_figure(
+    label: str, now: SpeedEstimate, before: SpeedEstimate, measured: Measurement | None
+) -> KeyFigure:
+    if measured is not None:
+        said = _bounds(before.tokens_per_s)
+        note = "measured; not predicted" if said is None else f"measured; predicted {said}"
+        return KeyFigure(label=label, value=f"{rate(measured.mean_tokens_per_s)} tok/s", note=note)
+    if now.tokens_per_s is None:
+        return KeyFigure(label=label, value="unknown", note=plain(now.missing or "", 160))
+    return KeyFigure(
+        label=label,
+        value=f"{rate(now.tokens_per_s.expected)} tok/s",
+        note=f"predicted, 80 %: {_bounds(now.tokens_per_s)}",
+    )
+
+
+def _bounds(found: Interval | None) -> str | None:
+    return None if found is None else f"{rate(found.low)}–{rate(found.high)}"
