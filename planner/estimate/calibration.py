@@ -47,7 +47,10 @@ class Efficiency:
         _require(self.phase in get_args(Phase), "phase", self.phase, "prefill or decode")
         _require(self.model_class in get_args(ModelClass), "model_class", self.model_class, "dense or moe")
         _require(
-            self.backend in get_args(Backend), "backend", self.backend, f"one of {', '.join(get_args(Backend))}"
+            self.backend in get_args(Backend),
+            "backend",
+            self.backend,
+            f"one of {', '.join(get_args(Backend))}",
         )
         _require(bool(self.family), "family", self.family, "an architecture of accelerators.csv, or *")
         _require(
@@ -63,7 +66,9 @@ class Efficiency:
         try:
             calendar_date.fromisoformat(self.date)
         except ValueError:
-            raise ValueError(f"field 'date': found {self.date!r}, expected a date such as 2026-01-31") from None
+            raise ValueError(
+                f"field 'date': found {self.date!r}, expected a date such as 2026-01-31"
+            ) from None
 
 
 def decode_s_per_token(
@@ -76,6 +81,16 @@ def decode_s_per_token(
     with layers split over devices their times add up. Williams et al. 2009 (roofline), memory side.
     """
     return read_bytes / (memory_bytes_per_s * fraction) + overhead_s
+
+
+def matrix_flop_per_s(dense_flop_per_s: Mapping[str, float]) -> float | None:
+    """The rate at which matrices can be multiplied, whichever way the vendor states it: max(FP16, INT8 / 2).
+
+    llama.cpp multiplies quantized weights as INT8 and F16 ones with FP16 accumulation; GeForce cards do both
+    at twice the FP16 rate that is stated for FP32 accumulation. None where neither rate is known.
+    """
+    rates = [rate for rate in (dense_flop_per_s.get("fp16"), dense_flop_per_s.get("int8", 0.0) / 2) if rate]
+    return max(rates, default=None)
 
 
 def prefill_s(flop: float, fp16_flop_per_s: float, fraction: float, overhead_s: float) -> float:

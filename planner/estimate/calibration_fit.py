@@ -2,10 +2,7 @@
 
     python -m planner.estimate.calibration_fit TRUTH.csv --out profiles/calibrations/llama_cpp.csv
 
-A maintainer's command: nothing else imports this module, so NumPy is imported at the top.
-
-Each (backend, family) gets a fraction and an overhead, drawn towards those of its backend, and a backend
-towards those of all, as strongly as single tests scatter more than families differ.
+A maintainer's command: nothing else imports this module, which brings NumPy along.
 """
 
 import argparse
@@ -13,58 +10,33 @@ import csv
 import math
 import re
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import TypeAlias, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import cast
 
 from planner.errors import MissingFactError
-from planner.estimate.calibration import ANY, MAX_FRACTION, Backend, Efficiency, choose_efficiency
+from planner.estimate.calibration import ANY, Backend, Efficiency, choose_efficiency
+from planner.estimate.calibration_line import (
+    TOP,
+    Level,
+    Line,
+    belongs,
+    fit_levels,
+    fit_line,
+    levels_of,
+    point_weights,
+)
 from planner.estimate.calibration_truth import PREFILL_RATES, Point, read_truth
 
-Array: TypeAlias = NDArray[np.float64]
-Level: TypeAlias = tuple[str, str]  # backend, family
-
-HUBER_DELTA = 0.15  # log error beyond which a measurement pulls no harder; about the scatter on one device
 COVERAGE = 0.8
 POOL_DEVICES = 2.0  # how many devices' worth of weight other families' errors have in an interval
 UNSEEN_WEIGHT = 0.1  # the weight of the worst case that was not observed, in devices
 UNKNOWN_RATIO = 2.0  # with no second device to learn a spread from: a factor of two either way, assumed
-_TOP: Level = (ANY, ANY)
 _ANY_DAY = "2000-01-01"  # rows that only serve a score keep no date
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """How far families differ from their parent: the strength of the pull is (scatter / spread)²."""
-
-    log_fraction: float
-    log_overhead: float
-    least_overhead_s: float  # differences far below this do not count
-
-
-SPREADS = {
-    "decode": Spread(log_fraction=0.25, log_overhead=0.5, least_overhead_s=0.0005),
-    "prefill": Spread(log_fraction=0.8, log_overhead=0.8, least_overhead_s=0.005),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """seconds = ideal seconds / fraction + overhead."""
-
-    fraction: float
-    overhead_s: float
-
-    def seconds(self, ideal_s: float) -> float:
-        """What the line expects."""
-        return ideal_s / self.fraction + self.overhead_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,73 +61,6 @@ class _Residual:
     weight: float  # those of one device and level sum to 1
 
 
-def fit_line(points: Sequence[Point], prior: Line | None = None) -> Line:
-    """The fraction and the overhead with the least Huber loss on log time, near those of `prior`.
-
-    A device with n groups weighs √n, so that one with many models counts more but does not dominate.
-    """
-    weights = np.array(point_weights(points, power=0.5))
-    ideal_s = np.array([point.ideal_s for point in points])
-    measured_s = np.array([point.measured_s for point in points])
-    spread = SPREADS[points[0].phase]
-    top_s = float(np.max(measured_s))
-    low_e, high_e = math.log(0.002), math.log(MAX_FRACTION)
-    low_o, high_o = math.log(top_s * 1e-5), math.log(top_s)
-    for step in range(6):  # a grid over both, refined around its best cell until it is finer than 0.1 %
-        n = 21 if step == 0 else 9
-        log_e, log_o = np.linspace(low_e, high_e, n), np.linspace(low_o, high_o, n)
-        overhead_s = np.exp(log_o)
-        expected_s = ideal_s / np.exp(log_e)[:, None, None] + overhead_s[None, :, None]
-        error = np.abs(np.log(expected_s / measured_s))  # fraction × overhead × point
-        huber = np.where(error <= HUBER_DELTA, error**2 / 2, HUBER_DELTA * (error - HUBER_DELTA / 2))
-        loss = huber @ weights
-        if prior is not None:
-            off_e = (log_e - math.log(prior.fraction)) / spread.log_fraction
-            floor_s = spread.least_overhead_s
-            off_o = np.log((overhead_s + floor_s) / (prior.overhead_s + floor_s)) / spread.log_overhead
-            loss = loss + HUBER_DELTA**2 / 2 * (off_e[:, None] ** 2 + off_o[None, :] ** 2)
-        i, j = np.unravel_index(int(np.argmin(loss)), loss.shape)
-        best = Line(fraction=float(np.exp(log_e[i])), overhead_s=float(overhead_s[j]))
-        width_e, width_o = (high_e - low_e) / (n - 1), (high_o - low_o) / (n - 1)
-        low_e, high_e = log_e[i] - width_e, min(math.log(MAX_FRACTION), log_e[i] + width_e)
-        low_o, high_o = log_o[j] - width_o, log_o[j] + width_o
-    return best if best.overhead_s > top_s * 2e-5 else Line(fraction=best.fraction, overhead_s=0.0)
-
-
-def point_weights(points: Sequence[Point], *, power: float) -> list[float]:
-    """A weight for each point: a device's sum to (its number of groups) ** power, each group alike."""
-    tests = Counter(point.group for point in points)
-    groups: dict[tuple[str, str], set[object]] = defaultdict(set)
-    for point in points:
-        groups[point.backend, point.device].add(point.group)
-    return [
-        len(groups[point.backend, point.device]) ** (power - 1) / tests[point.group] for point in points
-    ]
-
-
-def fit_levels(points: Sequence[Point], wanted: Iterable[Level] | None = None) -> dict[Level, Line]:
-    """A line for all, for each backend and for each family in `points` (of one phase and class).
-
-    With `wanted`, only those levels and their parents.
-    """
-    lines = {_TOP: fit_line(points)}
-    levels = {level for point in points for level in _levels(point)} - {_TOP}
-    if wanted is not None:
-        levels &= {parent for backend, family in wanted for parent in ((backend, family), (backend, ANY))}
-    for backend, family in sorted(levels, key=lambda level: (level[1] != ANY, level)):
-        own = [point for point in points if _belongs(point, (backend, family))]
-        lines[backend, family] = fit_line(own, lines[_TOP if family == ANY else (backend, ANY)])
-    return lines
-
-
-def _levels(point: Point) -> tuple[Level, Level, Level]:
-    return (point.backend, point.family), (point.backend, ANY), _TOP
-
-
-def _belongs(point: Point, level: Level) -> bool:
-    return level[0] in (ANY, point.backend) and level[1] in (ANY, point.family)
-
-
 def fit_efficiencies(points: Sequence[Point], *, today: str) -> tuple[Efficiency, ...]:
     """A row for every (phase, class, backend, family) in `points`, and the rows to fall back on."""
     rows: list[Efficiency] = []
@@ -172,6 +77,11 @@ def fit_efficiencies(points: Sequence[Point], *, today: str) -> tuple[Efficiency
     return tuple(rows)
 
 
+def _named(devices: Sequence[str]) -> str:
+    """Where a row comes from, in few words: it is printed with every estimate."""
+    return ", ".join(devices) if len(devices) <= 4 else f"{len(devices)} devices"
+
+
 class _Errors:
     """Residuals of one phase and class on what a fit had not seen, by what was left out."""
 
@@ -186,7 +96,7 @@ def _rows_of(
     points: Sequence[Point], own: _Errors, others: Sequence[_Errors], today: str
 ) -> Iterator[Efficiency]:
     for level, line in sorted(fit_levels(points).items()):
-        inside_points = [point for point in points if _belongs(point, level)]
+        inside_points = [point for point in points if belongs(point, level)]
         devices = sorted({point.device for point in inside_points})
         low, high = _interval(level, own, others, len({point.group for point in inside_points}))
         yield Efficiency(
@@ -200,7 +110,7 @@ def _rows_of(
             high_ratio=float(f"{high:.3g}"),
             n_measurements=len(inside_points),
             n_devices=len(devices),
-            fitted_on="; ".join(devices),
+            fitted_on=_named(devices),
             date=today,
         )
 
@@ -216,14 +126,14 @@ def _unseen_device_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
     """Errors on each device by a fit without it, where its family has another device."""
     for device in sorted({point.device for point in points}):
         rest = [point for point in points if point.device != device]
-        levels = {_levels(point)[0] for point in points if point.device == device}
-        known = levels & {_levels(point)[0] for point in rest}
+        levels = {levels_of(point)[0] for point in points if point.device == device}
+        known = levels & {levels_of(point)[0] for point in rest}
         if not known:
             continue
         lines = fit_levels(rest, known)
         for level in sorted(known):
             yield from _residuals(
-                [point for point in points if point.device == device and _belongs(point, level)], lines[level]
+                [point for point in points if point.device == device and belongs(point, level)], lines[level]
             )
 
 
@@ -231,23 +141,23 @@ def _unseen_model_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
     """Errors on each model of a family's only device, by a fit without the model."""
     devices: dict[Level, set[str]] = defaultdict(set)
     for point in points:
-        devices[_levels(point)[0]].add(point.device)
+        devices[levels_of(point)[0]].add(point.device)
     alone = {level for level, names in devices.items() if len(names) == 1}
-    for model in sorted({point.model for point in points if _levels(point)[0] in alone}):
+    for model in sorted({point.model for point in points if levels_of(point)[0] in alone}):
         rest = [point for point in points if point.model != model]
-        known = alone & {_levels(point)[0] for point in rest}
-        out = [point for point in points if point.model == model and _levels(point)[0] in known]
+        known = alone & {levels_of(point)[0] for point in rest}
+        out = [point for point in points if point.model == model and levels_of(point)[0] in known]
         if out:
-            levels = {_levels(point)[0] for point in out}
+            levels = {levels_of(point)[0] for point in out}
             lines = fit_levels(rest, levels)
             for level in sorted(levels):
-                yield from _residuals([point for point in out if _levels(point)[0] == level], lines[level])
+                yield from _residuals([point for point in out if levels_of(point)[0] == level], lines[level])
 
 
 def _unseen_family_residuals(points: Sequence[Point]) -> Iterator[_Residual]:
     """Errors on each family by its backend's line, fitted without the family."""
-    for level in sorted({_levels(point)[0] for point in points}):
-        out = [point for point in points if _belongs(point, level)]
+    for level in sorted({levels_of(point)[0] for point in points}):
+        out = [point for point in points if belongs(point, level)]
         rest = [point for point in points if point.family != level[1]]
         if any(point.backend == level[0] for point in rest):
             lines = fit_levels(rest, [(level[0], ANY)])
@@ -271,7 +181,7 @@ def _interval(level: Level, own: _Errors, others: Sequence[_Errors], n_groups: i
     """
     backend, family = level
     extra: list[_Residual] = []
-    if level == _TOP:
+    if level == TOP:
         inside, outside = own.backend, [item for errors in (own, *others) for item in errors.family]
     elif family == ANY:
         inside = [item for item in own.family if item.level[0] == backend]
@@ -322,7 +232,9 @@ def scores(points: Sequence[Point], leave_out: str) -> tuple[Score, ...]:
     trials: dict[tuple[str, str], list[_Trial]] = defaultdict(list)
     for name in sorted({getattr(point, leave_out) for point in points}):
         out = [point for point in points if getattr(point, leave_out) == name]
-        rows = fit_efficiencies([point for point in points if getattr(point, leave_out) != name], today=_ANY_DAY)
+        rows = fit_efficiencies(
+            [point for point in points if getattr(point, leave_out) != name], today=_ANY_DAY
+        )
         for point in out:
             try:
                 row = choose_efficiency(
@@ -354,9 +266,7 @@ def _score(trials: Sequence[_Trial]) -> Score:
     groups: dict[object, list[_Trial]] = defaultdict(list)
     for trial in trials:
         groups[trial.point.group].append(trial)
-    errors = sorted(
-        median(abs(1 / trial.speed_ratio - 1) for trial in group) for group in groups.values()
-    )
+    errors = sorted(median(abs(1 / trial.speed_ratio - 1) for trial in group) for group in groups.values())
     covered = [
         sum(trial.row.low_ratio <= trial.speed_ratio <= trial.row.high_ratio for trial in group) / len(group)
         for group in groups.values()
@@ -393,14 +303,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--prefill-rate", choices=PREFILL_RATES, default="fp16", help="the peak that prefill is a fraction of"
     )
-    parser.add_argument("--date", default=date.today().isoformat(), help="the date to put into its rows")
+    parser.add_argument(
+        "--date", default=datetime.now(UTC).date().isoformat(), help="the date to put into its rows"
+    )
     options = parser.parse_args(arguments)
     truth = read_truth(options.truth, prefill_rate=options.prefill_rate)
     rows = fit_efficiencies(truth.points, today=options.date)
     write_rows(options.out, rows, "published llama-bench results; docs/calibration.md lists where")
-    out = [f"{len(truth.points)} tests used, {len(rows)} rows written", "", "| left out | rows |", "|---|---|"]
+    out = [
+        f"{len(truth.points)} tests used, {len(rows)} rows written",
+        "",
+        "| left out | rows |",
+        "|---|---|",
+    ]
     out += [f"| {reason} | {n} |" for reason, n in truth.skipped]
-    out += ["", "Devices without a profile: " + ", ".join(f"{name} ({n})" for name, n in truth.unknown_devices)]
+    out += [
+        "",
+        "Devices without a profile: " + ", ".join(f"{name} ({n})" for name, n in truth.unknown_devices),
+    ]
     for leave_out in ("device", "model"):
         out += [
             "",

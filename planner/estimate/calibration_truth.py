@@ -8,29 +8,29 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Literal
 
 from hardware.accelerators import find_accelerator
 from hardware.errors import UnknownDeviceError
 from hardware.spec import Accelerator
 from hardware.units import GB, GIB
+from planner.estimate.calibration import ModelClass, matrix_flop_per_s
 from planner.estimate.measurement import Phase
 from profiles.errors import ProfileError
+from profiles.loader import accelerator_rows
 
-ModelClass = Literal["dense", "moe"]
-Backend = Literal["cuda", "rocm", "vulkan", "metal", "cpu"]
-
-_BACKENDS: Mapping[str, Backend] = {
+_COLUMNS = (
+    "device", "hardware", "n_devices", "backend", "engine", "model", "quant", "file_size_gib", "params_b",
+    "active_params_b", "is_moe", "ngl", "offload", "n_depth", "n_prompt", "n_gen", "tok_s",
+)  # fmt: skip
+_BACKENDS: Mapping[str, str] = {
     "CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "Metal": "metal", "MTL,BLAS": "metal",
 }  # fmt: skip
-# "matrix" is half the INT8 rate where that is higher: llama.cpp multiplies quantized weights as INT8, and
-# F16 ones with FP16 accumulation, which GeForce cards do at twice the FP16 rate stated for FP32 accumulation.
-_PREFILL_RATE: Mapping[str, Callable[[Mapping[str, float]], float]] = {
-    "fp16": lambda rates: rates["fp16"],
-    "matrix": lambda rates: max(rates["fp16"], rates.get("int8", 0.0) / 2),
+_PREFILL_RATE: Mapping[str, Callable[[Mapping[str, float]], float | None]] = {
+    "fp16": lambda rates: rates.get("fp16"),
+    "matrix": matrix_flop_per_s,
 }
 PREFILL_RATES = tuple(_PREFILL_RATE)
 # A device may use a little less than all of its memory for weights; a file above this share did not fit.
@@ -212,7 +212,7 @@ def read_truth(path: Path, *, prefill_rate: str = "fp16") -> Truth:
     """The comparable measurements of a file of llama-bench rows; raises ProfileError when it is not one."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
-        missing = {"device", "backend", "engine", "file_size_gib", "tok_s"} - set(reader.fieldnames or ())
+        missing = set(_COLUMNS) - set(reader.fieldnames or ())
         if missing:
             raise ProfileError(
                 f"{path}: found no column {', '.join(sorted(missing))}; expected llama-bench rows"
@@ -220,9 +220,7 @@ def read_truth(path: Path, *, prefill_rate: str = "fp16") -> Truth:
         return truth_from_rows(reader, str(path), prefill_rate=prefill_rate)
 
 
-def truth_from_rows(
-    rows: Iterable[Mapping[str, str]], shown: str, *, prefill_rate: str = "fp16"
-) -> Truth:
+def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str, *, prefill_rate: str = "fp16") -> Truth:
     """The comparable measurements among `rows`, repeated tests reduced to their median."""
     times: dict[tuple[str, ...], list[float]] = defaultdict(list)
     points: dict[tuple[str, ...], Point] = {}
@@ -240,16 +238,13 @@ def truth_from_rows(
             continue
         except ValueError as error:
             raise ProfileError(f"{shown}, line {number}: {error}") from error
-        key = (*point.group, point.test)
+        key: tuple[str, ...] = (*point.group, point.test)
         points[key] = point
         times[key].append(point.measured_s)
-    reduced = []
-    for key, point in sorted(points.items()):
-        # The file size may differ by a rounding between repeats; the last one stands for all.
-        fields = {name: getattr(point, name) for name in Point.__slots__}
-        reduced.append(Point(**(fields | {"measured_s": median(times[key])})))
+    # The file size may differ by a rounding between repeats; the last one stands for all.
+    reduced = [replace(point, measured_s=median(times[key])) for key, point in points.items()]
     return Truth(
-        points=tuple(reduced),
+        points=tuple(sorted(reduced, key=lambda point: (*point.group, point.test))),
         skipped=tuple(skipped.most_common()),
         unknown_devices=tuple(unknown.most_common()),
     )
@@ -297,7 +292,10 @@ def _point(row: Mapping[str, str], prefill_rate: str) -> Point:
         if not device.compute_known:
             raise _NotUsableError("a chip whose number of cores is not said (prefill)")
         work = 2e9 * params_b * active_fraction * n_prompt if shape is None else shape.prefill_flop(n_prompt)
-        scale = _PREFILL_RATE[prefill_rate](chip.dense_flop_per_s)
+        rate_known = _PREFILL_RATE[prefill_rate](chip.dense_flop_per_s)
+        if rate_known is None:
+            raise _NotUsableError("a device of unknown arithmetic rate")
+        scale = rate_known
     return Point(
         phase="decode" if n_generated else "prefill",
         model_class=model_class,
@@ -325,22 +323,22 @@ def _device(device: str, hardware: str) -> _Device:
     apple = [match for name in (hardware, device) if (match := _APPLE.fullmatch(" ".join(name.split())))]
     if apple:
         return _apple_device(apple)
-    error: UnknownDeviceError | None = None
     for name in (hardware, device.split(" (")[0]):
-        try:
-            accelerator = find_accelerator(name, memory_bytes=None)
-        except UnknownDeviceError as found:
+        for memory_bytes in (None, _UNIFIED_MEMORY_BYTES):
             try:
-                accelerator = find_accelerator(name, memory_bytes=_UNIFIED_MEMORY_BYTES)
+                accelerator = _find(name, memory_bytes)
             except UnknownDeviceError:
-                error = found
                 continue
-            if not accelerator.unified_memory:
-                error = found
-                continue
-            return _Device(accelerator=accelerator, memory_bytes=None, compute_known=True)
-        return _Device(accelerator=accelerator, memory_bytes=accelerator.memory_bytes, compute_known=True)
-    raise error or UnknownDeviceError(device)
+            known_bytes = None if memory_bytes else accelerator.memory_bytes
+            if memory_bytes is None or accelerator.unified_memory:
+                return _Device(accelerator=accelerator, memory_bytes=known_bytes, compute_known=True)
+    raise UnknownDeviceError(device)
+
+
+def _find(name: str, memory_bytes: int | None) -> Accelerator:
+    """The device of exactly that name; a name that several devices share is not one."""
+    rows = [{**row, "family_names": None} for row in accelerator_rows()]
+    return find_accelerator(name, rows, memory_bytes=memory_bytes)
 
 
 def _apple_device(matches: Sequence[re.Match[str]]) -> _Device:
@@ -358,9 +356,9 @@ def _apple_device(matches: Sequence[re.Match[str]]) -> _Device:
     memory_bytes = int(memory_gb) * GIB if memory_gb else None
     lookup_bytes = memory_bytes or _UNIFIED_MEMORY_BYTES
     if cores:
-        accelerator = find_accelerator(f"{name} {cores}-core", memory_bytes=lookup_bytes)
+        accelerator = _find(f"{name} {cores}-core", lookup_bytes)
         return _Device(accelerator=accelerator, memory_bytes=memory_bytes, compute_known=True)
-    accelerator = find_accelerator(name, memory_bytes=lookup_bytes)
+    accelerator = _find(name, lookup_bytes)
     if bandwidth is None or abs(int(bandwidth) * GB / accelerator.memory_bytes_per_s - 1) > 0.03:
         raise UnknownDeviceError(f"{name}: its number of cores and its bandwidth are not said")
     return _Device(accelerator=accelerator, memory_bytes=memory_bytes, compute_known=False)

@@ -83,8 +83,8 @@ def _memory_facts(machine: Machine, probe: str) -> list[_Fact]:
 
 def _how(measured: MeasuredRate) -> str:
     return (
-        f"measured {plain(measured.measured_at, 10)}: {plain(measured.method, 120)}, {measured.n_threads} threads, "
-        f"{measured.n_samples} samples, spread {measured.spread_fraction:.0%}"
+        f"measured {plain(measured.measured_at)[:10]}: {plain(measured.method, 120)}, {measured.n_threads} threads, "
+        f"{measured.n_samples} samples, spread {percent(measured.spread_fraction)}"
     )
 
 

@@ -69,28 +69,28 @@ def _model(report: FullReport) -> str:
 
 def _fit_sentence(report: FullReport, row: FitRow) -> str:
     placement = row.placement
-    context = f"{placement.flags.n_context_tokens:,} tokens"
+    context = f"a context of {placement.flags.n_context_tokens:,} tokens"
     used = [load for load in placement.loads if load.terms]
     if not placement.fits:
         short = listed([_shortfall(load) for load in used if not load.fits])
         return (
-            f"{_model(report)} does not fit on {plain(report.machine.name, 100)} with a context of {context}: "
-            f"{short}; a smaller quantization, a shorter context or more memory would change that."
+            f"{_model(report)} does not fit on this machine with {context}: {short}; "
+            "a smaller quantization, a shorter context or more memory would change that."
         )
     where = placement.kind if placement.kind.startswith(("in ", "on ")) else f"with {placement.kind}"
-    needs = listed([_need(load) for load in used])
+    needs = _need(used[0]) if len(used) == 1 else listed([f"{_need(load)} {_on(load)}" for load in used])
     longest = row.largest_context_tokens
     more = "" if longest is None else f"; the longest context that fits this way is {longest:,} tokens"
-    return (
-        f"{_model(report)} fits {where} of {plain(report.machine.name, 100)} with a context of {context}: "
-        f"it needs {needs}{more}."
-    )
+    return f"{_model(report)} fits {where} with {context}: it needs {needs}{more}."
+
+
+def _on(load: DeviceLoad) -> str:
+    return f"{'on' if load.device.is_gpu else 'in'} {plain(load.device.name, 40)}"
 
 
 def _need(load: DeviceLoad) -> str:
     needed, capacity = format_bytes(load.needed_bytes), format_bytes(load.device.capacity_bytes)
-    where = f"{'on' if load.device.is_gpu else 'in'} {plain(load.device.name, 40)}"
-    return f"{needed} of {capacity} {where} (leaving {format_bytes(load.free_bytes)})"
+    return f"{needed} of {capacity} (leaving {format_bytes(load.free_bytes)})"
 
 
 def _shortfall(load: DeviceLoad) -> str:
@@ -129,9 +129,9 @@ def _predicted_sentence(row: FitRow) -> str:
             missing = plain(estimate.missing or "no reason is known")
             parts.append(f"{does} an unknown number of tokens per second, because {missing}")
     limit = f", limited by {plain(decode.limited_by)}" if decode.limited_by else ""
-    source = decode.tokens_per_s.source if decode.tokens_per_s else None
-    based = "" if source is None else f", from {plain(source)}"
-    return f"By estimate it {' and '.join(parts)}{limit}{based}; for this report nothing was measured."
+    known = decode.tokens_per_s is not None and decode.tokens_per_s.basis is Basis.MEASURED
+    start = "By an earlier benchmark of this file here" if known else "By estimate"
+    return f"{start} it {' and '.join(parts)}{limit}; for this report nothing was measured."
 
 
 def _verdict(checks: tuple[SpeedCheck, ...]) -> str:
@@ -161,26 +161,19 @@ def _miss(check: SpeedCheck) -> str:
 
 def _money_sentence(report: FullReport, found: Money) -> str:
     volume = f"{format_count(report.workload.tokens_per_month)} tokens a month"
-    output = f"{percent(report.workload.output_fraction)} of them generated"
+    share = f"{percent(report.workload.output_fraction)} of them generated"
     if found.cheapest is None:
-        start = f"No API price is known to compare with for {volume}"
+        start = f"No API price is known to hold against {volume}"
     else:
+        other = "" if found.cheapest_is_same_model else ", another model"
         start = (
-            f"For {volume}, {output}, the cheapest listed API is {_api(found)} at "
-            f"{usd(found.cheapest.usd_per_month)} a month"
+            f"For {volume}, {share}, the cheapest listed API ({_api(found.cheapest)}{other}) "
+            f"takes {usd(found.cheapest.usd_per_month)}"
         )
     return f"{start}; {_capacity(report, found)}{_break_even(report, found)}."
 
 
-def _api(found: Money) -> str:
-    api = found.cheapest
-    if api is None:
-        raise ValueError("no API was found")
-    other = "" if found.cheapest_is_same_model else ", a different model whose answers must be compared too,"
-    return f"{_provider(api)}{other}"
-
-
-def _provider(api: PricedApi) -> str:
+def _api(api: PricedApi) -> str:
     return f"{plain(api.price.model_id, 80)} of {plain(api.price.provider, 40)}"
 
 
@@ -189,9 +182,9 @@ def _capacity(report: FullReport, found: Money) -> str:
         why = "the model does not fit" if not headline(report).placement.fits else "a speed is unknown"
         return f"how many tokens this machine can make in a month is unknown, because {why}"
     makes = format_count(found.capacity_tokens_per_month)
-    text = f"serving one request at a time this machine makes at most {makes} a month at the {_speed_basis(report)} speed"
+    text = f"this machine, one request at a time at its {_speed_basis(report)} speed, makes at most {makes}"
     if found.n_machines > 1:
-        text += f", so this takes {found.n_machines:,} of them or serving several requests at once"
+        text += f", so that takes {found.n_machines:,} such machines, or several requests at once"
     return text
 
 
@@ -203,33 +196,28 @@ def _speed_basis(report: FullReport) -> str:
 
 
 def _break_even(report: FullReport, found: Money) -> str:
+    own = report.own_usd_per_month
+    known = _own_note(report) if own is None else f"a month of it costs {usd(own)} ({_own_note(report)})"
     if found.cheapest is None or found.break_even_usd_per_month is None:
-        own = report.own_usd_per_month
-        return (
-            f"; {_own_note(report)}"
-            if own is None
-            else f"; it costs {usd(own)} a month ({_own_note(report)})"
-        )
-    each = "it" if found.n_machines == 1 else "each of them"
-    if report.own_usd_per_month is None or found.own_usd_per_month is None:
-        return (
-            f"; {each} may cost up to {usd(found.break_even_usd_per_month)} a month before the API is cheaper "
-            f"({usd(found.full_break_even_usd_per_month or 0)} if it never rests), and {_own_note(report)}"
-        )
-    own, bill = found.own_usd_per_month, found.cheapest.usd_per_month
-    cheaper = "the API is cheaper" if own > bill else "owning is cheaper"
-    who = "it costs" if found.n_machines == 1 else "they cost"
-    text = (
-        f"; {who} {usd(own)} a month ({plain(report.own_cost_note)}), so {cheaper} by {usd(abs(own - bill))}"
-    )
+        return f"; {known}"
+    it = "it" if found.n_machines == 1 else "each"
+    text = f", and {it} pays off if its month costs less than {usd(found.break_even_usd_per_month)}"
+    if found.full_break_even_usd_per_month is not None:
+        text += f" ({usd(found.full_break_even_usd_per_month)} if it never rested)"
+    if own is None or found.own_usd_per_month is None:
+        return f"{text}; {known}"
+    bill = found.cheapest.usd_per_month
+    cheaper = "the API is cheaper" if found.own_usd_per_month > bill else "owning is cheaper"
+    return f"{text}; {known}, so {cheaper} by {usd(abs(found.own_usd_per_month - bill))}{_wins_above(found)}"
+
+
+def _wins_above(found: Money) -> str:
     needed, capacity = found.break_even_tokens_per_month, found.capacity_tokens_per_month
     if needed is None or capacity is None:
-        return text
+        return ""
     if needed > capacity:
-        return (
-            f"{text}; one machine would have to make {format_count(needed)} tokens a month, more than it can"
-        )
-    return f"{text}, and owning one wins above {format_count(needed)} tokens a month"
+        return f", and a machine would have to make {format_count(needed)} tokens a month to win, more than it can"
+    return f", and one machine wins above {format_count(needed)} tokens a month"
 
 
 def _own_note(report: FullReport) -> str:
@@ -260,7 +248,7 @@ def _key_figures(report: FullReport, row: FitRow, found: Money) -> tuple[KeyFigu
             )
         )
     if found.cheapest is not None:
-        note = f"{_provider(found.cheapest)}, {format_count(report.workload.tokens_per_month)} tokens"
+        note = f"{_api(found.cheapest)}, {format_count(report.workload.tokens_per_month)} tokens"
         figures.append(
             KeyFigure(label="Cheapest API a month", value=usd(found.cheapest.usd_per_month), note=note)
         )

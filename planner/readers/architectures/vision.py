@@ -66,6 +66,8 @@ def _llama4(vision: ConfigFields, text_hidden_size: int) -> Tower:
     vision.count("projector_output_dim")
     positions = (vision.count("image_size") // patch_size) ** 2 + 1
     shuffled = vision.number("pixel_shuffle_ratio") or 0.5
+    if not 0.01 <= shuffled <= 1:
+        raise ValueError(f"a pixel_shuffle_ratio of {shuffled:g}; expected a share of the side, such as 0.5")
     block = 4 * hidden + 4 * _linear(hidden, hidden) + _linear(hidden, inner) + _linear(inner, hidden)
     total = (vision.positive("num_channels") or 3) * patch_size**2 * hidden + hidden + positions * hidden
     total += vision.count("num_hidden_layers") * block + 4 * hidden

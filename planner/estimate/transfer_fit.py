@@ -1,0 +1,89 @@
+"""How well one benchmark predicts other models on the same device, measured on published results.
+
+    python -m planner.estimate.transfer_fit TRUTH.csv --out profiles/calibrations/transfer.csv
+
+Every model of a device calibrates every other: the rate that the first reached per byte (decode) or per FLOP
+(prompt) is applied to the second. The 10 % and 90 % quantiles of measured / expected are the interval that an
+estimate carries after `planner bench` of another model. Each (device, model) target counts once.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from planner.estimate.calibration_truth import Point, read_truth
+from planner.estimate.measurement import Phase
+
+_FIELDS = ("id", "phase", "low_ratio", "high_ratio", "n_measurements", "n_devices", "median_error", "source")
+
+
+def transfer_ratios(points: Sequence[Point], phase: Phase) -> dict[tuple[str, str, str], list[float]]:
+    """For each (backend, device, model): measured / expected speed, once per other model that calibrated it."""
+    slowness: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for point in points:
+        if point.phase == phase:
+            model = f"{point.model} {point.quantization}"
+            slowness[point.backend, point.device][model].append(point.measured_s / point.ideal_s)
+    ratios: dict[tuple[str, str, str], list[float]] = {}
+    for (backend, device), models in slowness.items():
+        for target, own in models.items():
+            others = [median(values) for model, values in models.items() if model != target]
+            if others:
+                ratios[backend, device, target] = [other / median(own) for other in others]
+    return ratios
+
+
+def weighted_quantile(ratios: Sequence[Sequence[float]], q: float) -> float:
+    """The quantile of all values, every inner list counting as one."""
+    pairs = sorted((value, 1 / len(values)) for values in ratios for value in values)
+    goal = q * len(ratios)
+    running = 0.0
+    for value, weight in pairs:
+        running += weight
+        if running >= goal:
+            return value
+    return pairs[-1][0]
+
+
+def transfer_rows(points: Sequence[Point], today: str) -> list[dict[str, str]]:
+    """One row per phase, as text for the CSV."""
+    rows = []
+    phases: tuple[Phase, ...] = ("prefill", "decode")
+    for phase in phases:
+        ratios = transfer_ratios(points, phase)
+        errors = [[abs(1 / value - 1) for value in values] for values in ratios.values()]
+        devices = {(backend, device) for backend, device, _ in ratios}
+        rows.append(
+            {
+                "id": f"transfer-{phase}",
+                "phase": phase,
+                "low_ratio": f"{weighted_quantile(list(ratios.values()), 0.1):.3f}",
+                "high_ratio": f"{weighted_quantile(list(ratios.values()), 0.9):.3f}",
+                "n_measurements": str(len(ratios)),
+                "n_devices": str(len(devices)),
+                "median_error": f"{weighted_quantile(errors, 0.5):.3f}",
+                "source": f"one model calibrating another on {len(devices)} devices, {today}",
+            }
+        )
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fits and writes the file."""
+    parser = argparse.ArgumentParser(prog="python -m planner.estimate.transfer_fit", description=__doc__)
+    parser.add_argument("truth", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--date", required=True, help="the date to put into the rows, such as 2026-11-22")
+    options = parser.parse_args(arguments)
+    rows = transfer_rows(read_truth(options.truth).points, options.date)
+    with options.out.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, _FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
