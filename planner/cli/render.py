@@ -17,7 +17,7 @@ from tabulate import tabulate
 from planner.report.document import Cell, Document, Table
 
 FORMATS = ("table", "json", "csv", "md")
-_LEAST_WIDTH = 14  # of a column that is wrapped
+_LEAST_WIDTH = 10  # of a column that is wrapped
 
 
 def render(document: Document, output_format: str) -> None:
@@ -100,12 +100,18 @@ def _tabulated(table: Table, rows: Sequence[Sequence[str]], style: str, width: i
 
 def _column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """Narrows the widest text columns until the table fits; numbers are never wrapped."""
-    columns = list(zip(table.headers, *rows, strict=True))
-    widths = [max(len(cell) for cell in column) for column in columns]
-    text = [i for i in range(len(widths)) if i not in table.right]
+    columns = list(zip(*rows, strict=True))
+    text = [i for i in range(len(columns)) if i not in table.right]
+    widths = []
+    for i, (header, column) in enumerate(zip(table.headers, columns, strict=True)):
+        # Over numbers a header may take several lines; over text it counts like a cell.
+        least = max(map(len, header.split()), default=0) if i in table.right else len(header)
+        widths.append(max(least, *(len(cell) for cell in column)))
     spare = width - 2 * (len(widths) - 1)
     while sum(widths) > spare:
+        # The first column says what a row is about, so it is narrowed last.
         candidates = [i for i in text if widths[i] > _LEAST_WIDTH]
+        candidates = [i for i in candidates if i > 0] or candidates
         if not candidates:
             break
         widths[max(candidates, key=lambda i: widths[i])] -= 1

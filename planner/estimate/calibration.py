@@ -109,7 +109,9 @@ def choose_efficiency(
 
     Raises MissingFactError when there is none.
     """
-    for wanted in ((backend, family), (backend, ANY), (ANY, ANY)):
+    # Efficiencies of GPUs say nothing of a processor.
+    steps = ((backend, family), (backend, ANY)) + (((ANY, ANY),) if backend != "cpu" else ())
+    for wanted in steps:
         for row in rows:
             if (row.phase, row.model_class, row.backend, row.family) == (phase, model_class, *wanted):
                 return row

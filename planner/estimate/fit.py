@@ -42,11 +42,10 @@ def fit_row(model: DescribedModel, machine: Machine, flags: LlamaCppFlags, facts
 def server_command(model: DescribedModel, placement: Placement) -> tuple[str, ...]:
     """The `llama-server` arguments that give this placement."""
     flags = placement.flags
-    words = [
-        "llama-server",
-        "-m",
-        model.file_name or f"{model.name.rpartition('/')[2]}-{model.storage.label}.gguf",
-    ]
+    file_name = model.file_name
+    if file_name is None:  # the usual form, for a file that is not here yet
+        file_name = f"{'-'.join(model.name.rpartition('/')[2].split())}-{model.storage.label}.gguf"
+    words = ["llama-server", "-m", file_name]
     words += ["-c", str(flags.n_context_tokens), "-np", str(flags.n_sequences)]
     if any(load.device.is_gpu for load in placement.loads):
         words += ["-ngl", str(placement.split.n_gpu_layers)]

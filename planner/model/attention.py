@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.model.weight import Weight, matrix, vector
+from planner.model.weight import Use, Weight, matrix, vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Attention:
     fused_qkv: bool = False
     value_is_key: bool = False  # one matrix gives K and V (Gemma 4's full layers); both are still cached
     shares_kv: bool = False
+    stores_shared_kv: bool = False  # such a layer's K and V matrices are in the files, and never used
 
     def __post_init__(self) -> None:
         if self.n_heads % self.n_kv_heads:
@@ -91,6 +92,12 @@ class Attention:
                 found.append(matrix(role, hidden_size, width))
                 if self.qkv_bias:
                     found.append(vector(f"{role}.bias", width))
+            if self.shares_kv and self.stores_shared_kv:
+                found += [
+                    Weight(role=role, shape=(hidden_size, width), use=Use.UNUSED)
+                    for role, width in (("attn_k", key), ("attn_v", value))
+                ]
+                found.append(Weight(role="attn_k_norm", shape=(self.key_head_dim,), use=Use.UNUSED))
         if self.output_gate == "matrix":
             found.append(matrix("attn_gate", hidden_size, out))
         elif self.output_gate == "head":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from planner.model.weight import Use, Weight
@@ -97,7 +98,7 @@ class Parameters:
         return self.text + self.mtp + self.towers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """What a model computes, without its numbers: enough to count, size and time it."""
 
@@ -117,7 +118,7 @@ class Network:
         if indices != list(range(len(indices))):
             raise ValueError("layer groups must cover every layer exactly once")
 
-    @property
+    @cached_property
     def n_layers(self) -> int:
         """Layers of the language model, extra prediction layers apart."""
         return sum(len(group.layers) for group in self.groups)
@@ -130,7 +131,7 @@ class Network:
             for weight in group.weights(self.hidden_size):
                 yield group, weight
 
-    @property
+    @cached_property
     def parameters(self) -> Parameters:
         """Counts by part; active parameters include embeddings and head, as most publishers count."""
         text = 0

@@ -23,4 +23,5 @@ class OpenedModel:
     stored_elements: int | None = None  # in safetensors, as their headers say
     stored_bytes: int | None = None
     licence: str | None = None
+    native_preset: str | None = None  # the GGUF preset that keeps weights published in four bits as they are
     notes: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ from planner.readers.architectures import (
     delta_hybrid,
     falcon,
     falcon_h1,
+    gemma3n,
     gemma4,
     kimi_linear,
     latent_decoder,
@@ -32,11 +33,12 @@ from planner.readers.architectures import (
     pure_mamba,
     recurrent_gemma,
     rwkv7,
+    step3,
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
 from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
-from planner.readers.architectures.vision import REFERENCE_TOWERS, TOWERS
+from planner.readers.architectures.vision import REFERENCE_TOWERS, RELEASED_TOWERS, TOWERS
 from planner.readers.config_fields import ConfigFields
 from planner.readers.quoting import quoted
 
@@ -59,6 +61,8 @@ BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(minimax_hybrid.MODEL_TYPES, minimax_hybrid.minimax_hybrid_network)
     | dict.fromkeys(rwkv7.MODEL_TYPES, rwkv7.rwkv7_network)
     | dict.fromkeys(arctic.MODEL_TYPES, arctic.arctic_network)
+    | dict.fromkeys(step3.MODEL_TYPES, step3.step3_network)
+    | dict.fromkeys(gemma3n.MODEL_TYPES, gemma3n.gemma3n_network)
     | dict.fromkeys(gemma4.MODEL_TYPES, gemma4.gemma4_network)
     | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
@@ -76,6 +80,7 @@ WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
         "qwen3_5": "qwen3_5_text",
         "qwen3_5_moe": "qwen3_5_moe_text",
         "mistral3": "mistral",
+        "gemma3n": "gemma3n_text",
         "gemma4": "gemma4_text",
         "kimi_k25": "kimi_k2",
         "kimi_k3": "kimi_linear",
@@ -142,6 +147,11 @@ def _text_part(fields: ConfigFields, model_type: str) -> ConfigFields:
 def _towers(
     fields: ConfigFields, model_type: str, text_hidden_size: int
 ) -> tuple[tuple[Tower, ...], tuple[str, ...]]:
+    released = RELEASED_TOWERS.get((model_type, text_hidden_size))
+    if released is not None:
+        fields.unused("vision_config", "audio_config")
+        refuse_unread(fields)
+        return (released.tower,), (released.note,)
     if fields.has("audio_config"):
         raise UnknownArchitectureError(f"{model_type}: audio towers are not understood yet")
     vision = fields.section("vision_config")

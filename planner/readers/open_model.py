@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,21 @@ def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = Non
 
 def _from_config(config: Mapping[str, Any], text: str, name: str, *, source: str) -> OpenedModel:
     network = network_from_config(config)
-    return OpenedModel(reference=text, name=name, source=source, network=network, notes=network.notes)
+    return OpenedModel(
+        reference=text,
+        name=name,
+        source=source,
+        network=network,
+        native_preset=_native_preset(config),
+        notes=network.notes,
+    )
+
+
+def _native_preset(config: Mapping[str, Any]) -> str | None:
+    """Weights published in four bits gain nothing from a larger type."""
+    quantization = config.get("quantization_config")
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+    return "MXFP4_MOE" if method == "mxfp4" else None
 
 
 def _from_folder(folder: Path, text: str) -> OpenedModel:
@@ -114,16 +129,7 @@ def _with_stored(opened: OpenedModel, elements: int, n_bytes: int | None) -> Ope
             "packed quantized weights, copies, or parts that are not loaded"
         )
         notes = (*notes, note)
-    return OpenedModel(
-        reference=opened.reference,
-        name=opened.name,
-        source=opened.source,
-        network=opened.network,
-        licence=opened.licence,
-        stored_elements=elements,
-        stored_bytes=n_bytes,
-        notes=notes,
-    )
+    return replace(opened, stored_elements=elements, stored_bytes=n_bytes, notes=notes)
 
 
 def _from_hub(reference: HubModel, text: str, options: HubOptions) -> OpenedModel:
@@ -202,5 +208,6 @@ def from_catalogue(entry: Mapping[str, Any], text: str) -> OpenedModel:
         source="catalogue",
         network=network,
         licence=entry["licence"],
+        native_preset=_native_preset(entry["config"]),
         notes=network.notes,
     )

@@ -8,6 +8,7 @@ from planner.estimate.measurement import BenchRun
 from planner.model.network import Network
 from planner.model.storage import Storage
 from planner.report.document import Table
+from planner.report.figures import percent
 from planner.report.full import FullReport
 from planner.report.outside_text import plain
 

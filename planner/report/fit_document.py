@@ -15,8 +15,8 @@ from planner.report.document import Document, Table, listed
 from planner.report.quantities import interval, rate, speed
 
 FIT_ORDER_NOTE = (
-    "best first: not split between GPU and RAM before split, then by √(total · active parameters), a rule of "
-    "thumb; benchmarks of quality for your own task decide"
+    "best first: not split between GPU and RAM before split, released in the last two years before older, then "
+    "by √(total · active parameters), a rule of thumb; test on your own task before you decide"
 )
 
 
@@ -63,11 +63,11 @@ def catalogue_document(
     missing = dict.fromkeys(row.decode.missing for _, row in rows if row.decode.missing)
     answer = (
         f"{len(rows)} of {len(rows) + n_too_large} catalogue models fit {machine.name} at a context of "
-        f"{n_context_tokens:,} tokens; the finest quantization that runs best is shown for each."
+        f"{n_context_tokens:,} tokens; the finest quantization that runs best is shown for each, speeds with their 80 % interval."
     )
     table = Table(
         title="",
-        headers=("model", "parameters", "quant", "memory", "where", "decode tok/s (80 %)"),
+        headers=("model", "parameters", "quant", "memory", "where", "decode tok/s"),
         rows=tuple(
             (
                 name,
@@ -145,7 +145,15 @@ def _answer(machine: Machine, opened: OpenedModel, rows: Sequence[FitRow], best:
 def _choices_table(rows: Sequence[FitRow]) -> Table:
     return Table(
         title="",
-        headers=("quant", "context", "memory", "where", "decode tok/s (80 %)", "full", "prompt tok/s (80 %)"),
+        headers=(
+            "quant",
+            "context",
+            "memory",
+            "where",
+            "decode tok/s (80 %)",
+            "full context",
+            "prompt tok/s (80 %)",
+        ),
         rows=tuple(
             (
                 row.model.storage.label,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from hardware.units import format_bytes
 from planner.estimate.fit import PROMPT_TOKENS, FitRow
-from planner.estimate.measurement import Measurement
 from planner.estimate.memory import DeviceLoad
 from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import Term
 from planner.report.described import machine_table, model_tables, run_table
 from planner.report.document import Table
+from planner.report.figures import percent, seconds, with_spread
 from planner.report.findings import MemoryCheck, SpeedCheck, headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
 from planner.report.outside_text import plain
@@ -29,17 +29,6 @@ class Section:
     tables: tuple[Table, ...]
     chart: str | None = None  # "memory", "speed" or "cost"
     folded: bool = False  # shown on demand where a format can fold
-
-
-def percent(fraction: float) -> str:
-    """A share for people: 31 %, 4.2 %, 0.31 %."""
-    value = fraction * 100
-    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
-
-
-def with_spread(measured: Measurement) -> str:
-    """Mean and standard deviation as llama-bench prints them: "142.61 ± 1.83"."""
-    return f"{measured.mean_tokens_per_s:,.2f} ± {measured.stddev_tokens_per_s:,.2f}"
 
 
 def sections(report: FullReport) -> tuple[Section, ...]:
@@ -202,7 +191,7 @@ def _cost_tables(report: FullReport) -> tuple[Table, ...]:
             ),
             ("a month of one may cost before the API is cheaper", _usd(found.break_even_usd_per_month)),
             ("the same for one that never rests", _usd(found.full_break_even_usd_per_month)),
-            ("a month of one costs", _usd(report.own_usd_per_month) + _own_note(report)),
+            ("a month of one costs", _own_cost(report)),
             ("tokens a month above which one wins", _tokens(found.break_even_tokens_per_month)),
         ),
         right=(),
@@ -210,9 +199,11 @@ def _cost_tables(report: FullReport) -> tuple[Table, ...]:
     return (own, apis) if report.apis else (own,)
 
 
-def _own_note(report: FullReport) -> str:
+def _own_cost(report: FullReport) -> str:
     note = plain(report.own_cost_note)
-    return f" ({note})" if note else ""
+    if report.own_usd_per_month is None:
+        return note or "unknown"
+    return f"{usd(report.own_usd_per_month)} ({note})" if note else usd(report.own_usd_per_month)
 
 
 def _tokens(value: float | None) -> str:
@@ -281,7 +272,7 @@ def _terms_table(when: str, row: FitRow) -> Table:
         where = f"memory of {plain(load.device.name, 40)}"
         rows += [_term_row(where, term, size(term.value)) for term in load.terms]
     for what, estimate in _speeds(row):
-        rows += [_term_row(what, term, _seconds(term.value)) for term in estimate.terms]
+        rows += [_term_row(what, term, seconds(term.value)) for term in estimate.terms]
         if estimate.tokens_per_s is not None:
             found = estimate.tokens_per_s
             rows.append((what, "tokens per second", interval(found), str(found.basis), plain(found.source)))
@@ -305,10 +296,6 @@ def _speeds(row: FitRow) -> Iterable[tuple[str, SpeedEstimate]]:
     yield "decode, empty context", row.decode
     yield f"decode, {n:,} cached", row.decode_full
     yield f"prompt of {min(PROMPT_TOKENS, n)}", row.prefill
-
-
-def _seconds(value: float) -> str:
-    return f"{value:,.3g} s" if value >= 1 else f"{value * 1e3:,.3g} ms"
 
 
 def _notes(report: FullReport) -> tuple[tuple[str, str], ...]:

@@ -11,11 +11,12 @@ from planner.estimate.memory import DeviceLoad
 from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import Interval
 from planner.report.document import Table, listed
+from planner.report.figures import percent, with_spread
 from planner.report.findings import Money, SpeedCheck, headline, money, speed_checks
 from planner.report.full import FullReport, PricedApi
 from planner.report.outside_text import plain
 from planner.report.quantities import interval, rate, usd
-from planner.report.sections import Section, percent, sections, with_spread
+from planner.report.sections import Section, sections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

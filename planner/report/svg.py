@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-_STYLE_FONT = re.compile(r"font: (?:[a-z0-9]+ )*?([\d.]+px) [^;]*")
+_FONT_SIZE = re.compile(r"[\d.]+px")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _DROPPED = ("metadata", "style")  # the date and the maker; a style sheet that would reach the whole page
 
@@ -28,7 +28,8 @@ def inline_svg(svg: str, *, key: str, title: str, description: str, colours: Map
             "class": "chart",
             "viewBox": box,
             "role": "img",
-            "aria-labelledby": f"{key}-title {key}-desc",
+            "aria-labelledby": f"{key}-title",
+            "aria-describedby": f"{key}-desc",
             "stroke-linejoin": "round",
             "stroke-linecap": "butt",
         }
@@ -53,13 +54,27 @@ def _rewrite(element: "Element", key: str, colours: Mapping[str, str]) -> None:
             value = f"#{key}-{value[1:]}"
         else:
             value = _REFERENCE.sub(rf"url(#{key}-\1)", value)
-            value = _painted(_STYLE_FONT.sub(r"font-size: \1", value), colours)
+            value = _painted(_in_page_font(value) if local == "style" else value, colours)
         element.set(local, value)
     for child in list(element):
         if _local(child.tag) in _DROPPED:
             element.remove(child)
         else:
             _rewrite(child, key, colours)
+
+
+def _in_page_font(style: str) -> str:
+    """A style without its font family; of the shorthand `font`, which some versions write, only the size stays."""
+    kept = []
+    for declaration in style.split(";"):
+        name, _, value = declaration.strip().partition(":")
+        if name == "font":
+            size = _FONT_SIZE.search(value)
+            kept.append(f"font-size: {size[0]}" if size else "")
+            kept.append("font-weight: bold" if "bold" in value else "")
+        elif name != "font-family":
+            kept.append(declaration.strip())
+    return "; ".join(filter(None, kept))
 
 
 def _painted(style: str, colours: Mapping[str, str]) -> str:

@@ -58,7 +58,8 @@ class Dialect:
     dense_multiple: int | None = None  # intermediate size over hidden size, when the config does not say
     default_head_dim: int | None = None  # the reference configuration's default, where it is not H/h
     defaults: tuple[tuple[str, int], ...] = ()  # reference defaults of fields that configs leave out
-    mtp: Literal["none", "copied_embeddings", "plain"] = "none"
+    mtp: Literal["none", "copied_embeddings", "plain", "dense"] = "none"
+    repeats_hidden_size: tuple[str, ...] = ()  # fields that must say the hidden size again
     unused: tuple[str, ...] = ()  # fields that configs carry and the reference code computes nothing with
 
 
@@ -84,6 +85,12 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     fields.unused(*dialect.unused)
     n_layers = layer_count(fields)
     hidden_size = fields.count("hidden_size", "n_embd", "n_embed", "d_model")
+    for name in dialect.repeats_hidden_size:
+        if fields.positive(name) not in (None, hidden_size):
+            raise UnknownArchitectureError(
+                f"{fields.model_type}: {name} is {fields.positive(name)}, not the hidden size {hidden_size}; "
+                "what projects between them is not understood yet"
+            )
     vocab_size = fields.count("vocab_size", "padded_vocab_size", default=defaults.get("vocab_size"))
     attention = _attention(fields, dialect, hidden_size, defaults)
     kinds, window = attention_kinds(fields, n_layers, dialect.windows)
@@ -144,7 +151,13 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         tied_embeddings=tied,
         groups=group_layers(layers),
         outer=outer,
-        mtp=extra_prediction(fields, dialect.mtp, layers[-1], hidden_size, vocab_size),
+        mtp=extra_prediction(
+            fields,
+            dialect.mtp,
+            replace(layers[-1], block=dense) if dialect.mtp == "dense" else layers[-1],
+            hidden_size,
+            vocab_size,
+        ),
         context_tokens=context,
     )
 
@@ -160,13 +173,14 @@ def norm_vectors(hidden_size: int, n: int, *, bias: bool = False) -> tuple[Weigh
 
 def extra_prediction(
     fields: ConfigFields,
-    kind: Literal["none", "copied_embeddings", "plain"],
+    kind: Literal["none", "copied_embeddings", "plain", "dense"],
     last: PlannedLayer,
     hidden_size: int,
     vocab_size: int,
 ) -> tuple[Weight, ...]:
     """Multi-token-prediction layers: one decoder layer, a 2H → H projection and three norms each.
 
+    "dense" ones have a dense block in a model of experts, which the caller passes in `last`;
     "copied_embeddings" repositories also store the embedding table and the head once more per layer.
     """
     n = fields.few("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")

@@ -24,6 +24,7 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "mistral": Dialect(qkv_bias=False, windows="all"),
     "ministral": Dialect(qkv_bias=False, windows="all"),
+    "ministral3": Dialect(qkv_bias=False, windows="all"),
     "mixtral": Dialect(qkv_bias=False, windows="all"),
     "granitemoe": Dialect(output_bias="attention_bias"),
     "qwen2": Dialect(qkv_bias=True, windows="qwen"),
@@ -76,7 +77,7 @@ DIALECTS: Mapping[str, Dialect] = {
                           mlp_bias="use_bias", windows="all"),
     "cohere2": Dialect(
         tied=True, norms_per_layer=1, output_bias="attention_bias", windows="every_fourth_full",
-        unused=("layer_switch",),
+        unused=("layer_switch", "order_of_interleaved_layers", "use_parallel_block"),
     ),
     "arcee": Dialect(gated=False, output_bias="attention_bias", mlp_bias="mlp_bias"),
     "apertus": Dialect(
@@ -97,6 +98,18 @@ DIALECTS: Mapping[str, Dialect] = {
         tied=True, qk_norm="head", qk_norm_if="use_qk_norm", output_bias="attention_bias", mlp_bias="mlp_bias",
         unused=("use_mixed_mlp_moe", "moe_layer_num_skipped", "cla_share_factor"),
     ),
+    "exaone_moe": Dialect(
+        qkv_bias=False, qk_norm="head", mixture=MixtureRules(correction_bias=True), mtp="dense",
+        unused=("first_last_k_dense_replace",),
+    ),
+    "hy_v3": Dialect(
+        qkv_bias=False, qk_norm="head", qk_norm_if="qk_norm=true", mtp="plain",
+        mixture=MixtureRules(correction_bias=True), unused=("moe_router_enable_expert_bias",),
+    ),
+    "ernie4_5_moe": Dialect(
+        tied=True, qkv_bias="use_bias", output_bias="use_bias", mlp_bias="use_bias",
+        mixture=MixtureRules(correction_bias="moe_use_aux_free=true"), unused=("moe_layer_interval",),
+    ),
     "afmoe": Dialect(
         qkv_bias=False, qk_norm="head", norms_per_layer=4, output_gate="matrix",
         mixture=MixtureRules(correction_bias=True), windows="every_fourth_full",
@@ -110,6 +123,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "bloom": Dialect(**_GPT, tied=True, fused_qkv=True, embedding_norm=True, dense_multiple=4),
     "opt": Dialect(
         **_GPT, tied=True, learned_positions=True, spare_positions=2, unused=("do_layer_norm_before",),
+        repeats_hidden_size=("word_embed_proj_dim",),
     ),
     "phi": Dialect(**_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4),
     "minimax_m2": Dialect(

@@ -1,4 +1,4 @@
-"""DeepSeek V2/V3/V3.2, Kimi K2, GLM-5: latent attention, with or without a sparse index, and experts."""
+"""DeepSeek V2/V3/V3.2, Kimi K2, GLM-5, Mistral Small 4: latent attention, with or without a sparse index, and experts."""
 
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.experts import Experts
@@ -11,7 +11,7 @@ from planner.readers.architectures.layer_plan import PlannedLayer, expert_layers
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
 
-MODEL_TYPES = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa")
+MODEL_TYPES = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa", "mistral4")
 # DeepSeek V3 and V3.2 store the embedding table and the head once more in the extra layer; GLM-5 does not.
 _COPIED_EMBEDDINGS = ("deepseek_v3", "deepseek_v32")
 

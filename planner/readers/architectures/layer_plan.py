@@ -129,6 +129,7 @@ def expert_layers(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
     only_dense = set(fields.counts("mlp_only_layers") or ())
     interleave = fields.positive("interleave_moe_layer_step") or 1
     listed = fields.counts("moe_layers")
+    flagged = fields.counts("is_moe_layer")
     first = fields.maybe_count("moe_layer_start_index") or 0
     last = fields.raw("moe_layer_end_index")
     interval = fields.positive("moe_layer_interval") or 1
@@ -141,6 +142,10 @@ def expert_layers(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
         if len(flags) < n_layers:
             raise MalformedError(f"config.json: moe_layer_freq has {len(flags)} of {n_layers} entries")
         return tuple(bool(flag) for flag in flags[:n_layers])
+    if flagged is not None:
+        if len(flagged) < n_layers:
+            raise MalformedError(f"config.json: is_moe_layer has {len(flagged)} of {n_layers} entries")
+        return tuple(bool(flag) for flag in flagged[:n_layers])
     if listed is not None:
         chosen = set(listed)
         return tuple(i in chosen for i in range(n_layers))

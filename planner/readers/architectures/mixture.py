@@ -15,7 +15,7 @@ class MixtureRules:
     gated: bool = True
     expert_bias: bool = False
     router_bias: bool = False
-    correction_bias: bool | str = False  # a text names the config flag that decides
+    correction_bias: bool | str = False  # or a flag: "name", or "name=true" when absent is true
     shared_gate: bool = False
     default_active: int | None = None  # used only where the reference configuration has this default
     shared_like_expert: bool = False  # one shared expert of the experts' size that no field mentions
@@ -32,7 +32,9 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         fields.unused(*active_names)
         return None
     n_active = fields.uniform(*active_names) or fields.count(*active_names, default=rules.default_active)
-    size = fields.uniform("moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size")
+    size = fields.uniform(
+        "moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "expert_hidden_dim"
+    )
     if size is None:
         size = fields.count("intermediate_size")
     if fields.positive("zero_expert_num"):
@@ -41,7 +43,8 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         )
     correction = rules.correction_bias
     if isinstance(correction, str):
-        correction = fields.flag(correction)
+        name, _, default = correction.partition("=")
+        correction = fields.flag(name, default=default == "true")
     return Experts(
         n_experts=n_experts,
         n_active=n_active,

@@ -16,6 +16,14 @@ class ReferenceTower:
     note: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedTower:
+    """Towers known only as a whole: a release's published total less its text part."""
+
+    tower: Tower
+    note: str
+
+
 def _linear(n_in: int, n_out: int) -> int:
     """A matrix with a bias."""
     return n_in * n_out + n_out
@@ -183,6 +191,15 @@ REFERENCE_TOWERS: Mapping[str, ReferenceTower] = {
             "vision_output_dim": 4096,
         },
         note="the config has no vision_config; counted with the one vision tower that Llama 4 was released with",
+    ),
+}
+
+# By model type and text width. Gemma 3n has a MobileNet-V5 and an audio encoder that its config does not
+# describe; the published totals of E2B and of E4B leave the same remainder beside their text parts.
+RELEASED_TOWERS: Mapping[tuple[str, int], ReleasedTower] = {
+    ("gemma3n", 2048): ReleasedTower(
+        tower=Tower(name="vision and audio", parameters=983_281_504),
+        note="vision and audio towers counted as in the releases of Gemma 3n E2B and E4B",
     ),
 }
 

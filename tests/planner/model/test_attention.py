@@ -71,6 +71,13 @@ def test_a_layer_that_shares_a_cache_owns_none_but_still_scores() -> None:
     assert "attn_k_norm" not in roles(shared.weights(HIDDEN))
 
 
+def test_a_shared_cache_may_leave_unused_matrices_behind() -> None:
+    # Gemma 3n's files keep the k and v of layers that read another's cache: stored, never read.
+    kept = replace(LLAMA_8B, shares_kv=True, stores_shared_kv=True, qk_norm="head").weights(HIDDEN)
+    unused = [weight for weight in kept if weight.use is Use.UNUSED]
+    assert total(tuple(unused)) == 2 * 4096 * 1024 + 128
+
+
 def test_one_matrix_for_keys_and_values_still_caches_both() -> None:
     assert replace(LLAMA_8B, value_is_key=True).v_elements_per_token == 1024
 

@@ -155,6 +155,13 @@ def test_heads_that_do_not_divide_are_a_contradiction() -> None:
     assert "does not divide" in refusal(llama(num_attention_heads=5), UnknownArchitectureError)
 
 
+def test_an_embedding_of_another_width_is_refused() -> None:
+    # OPT-350M embeds in 512 and projects to 1024; the planner does not count those projections.
+    config = llama(model_type="opt", word_embed_proj_dim=32, max_position_embeddings=16)
+    assert "word_embed_proj_dim is 32" in refusal(config, UnknownArchitectureError)
+    assert network_from_config({**config, "word_embed_proj_dim": 64}).hidden_size == 64
+
+
 def test_more_active_experts_than_experts_is_a_contradiction() -> None:
     config = llama(model_type="mixtral", num_local_experts=4, num_experts_per_tok=5)
     assert "5 of 4" in refusal(config, MalformedError)
@@ -193,6 +200,23 @@ def test_a_reference_tower_is_told() -> None:
     network = network_from_config(saved("meta-llama__Llama-4-Scout-17B-16E-Instruct"))
     assert network.towers[0].parameters == 871_932_416
     assert any("vision_config" in note for note in network.notes)
+
+
+def test_towers_known_only_as_a_whole_are_told() -> None:
+    # Gemma 3n's config does not describe its encoders; another width than the releases' is refused.
+    config = saved("google__gemma-3n-E4B-it")
+    assert any("E2B and E4B" in note for note in network_from_config(config).notes)
+    config["text_config"]["hidden_size"] = 1024
+    assert "audio" in refusal(config, UnknownArchitectureError)
+
+
+def test_layers_that_share_a_cache_store_matrices_they_do_not_use() -> None:
+    # Gemma 3n E4B: 20 of 35 layers own their cache, of which 4 are full; the others' K and V stay unused.
+    network = network_from_config(saved("google__gemma-3n-E4B-it"))
+    owning = {layer.window_tokens: layer.n_layers for layer in cache_layers(network)}
+    assert owning == {None: 4, 512: 16}
+    unused = 15 * (2 * 2048 * 2 * 256 + 256)
+    assert network.parameters.text - network.parameters.active == unused
 
 
 def test_assumed_extra_layers_are_told_and_stated_ones_are_used() -> None:
@@ -335,8 +359,7 @@ def test_every_known_type_has_a_config_or_shares_its_builder_with_one_that_has()
         counted |= {config["model_type"], config.get("text_config", {}).get("model_type")}
     uncounted = {name for name in (*BUILDERS, *WRAPPERS) if name not in counted}
     assert uncounted <= {
-        "arcee", "cohere2", "deepseek_ref", "glm", "gemma4", "kimi_k25", "mamba2", "minimax", "ministral",
-        "nemotron", "opt", "phi", "qwen2_5_vl", "qwen3_next", "starcoder2",
+        "arcee", "cohere2", "deepseek_ref", "ernie4_5_moe", "glm", "mamba2", "minimax", "ministral", "nemotron", "opt", "phi", "qwen2_5_vl", "qwen3_next", "starcoder2",
     }  # fmt: skip
 
 

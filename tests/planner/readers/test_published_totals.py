@@ -47,6 +47,9 @@ GLM5_SCALES = (
 # MiMo-V2-Flash, 39 + 3 sliding and 9 full layers whose output projection is not quantized: q 96·32, k 12·32 or
 # 6·32, v 8·32 or 4·32; 1 + 3 dense MLPs of 3 · 32·128; 47 layers of 256 experts of 3 · 32·16.
 MIMO_SCALES = 42 * (96 + 12 + 8) * 32 + 9 * (96 + 6 + 4) * 32 + 4 * 3 * 32 * 128 + 47 * 256 * 3 * 32 * 16
+# Mistral Small 4 has one scale for the weights and one for the input of every matrix: five of the attention
+# and three of the shared expert, and two a routed expert, whose gate and up are one matrix.
+MISTRAL4_SCALES = 36 * 2 * (5 + 3 + 128 * 2)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ PUBLISHED = (
     Published("google/gemma-3-1b-it", 999_885_952),
     Published("google/gemma-3-270m-it", 268_098_176),
     Published("google/gemma-3-27b-it", 27_432_406_640),
+    Published("google/gemma-3n-E2B-it", 5_439_438_272),
+    Published("google/gemma-3n-E4B-it", 7_849_978_192),
     Published(
         "google/gemma-4-26B-A4B",
         26_544_131_376,
@@ -125,6 +130,7 @@ PUBLISHED = (
     Published("LGAI-EXAONE/EXAONE-3.5-32B-Instruct", 32_003_200_000),
     Published("LGAI-EXAONE/EXAONE-4.0-1.2B", 1_279_391_488),
     Published("LGAI-EXAONE/EXAONE-4.0-32B", 32_003_216_384),
+    Published("LGAI-EXAONE/K-EXAONE-236B-A23B", 237_099_669_632),
     Published("LiquidAI/LFM2-1.2B", 1_170_340_608),
     Published("LiquidAI/LFM2-350M", 354_483_968),
     Published("LiquidAI/LFM2-8B-A1B", 8_339_929_856),
@@ -148,8 +154,12 @@ PUBLISHED = (
     Published("mistralai/Mistral-7B-Instruct-v0.3", 7_248_023_552),
     Published("mistralai/Mistral-7B-v0.1", 7_241_732_096),
     Published("mistralai/Mistral-Large-Instruct-2407", 122_610_069_504),
+    Published("mistralai/Mistral-Medium-3.5-128B", 127_704_210_176),
     Published("mistralai/Mistral-Nemo-Instruct-2407", 12_247_782_400),
     Published("mistralai/Mistral-Small-3.1-24B-Instruct-2503", 24_011_361_280),
+    Published(
+        "mistralai/Mistral-Small-4-119B-2603", 119_401_317_952, MISTRAL4_SCALES, "FP8 scales, one a matrix"
+    ),
     Published("mistralai/Mixtral-8x22B-Instruct-v0.1", 140_630_071_296),
     Published("mistralai/Mixtral-8x7B-v0.1", 46_702_792_704),
     Published(
@@ -209,10 +219,12 @@ PUBLISHED = (
     Published("state-spaces/mamba-1.4b-hf", 1_372_178_432),
     Published("state-spaces/mamba-130m-hf", 129_135_360),
     Published("state-spaces/mamba-2.8b-hf", 2_768_345_600),
+    Published("stepfun-ai/Step-3.5-Flash", 199_384_301_376),
     Published("swiss-ai/Apertus-8B-2509", 8_053_338_176),
     Published("tencent/Hunyuan-4B-Instruct", 4_221_757_440),
     Published("tencent/Hunyuan-7B-Instruct", 7_504_568_320),
     Published("tencent/Hunyuan-A13B-Instruct", 80_393_183_232),
+    Published("tencent/Hy3-preview", 298_786_155_776),
     Published("tiiuae/falcon-7b", 7_217_189_760, 65_024 * 4544, "a copy of the tied embedding"),
     Published("tiiuae/Falcon-H1-34B-Base", 33_642_516_224),
     Published("tiiuae/Falcon-H1-7B-Base", 7_585_648_736),
@@ -277,6 +289,36 @@ def test_every_config_has_its_row() -> None:
 def test_active_parameters_are_those_the_publisher_rounds(model: str, active_b: float) -> None:
     parameters = network_from_config(config_of(model)).parameters
     assert parameters.active == pytest.approx(active_b * 1e9, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("printed_b", "config"),
+    # Counts that llama.cpp prints, to two decimals, for models without an exact published total.
+    [
+        (
+            21.83,  # ERNIE-4.5-21B-A3B, without its extra prediction layer
+            {
+                "model_type": "ernie4_5_moe", "hidden_size": 2560, "intermediate_size": 12288,
+                "moe_intermediate_size": 1536, "moe_num_experts": 64, "moe_k": 6, "moe_num_shared_experts": 2,
+                "moe_layer_start_index": 1, "moe_layer_end_index": 27, "moe_layer_interval": 1,
+                "num_hidden_layers": 28, "num_attention_heads": 20, "num_key_value_heads": 4,
+                "vocab_size": 103424, "use_bias": False,
+            },
+        ),
+        (
+            7.52,  # Gemma 4 E4B, text part, with the unused keys and values of 18 layers that share a cache
+            {
+                "model_type": "gemma4_text", "hidden_size": 2560, "intermediate_size": 10240,
+                "num_hidden_layers": 42, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 256,
+                "global_head_dim": 512, "num_kv_shared_layers": 18, "hidden_size_per_layer_input": 256,
+                "vocab_size": 262144, "vocab_size_per_layer_input": 262144, "sliding_window": 512,
+                "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 7,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_count_is_the_one_llama_cpp_prints(printed_b: float, config: dict[str, object]) -> None:
+    assert round(network_from_config(config).parameters.text / 1e9, 2) == printed_b
 
 
 def _evidence() -> dict[str, int]:
