@@ -1,7 +1,7 @@
 """How much of a device's stated peak an engine reaches: fitted numbers, kept apart from vendor facts.
 
     decode:   seconds per token    = read bytes / (memory bytes per s · e) + overhead
-    prefill:  seconds for a prompt = FLOP / (FP16 FLOP per s · e) + overhead
+    prefill:  seconds for a prompt = FLOP / (matrix FLOP per s · e) + overhead
 
 `e` and the overhead come from published measurements; docs/calibration.md says how and where they are weak.
 """
@@ -93,13 +93,13 @@ def matrix_flop_per_s(dense_flop_per_s: Mapping[str, float]) -> float | None:
     return max(rates, default=None)
 
 
-def prefill_s(flop: float, fp16_flop_per_s: float, fraction: float, overhead_s: float) -> float:
-    """Seconds that a prompt takes: FLOP / (FP16 peak · e) + overhead.
+def prefill_s(flop: float, peak_flop_per_s: float, fraction: float, overhead_s: float) -> float:
+    """Seconds that a prompt takes: FLOP / (matrix peak · e) + overhead.
 
     `flop` is 2 · active parameters · tokens (the head once, the embedding table never) + attention. Holds
     from 512 tokens on; shorter prompts wait for weights. Williams et al. 2009 (roofline), compute side.
     """
-    return flop / (fp16_flop_per_s * fraction) + overhead_s
+    return flop / (peak_flop_per_s * fraction) + overhead_s
 
 
 def choose_efficiency(

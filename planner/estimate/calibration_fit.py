@@ -30,7 +30,7 @@ from planner.estimate.calibration_line import (
     levels_of,
     point_weights,
 )
-from planner.estimate.calibration_truth import PREFILL_RATES, Point, read_truth
+from planner.estimate.calibration_truth import Point, read_truth
 
 COVERAGE = 0.8
 POOL_DEVICES = 2.0  # how many devices' worth of weight other families' errors have in an interval
@@ -301,13 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("truth", type=Path, help="llama-bench rows, one median per configuration (CSV)")
     parser.add_argument("--out", type=Path, required=True, help="the calibration to write (CSV)")
     parser.add_argument(
-        "--prefill-rate", choices=PREFILL_RATES, default="fp16", help="the peak that prefill is a fraction of"
-    )
-    parser.add_argument(
         "--date", default=datetime.now(UTC).date().isoformat(), help="the date to put into its rows"
     )
     options = parser.parse_args(arguments)
-    truth = read_truth(options.truth, prefill_rate=options.prefill_rate)
+    truth = read_truth(options.truth)
     rows = fit_efficiencies(truth.points, today=options.date)
     write_rows(options.out, rows, "published llama-bench results; docs/calibration.md lists where")
     out = [

@@ -7,7 +7,7 @@ are known, and gives each the seconds that it would take at an efficiency of 1 a
 import csv
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -28,11 +28,6 @@ _COLUMNS = (
 _BACKENDS: Mapping[str, str] = {
     "CUDA": "cuda", "ROCm": "rocm", "Vulkan": "vulkan", "Metal": "metal", "MTL,BLAS": "metal",
 }  # fmt: skip
-_PREFILL_RATE: Mapping[str, Callable[[Mapping[str, float]], float | None]] = {
-    "fp16": lambda rates: rates.get("fp16"),
-    "matrix": matrix_flop_per_s,
-}
-PREFILL_RATES = tuple(_PREFILL_RATE)
 # A device may use a little less than all of its memory for weights; a file above this share did not fit.
 _LARGEST_FILE_FRACTION = 0.97
 # Without the network's shape the KV cache is left out, which is right within 2 % up to this mean depth.
@@ -121,7 +116,7 @@ def _dense(name: str, params_b: float, vocab: int, hidden: int, layers: int, hea
 
 
 # From the networks' config.json (a test compares them with the catalogue). Where the catalogue has no config
-# (dots.llm1, Hunyuan A13B, Nemotron 3 Super, GLM-4.7-Flash) the card's active parameters are used instead.
+# (dots1, hunyuan-moe, deepseek2 30B.A3B, nemotron_h_moe) the card's active parameters are used instead.
 SHAPES = (
     _dense("qwen3-0.6b", 0.7516, 151936, 1024, 28, 16, 8, 128),  # the file stores the tied head a second time
     _dense("gemma-3-4b-it", 3.88, 262208, 2560, 34, 8, 4, 256, separate_head=False, full=5, window=1024),
@@ -208,7 +203,7 @@ class _NotUsableError(Exception):
     """Why one row cannot be compared; caught while rows are counted."""
 
 
-def read_truth(path: Path, *, prefill_rate: str = "fp16") -> Truth:
+def read_truth(path: Path) -> Truth:
     """The comparable measurements of a file of llama-bench rows; raises ProfileError when it is not one."""
     with path.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -217,10 +212,10 @@ def read_truth(path: Path, *, prefill_rate: str = "fp16") -> Truth:
             raise ProfileError(
                 f"{path}: found no column {', '.join(sorted(missing))}; expected llama-bench rows"
             )
-        return truth_from_rows(reader, str(path), prefill_rate=prefill_rate)
+        return truth_from_rows(reader, str(path))
 
 
-def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str, *, prefill_rate: str = "fp16") -> Truth:
+def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str) -> Truth:
     """The comparable measurements among `rows`, repeated tests reduced to their median."""
     times: dict[tuple[str, ...], list[float]] = defaultdict(list)
     points: dict[tuple[str, ...], Point] = {}
@@ -228,7 +223,7 @@ def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str, *, prefill_ra
     unknown: Counter[str] = Counter()
     for number, row in enumerate(rows, start=2):
         try:
-            point = _point(row, prefill_rate)
+            point = _point(row)
         except _NotUsableError as reason:
             skipped[str(reason)] += 1
             continue
@@ -250,7 +245,7 @@ def truth_from_rows(rows: Iterable[Mapping[str, str]], shown: str, *, prefill_ra
     )
 
 
-def _point(row: Mapping[str, str], prefill_rate: str) -> Point:
+def _point(row: Mapping[str, str]) -> Point:
     if row["engine"] != "llama.cpp":
         raise _NotUsableError("another engine than mainline llama.cpp")
     if row["n_devices"] != "1":
@@ -292,7 +287,7 @@ def _point(row: Mapping[str, str], prefill_rate: str) -> Point:
         if not device.compute_known:
             raise _NotUsableError("a chip whose number of cores is not said (prefill)")
         work = 2e9 * params_b * active_fraction * n_prompt if shape is None else shape.prefill_flop(n_prompt)
-        rate_known = _PREFILL_RATE[prefill_rate](chip.dense_flop_per_s)
+        rate_known = matrix_flop_per_s(chip.dense_flop_per_s)
         if rate_known is None:
             raise _NotUsableError("a device of unknown arithmetic rate")
         scale = rate_known

@@ -20,6 +20,7 @@ from planner.estimate.calibration import (
     ModelClass,
     choose_efficiency,
     decode_s_per_token,
+    matrix_flop_per_s,
     prefill_s,
 )
 from planner.estimate.described_model import DescribedModel
@@ -191,22 +192,22 @@ def prefill_speed(
             home = index if device is not None else None
             n_layers = sum(1 for gpu in where[:-1] if gpu == home)
             if n_layers:
-                parts.append(
-                    _prefill_part(device, machine, facts, kind, flop * n_layers / placement.n_layers)
-                )
+                share = n_layers / placement.n_layers
+                parts.append(_prefill_part(device, machine, facts, kind, flop, share))
     except MissingFactError as error:
         return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
     return _summed(parts, n_prompt_tokens)
 
 
 def _prefill_part(
-    device: Device | None, machine: Machine, facts: SpeedFacts, kind: ModelClass, flop: float
+    device: Device | None, machine: Machine, facts: SpeedFacts, kind: ModelClass, flop: float, share: float
 ) -> _Part:
     flop_per_s, basis, where = _matrix_rate(device, machine)
     efficiency = _efficiency(facts, "prefill", kind, device)
-    seconds = prefill_s(flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
+    # FLOP and overhead are shared by layers, as the layers are.
+    seconds = share * prefill_s(flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
     source = (
-        f"{flop / 1e12:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / 1e12:.2f} TFLOP/s; "
+        f"{share * flop / 1e12:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / 1e12:.2f} TFLOP/s; "
         f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
     )
     term = Term(name=f"multiply on {where}", value=seconds, unit="s", basis=_derated(basis), source=source)
@@ -233,11 +234,11 @@ def _bandwidth(device: Device | None, machine: Machine) -> tuple[float, Basis, s
 def _matrix_rate(device: Device | None, machine: Machine) -> tuple[float, Basis, str]:
     if device is not None:
         accelerator = device.gpu.accelerator if device.gpu else None
-        rate = accelerator.dense_flop_per_s.get("fp16") if accelerator else None
+        rate = matrix_flop_per_s(accelerator.dense_flop_per_s) if accelerator else None
         if rate is None:
             name = device.gpu.name if device.gpu else device.name
             raise MissingFactError(
-                f"the FP16 rate of {name!r} is unknown; `planner bench` measures its effect"
+                f"the matrix rate of {name!r} is unknown; `planner bench` measures its effect"
             )
         return rate, Basis.VENDOR, device.name
     if machine.matrix_throughput is not None:

@@ -243,7 +243,10 @@ def spread(wanted: Sequence[float], sizes: Sequence[float], low: float, high: fl
 def speed_chart(report: FullReport) -> Chart | None:
     """Each test's interval estimated beforehand with the measured mean and its standard deviation over it."""
     checks = [check for check in speed_checks(report) if check.predicted or check.measured]
-    phases: tuple[tuple[Phase, str], ...] = (("prefill", "Reading prompts"), ("decode", "Writing"))
+    phases: tuple[tuple[Phase, str], ...] = (
+        ("prefill", "Reading prompts (prefill)"),
+        ("decode", "Writing (decode)"),
+    )
     panels = [(name, [check for check in checks if check.phase == phase]) for phase, name in phases]
     panels = [(name, rows) for name, rows in panels if rows]
     if not panels:

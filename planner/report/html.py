@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _WEB_LINK = re.compile(r"https?://[A-Za-z0-9.-]+(?::\d{1,5})?(?:[/?#][!-~]*)?")
+_LONGEST_WORD = 28
+# A number stays on the line of its unit.
+_TIED = re.compile(r"(?<=\d) (?=[%±]|[KMGT]iB\b|GB\b|tok/s)|(?<=±) (?=\d)")
 _CODE = re.compile(r"`([^`]{1,200})`")
+_OPTION = re.compile(r"(?<![^\s(])--[a-z][a-z-]{1,40}(?![\w-])")
 
 
 def render_html(report: FullReport) -> str:
@@ -35,6 +39,7 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=False
     )
     environment.tests["weblink"] = is_web_link
+    environment.tests["long"] = _has_long_word
     environment.filters["host"] = _host
     environment.filters["code"] = _code
     return environment
@@ -45,12 +50,19 @@ def is_web_link(cell: object) -> bool:
     return isinstance(cell, str) and _WEB_LINK.fullmatch(cell) is not None
 
 
+def _has_long_word(cell: object) -> bool:
+    """Whether a word is so long that it has to be broken lest it push the other columns out."""
+    return isinstance(cell, str) and any(len(word) > _LONGEST_WORD for word in cell.split())
+
+
 def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
 def _code(text: str) -> "Markup":
-    """Text escaped, with what stands between backticks set as code."""
+    """Text escaped, numbers tied to their units; options like --json and what is in backticks become code."""
     from markupsafe import Markup, escape
 
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  (escaped just before)
+    tied = _TIED.sub("\u00a0", str(escape(text)))
+    marked = _OPTION.sub(r'<code class="option">\g<0></code>', _CODE.sub(r"<code>\1</code>", tied))
+    return Markup(marked)  # noqa: S704  (escaped just before)

@@ -49,6 +49,7 @@ def sections(report: FullReport) -> tuple[Section, ...]:
             lead="What the network is and how its weights are stored.",
             tables=model_tables(report),
         ),
+        *_notes_section(report),
         _workings(report),
     )
 
@@ -175,7 +176,7 @@ def _cost_tables(report: FullReport) -> tuple[Table, ...]:
     apis = Table(
         title="Cost per month by API",
         headers=(
-            "provider", "model", "$ per M in", "$ per M out", "$ a month", "checked", "source", "prices", "note",
+            "provider", "model", "$ per M in", "$ per M out", "$ a month", "source and date", "prices", "note",
         ),
         rows=tuple(_api_row(api) for api in report.apis),
         right=(2, 3, 4),
@@ -216,20 +217,22 @@ def _usd(value: float | None) -> str:
 
 def _api_row(api: PricedApi) -> tuple[str, ...]:
     price = api.price
-    checked = price.prices_checked or price.data_date
-    when = "unknown" if checked is None else str(checked)
-    if price.prices_checked is None and checked is not None:
-        when += " (the list)"
+    source = plain(price.source, 60)
+    if price.prices_checked is not None:
+        source += f", checked {price.prices_checked}"
+    elif price.data_date is not None:
+        source += f", list of {price.data_date}"
+    else:
+        source += ", date unknown"
     return (
         plain(price.provider, 60),
         plain(price.model_id, 100),
         usd_per_mtok(price.input_usd_per_mtok),
         usd_per_mtok(price.output_usd_per_mtok),
         usd(api.usd_per_month),
-        when,
-        plain(price.source, 60),
-        plain(price.url or "", 300),
-        plain(price.note, 400),
+        source,
+        plain(price.url or DASH, 300),
+        plain(price.note or DASH, 400),
     )
 
 
@@ -242,9 +245,6 @@ def _workings(report: FullReport) -> Section:
         tables.append(_memory_check_table(checks))
     tables.append(_terms_table("before any benchmark", report.before))
     tables += [_terms_table("with what is known now", row) for row in report.rows]
-    notes = _notes(report)
-    if notes:
-        tables.append(Table(title="Notes and problems", headers=("about", "note"), rows=notes))
     return Section(
         slug="workings",
         title="How the numbers were made",
@@ -298,12 +298,21 @@ def _speeds(row: FitRow) -> Iterable[tuple[str, SpeedEstimate]]:
     yield f"prompt of {min(PROMPT_TOKENS, n)}", row.prefill
 
 
-def _notes(report: FullReport) -> tuple[tuple[str, str], ...]:
+def _notes_section(report: FullReport) -> tuple[Section, ...]:
     found = [("report", note) for note in report.notes]
     found += [("machine", problem) for problem in report.machine.problems]
     found += [(plain(gpu.name, 60), gpu.problem) for gpu in report.machine.gpus if gpu.problem]
     found += [("model", note) for note in (*report.opened.notes, *report.opened.network.notes)]
     found += [("benchmark", note) for note in (report.run.notes if report.run else ())]
-    # The report's own notes repeat those of the model.
+    for row in (report.before, *report.rows):
+        n = row.placement.flags.n_context_tokens
+        missing = [(what, estimate.missing) for what, estimate in _speeds(row) if estimate.missing]
+        found += [(f"{what}, context {n:,}", reason) for what, reason in missing]
+    if not found:
+        return ()
+    # The report's own notes repeat those of the model, and contexts lack the same facts: the first says it.
     unique = {plain(note, 500): about for about, note in reversed(found)}
-    return tuple((about, note) for note, about in reversed(unique.items()))
+    rows = tuple((about, note) for note, about in reversed(unique.items()))
+    table = Table(title="Notes and problems", headers=("about", "note"), rows=rows)
+    lead = "What was odd, missing or left out."
+    return (Section(slug="notes", title="Notes", lead=lead, tables=(table,)),)

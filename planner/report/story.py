@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from hardware.spec import Basis
 from hardware.units import format_bytes, format_count
@@ -52,7 +53,7 @@ def story(report: FullReport) -> Story:
     checks = speed_checks(report)
     return Story(
         title=f"{_model(report)} on {plain(report.machine.name, 100)}",
-        subtitle=f"Capacity report of {plain(report.made_at, 40)}, planner {plain(report.planner_version, 40)}",
+        subtitle=f"Capacity report of {_moment(report.made_at)}, planner {plain(report.planner_version, 40)}",
         answer=(
             _fit_sentence(report, row),
             _speed_sentence(report, row, checks),
@@ -62,6 +63,15 @@ def story(report: FullReport) -> Story:
         command=plain(shlex.join(row.command), 600),
         sections=sections(report),
     )
+
+
+def _moment(made_at: str) -> str:
+    """An ISO 8601 moment in UTC to the minute, or the text itself where it is none."""
+    try:
+        moment = datetime.fromisoformat(made_at)
+    except ValueError:
+        return plain(made_at, 40)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _model(report: FullReport) -> str:
@@ -149,8 +159,8 @@ def _verdict(checks: tuple[SpeedCheck, ...]) -> str:
         return f"{what} made before any benchmark held, with the measurement in the 80 % interval: {said}"
     said = listed([_miss(check) for check in missed])
     return (
-        f"{len(judged) - len(missed)} of {len(judged)} estimates made before any benchmark held their 80 % "
-        f"interval, and {said}"
+        f"{len(judged) - len(missed)} of {len(judged)} estimates made before any benchmark held, with the "
+        f"measurement in the 80 % interval, and {said}"
     )
 
 
@@ -237,8 +247,8 @@ def _key_figures(report: FullReport, row: FitRow, found: Money) -> tuple[KeyFigu
             value=format_bytes(placement.needed_bytes),
             note=f"of {format_bytes(capacity_bytes)}, {placement.kind if placement.fits else 'does not fit'}",
         ),
-        _speed_figure("Writing", row.decode, report.before.decode, decode),
-        _speed_figure("Reading prompts", row.prefill, report.before.prefill, prefill),
+        _speed_figure("Writing (decode)", row.decode, report.before.decode, decode),
+        _speed_figure("Reading prompts (prefill)", row.prefill, report.before.prefill, prefill),
     ]
     if found.capacity_tokens_per_month is not None:
         figures.append(

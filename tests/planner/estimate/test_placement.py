@@ -65,7 +65,9 @@ def test_largest_context_is_the_edge() -> None:
 
     def fits(n: int) -> bool:
         gpus, ram = devices(box)
-        return all(load.fits for load in memory_loads(found, LlamaCppFlags(n_context_tokens=n), split, gpus, ram))
+        return all(
+            load.fits for load in memory_loads(found, LlamaCppFlags(n_context_tokens=n), split, gpus, ram)
+        )
 
     assert fits(edge)
     assert not fits(edge + 256) or edge == found.network.context_tokens
@@ -77,7 +79,9 @@ def test_largest_context_is_the_edge() -> None:
     n_cards=st.integers(1, 4),
     name=st.sampled_from(["llama-70b", "qwen3-30b-a3b"]),
 )
-def test_splitting_conserves_weights_and_cache(n_gpu_layers: int, n_cpu_moe: int, n_cards: int, name: str) -> None:
+def test_splitting_conserves_weights_and_cache(
+    n_gpu_layers: int, n_cpu_moe: int, n_cards: int, name: str
+) -> None:
     """However a model is split, the same bytes lie somewhere; nothing is lost or counted twice."""
     found = model(name)
     gpus, ram = devices(machine(*(card(i) for i in range(n_cards))))

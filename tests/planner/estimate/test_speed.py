@@ -9,7 +9,7 @@ from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.calibration import Efficiency
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import LocalRates, TransferSpread
-from planner.estimate.measurement import BenchRun, Measurement
+from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.placement import place
 from planner.estimate.speed import SpeedFacts, decode_speed, prefill_flop, prefill_speed
 from tests.planner.estimate.machines import card, machine
@@ -18,11 +18,11 @@ from tests.planner.estimate.models import model
 FLAGS = LlamaCppFlags(n_context_tokens=8192)
 
 
-def efficiency(phase: str, fraction: float = 0.5, overhead_s: float = 0.0, backend: str = "*") -> Efficiency:
+def efficiency(phase: Phase, fraction: float = 0.5, overhead_s: float = 0.0) -> Efficiency:
     return Efficiency(
-        phase=phase, model_class="dense", backend=backend, family="*", fraction=fraction, overhead_s=overhead_s,
+        phase=phase, model_class="dense", backend="*", family="*", fraction=fraction, overhead_s=overhead_s,
         low_ratio=0.8, high_ratio=1.25, n_measurements=10, n_devices=3, fitted_on="test", date="2026-01-01",
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
 
 
 FACTS = SpeedFacts(efficiencies=(efficiency("decode"), efficiency("prefill")))
@@ -85,7 +85,12 @@ def test_split_prompt_speed_is_unknown_and_says_so() -> None:
     assert "RAM" in estimate.missing
 
 
-@given(gb_per_s=st.floats(50, 8000), more=st.floats(1, 4), depth=st.integers(0, 8192), deeper=st.integers(0, 8192))
+@given(
+    gb_per_s=st.floats(50, 8000),
+    more=st.floats(1, 4),
+    depth=st.integers(0, 8192),
+    deeper=st.integers(0, 8192),
+)
 def test_physics(gb_per_s: float, more: float, depth: int, deeper: int) -> None:
     """Never faster than the bandwidth allows; more bandwidth never slower; a deeper cache never faster."""
     found = model("llama")
@@ -118,10 +123,11 @@ def bench_run(found: DescribedModel, *, fingerprint: str, tg_s: float, pp_s: flo
     )  # fmt: skip
 
 
+PHASES: tuple[Phase, ...] = ("prefill", "decode")
 SPREADS = tuple(
     TransferSpread(phase=phase, low_ratio=0.7, high_ratio=1.3, n_measurements=9, source="test")
-    for phase in ("prefill", "decode")
-)  # type: ignore[arg-type]
+    for phase in PHASES
+)
 
 
 def test_a_benchmark_of_the_same_file_is_the_estimate() -> None:
