@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The build of a package happens in an environment of its own, which needs the pins as well.
 export PIP_BUILD_CONSTRAINT := constraints.txt
 DEPENDS := pyproject.toml constraints.txt
+COMPILERS := $(if $(filter default,$(origin CXX)),c++ g++ clang++,$(firstword $(CXX)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test docs clean compiler
@@ -39,8 +40,9 @@ clean:
 
 # Asked first, so that nobody waits for downloads only to be told so.
 compiler:
-	@test -e $(VENV)/.engine || command -v $(firstword $(CXX)) >/dev/null || command -v c++ >/dev/null || \
-	  { echo "Error: no C++ compiler ($(CXX)) was found, and the engine llama.cpp must be compiled; install one (Debian: apt install g++, macOS: xcode-select --install), or use the planner without measuring: pip install ." >&2; exit 1; }
+	@test -e $(VENV)/.engine || for name in $(COMPILERS); do command -v $$name >/dev/null && exit 0; done; \
+	test -e $(VENV)/.engine || \
+	  { echo "Error: no C++ compiler ($(COMPILERS)) was found, and the engine llama.cpp must be compiled; install one (Debian: apt install g++, macOS: xcode-select --install), or use the planner without measuring: pip install ." >&2; exit 1; }
 
 $(VENV)/.base: $(DEPENDS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -89,9 +89,9 @@ def speed_checks(report: FullReport) -> tuple[SpeedCheck, ...]:
     if report.run is None:
         n = before.placement.flags.n_context_tokens
         return (
-            _unmeasured(f"prompt of {_prompt_tokens(before):,}", "prefill", before.prefill),
-            _unmeasured("decode, empty context", "decode", before.decode),
-            _unmeasured(f"decode, {n:,} cached", "decode", before.decode_full),
+            _unmeasured(before, f"prompt of {_prompt_tokens(before):,}", "prefill", before.prefill),
+            _unmeasured(before, "decode, empty context", "decode", before.decode),
+            _unmeasured(before, f"decode, {n:,} cached", "decode", before.decode_full),
         )
     return tuple(_checked(before, measured) for measured in report.run.measurements)
 
@@ -100,12 +100,13 @@ def _prompt_tokens(row: FitRow) -> int:
     return min(PROMPT_TOKENS, row.placement.flags.n_context_tokens)
 
 
-def _unmeasured(name: str, phase: Phase, estimate: SpeedEstimate) -> SpeedCheck:
+def _unmeasured(row: FitRow, name: str, phase: Phase, estimate: SpeedEstimate) -> SpeedCheck:
+    fits = row.placement.fits  # a model without room has no speed, whatever its bytes and FLOP say
     return SpeedCheck(
         name=name,
         phase=phase,
-        predicted=estimate.tokens_per_s,
-        why_not_predicted=estimate.missing,
+        predicted=estimate.tokens_per_s if fits else None,
+        why_not_predicted=estimate.missing if fits else "the model does not fit",
         measured=None,
     )
 

@@ -12,7 +12,7 @@ from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import Interval, Term
 from planner.model.network import Network
 from planner.model.storage import Storage
-from planner.report.findings import memory_checks, money, speed_checks
+from planner.report.findings import headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
 from planner.report.story import story
 
@@ -30,7 +30,7 @@ def report_data(report: FullReport) -> Data:
         "planner_version": report.planner_version,
         "title": told.title,
         "answer": list(told.answer),
-        "command": list(report.before.command),
+        "command": list(headline(report).command) if headline(report).placement.fits else None,
         "machine": machine_data(report.machine),
         "model": _model_data(report),
         "estimate_before_benchmark": fit_data(report.before),

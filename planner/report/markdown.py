@@ -39,7 +39,7 @@ def _opening(told: Story) -> list[str]:
         escape_markdown(told.subtitle),
         *(escape_markdown(sentence) for sentence in told.answer),
         markdown_table(figures),
-        f"```sh\n{told.command}\n```",
+        *([] if told.command is None else [f"```sh\n{told.command}\n```"]),
     ]
 
 

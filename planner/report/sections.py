@@ -91,7 +91,9 @@ def _cell(load: DeviceLoad, name: str) -> str:
 def _speed_section(report: FullReport) -> Section:
     checks = speed_checks(report)
     judged = [check for check in checks if check.held is not None]
-    if report.run is None:
+    if report.run is None and not report.before.placement.fits:
+        lead = "Without room for the model there is no speed to give."
+    elif report.run is None:
         lead = "Estimates with their 80 % intervals: the truth should lie inside four times in five."
     elif judged:
         n_held = sum(1 for check in judged if check.held)

@@ -37,7 +37,7 @@ class Story:
     subtitle: str
     answer: tuple[str, str, str]  # does it fit, how fast, what it costs
     figures: tuple[KeyFigure, ...]
-    command: str
+    command: str | None  # None when the model does not fit
     sections: tuple[Section, ...]
 
     @property
@@ -60,7 +60,7 @@ def story(report: FullReport) -> Story:
             _money_sentence(report, found),
         ),
         figures=_key_figures(report, row, found),
-        command=plain(shlex.join(row.command), 600),
+        command=plain(shlex.join(row.command), 600) if row.placement.fits else None,
         sections=sections(report),
     )
 
@@ -129,20 +129,26 @@ def _speed_sentence(report: FullReport, row: FitRow, checks: tuple[SpeedCheck, .
 
 
 def _predicted_sentence(row: FitRow) -> str:
-    decode, prefill = row.decode, row.prefill
-    parts = []
-    for estimate, does in ((decode, "writes"), (prefill, "reads prompts at")):
-        if estimate.tokens_per_s is not None:
-            found = estimate.tokens_per_s
-            bounds = f"80 %: {rate(found.low)}–{rate(found.high)}"
-            parts.append(f"{does} {rate(found.expected)} tokens per second ({bounds})")
+    known, unknown = [], []
+    for estimate, does, asks in (
+        (row.decode, "writes", "how fast it writes"),
+        (row.prefill, "reads prompts at", "how fast it reads prompts"),
+    ):
+        found = estimate.tokens_per_s
+        if found is None:
+            unknown.append(f"{asks} is unknown, because {plain(estimate.missing or 'a fact is missing')}")
         else:
-            missing = plain(estimate.missing or "no reason is known")
-            parts.append(f"{does} an unknown number of tokens per second, because {missing}")
-    limit = f", limited by {plain(decode.limited_by)}" if decode.limited_by else ""
-    known = decode.tokens_per_s is not None and decode.tokens_per_s.basis is Basis.MEASURED
-    start = "By an earlier benchmark of this file here" if known else "By estimate"
-    return f"{start} it {' and '.join(parts)}{limit}; for this report nothing was measured."
+            bounds = f"80 %: {rate(found.low)}–{rate(found.high)}"
+            known.append(f"{does} {rate(found.expected)} tokens per second ({bounds})")
+    parts = []
+    if known:
+        speed = row.decode.tokens_per_s
+        measured = speed is not None and speed.basis is Basis.MEASURED
+        start = "by an earlier benchmark of this file here" if measured else "by estimate"
+        limit = f", limited by {plain(row.decode.limited_by)}" if row.decode.limited_by else ""
+        parts.append(f"{start} it {' and '.join(known)}{limit}")
+    sentence = "; ".join((*parts, *unknown, "for this report nothing was measured."))
+    return f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def _verdict(checks: tuple[SpeedCheck, ...]) -> str:
@@ -246,10 +252,13 @@ def _key_figures(report: FullReport, row: FitRow, found: Money) -> tuple[KeyFigu
             label="Memory needed",
             value=format_bytes(placement.needed_bytes),
             note=f"of {format_bytes(capacity_bytes)}, {placement.kind if placement.fits else 'does not fit'}",
-        ),
-        _speed_figure("Writing (decode)", row.decode, report.before.decode, decode),
-        _speed_figure("Reading prompts (prefill)", row.prefill, report.before.prefill, prefill),
+        )
     ]
+    if placement.fits or run is not None:
+        figures += [
+            _speed_figure("Writing (decode)", row.decode, report.before.decode, decode),
+            _speed_figure("Reading prompts (prefill)", row.prefill, report.before.prefill, prefill),
+        ]
     if found.capacity_tokens_per_month is not None:
         figures.append(
             KeyFigure(
