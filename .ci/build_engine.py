@@ -47,7 +47,7 @@ def main() -> int:
         wheel = cached_wheel(constraints)
         _say(f"Installing {wheel.name}")
         command = [*PIP, "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*command, "--constraint", str(constraints), str(wheel)], check=True)  # noqa: S603 (pip)
+        subprocess.run([*command, "--constraint", str(constraints), str(wheel)], check=True)
     except BuildError as error:
         return _fail(f"Error: {error}")
     except subprocess.CalledProcessError as error:
@@ -88,9 +88,7 @@ def find_compiler(variable: str, names: tuple[str, ...]) -> str:
     for name in (chosen,) if chosen else names:
         path = shutil.which(shlex.split(name)[0])
         if path is not None:
-            answer = subprocess.run(  # noqa: S603 (the user's compiler)
-                [path, "--version"], capture_output=True, text=True, check=False
-            )
+            answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
             return f"{path} {(answer.stdout or '?').splitlines()[0]}"
     raise BuildError(
         f"no C/C++ compiler ({chosen or ', '.join(names)}) was found, and the engine llama.cpp must be compiled; "
@@ -114,7 +112,7 @@ def cpu_features() -> str:
         lines = {line for line in cpuinfo.read_text().splitlines() if line.lower().startswith(wanted)}
         return "\n".join(sorted(lines))
     command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (fixed)
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or platform.processor()
 
 
@@ -171,7 +169,7 @@ def build(
 def run_with_progress(command: list[str], environment: dict[str, str], log: TextIO) -> int:
     """Runs the build in its own process group, showing its steps; on Ctrl-C the whole group ends."""
     progress = Progress(sys.stderr.isatty())
-    with subprocess.Popen(  # noqa: S603 (pip)
+    with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ bottom with their own planner data and profiles; `smollm2.gguf` in it is the dem
 import argparse
 import contextlib
 import doctest
+import io
 import os
 import re
 import shlex
@@ -32,10 +33,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from click.testing import CliRunner
-
 from planner import api
-from planner.cli.main import COMMANDS, planner
+from planner.cli.main import COMMANDS
+from planner.cli.main import main as main_of_planner
 from planner.errors import NotFoundError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -258,16 +258,19 @@ class PageRun:
         command, n_lines = example.command, None
         if match := _HEAD.fullmatch(command):
             command, n_lines = match[1], int(match[2])
-        with self._inside():
-            result = CliRunner().invoke(
-                planner, shlex.split(command)[1:], prog_name="planner", catch_exceptions=False
-            )
-        if result.exit_code != block.exit_status:
+        stdout, stderr = io.StringIO(), io.StringIO()
+        status = 0
+        with self._inside(), contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
+            try:
+                main_of_planner(shlex.split(command)[1:])
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else 1
+        if status != block.exit_status:
             raise BadPageError(
-                f"{block.name}: `{command}` ended with exit status {result.exit_code}, not {block.exit_status}: "
-                f"{result.stderr.strip() or result.stdout.strip()[-200:]}"
+                f"{block.name}: `{command}` ended with exit status {status}, not {block.exit_status}: "
+                f"{stderr.getvalue().strip() or stdout.getvalue().strip()[-200:]}"
             )
-        text = result.stderr if block.exit_status else result.stdout
+        text = (stderr if block.exit_status else stdout).getvalue()
         lines = text.replace(str(self.folder), SHOWN_FOLDER).rstrip("\n").splitlines()
         return trimmed([line.rstrip() for line in lines[:n_lines]])
 

@@ -37,7 +37,7 @@ from planner.estimate.placement import Placement, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
-from planner.prices.api import api_prices, reference_prices
+from planner.prices.api import api_prices, reference_prices, same_model_prices
 from planner.prices.price_list import ApiPrice
 from planner.readers import open_model as reader
 from planner.report.full import FullReport, PricedApi
@@ -378,7 +378,7 @@ def report(
         capacity_tokens_per_month=_capacity(rows[0], output_fraction),
         own_usd_per_month=own,
         own_cost_note=own_note,
-        apis=_priced(workload),
+        apis=_priced(workload, opened.name),
         notes=(*opened.notes, *notes, *((why_not,) if why_not else ())),
     )
 
@@ -427,13 +427,16 @@ def _own_cost(
     return own_usd_per_month + energy, f"${own_usd_per_month:,.2f} as given; {note}"
 
 
-def _priced(workload: Workload) -> tuple[PricedApi, ...]:
+def _priced(workload: Workload, name: str) -> tuple[PricedApi, ...]:
+    """Hosts of the same model, where there are any, and the reference prices."""
+    chosen = {(price.provider, price.model_id): price for price in reference_prices()}
+    chosen |= {(price.provider, price.model_id): price for price in same_model_prices(name)}
     found = [
         PricedApi(
             price=price,
             usd_per_month=api_usd_per_month(price, workload.tokens_per_month, workload.output_fraction),
         )
-        for price in reference_prices()
+        for price in chosen.values()
     ]
     return tuple(sorted(found, key=lambda priced: priced.usd_per_month))
 

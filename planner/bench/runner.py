@@ -166,7 +166,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    # The group outlives its leader if the engine started helpers, so it is signalled even after the end.
+    # The group outlives its leader if the engine started processes, so it is signalled even after the end.
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already; macOS: only zombies left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

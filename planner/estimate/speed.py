@@ -111,7 +111,7 @@ def decode_speed(
 
         known = facts.local.decode(model, placement, read_bytes_at, depth_tokens)
         if known is not None:
-            return _from_local(known)
+            return _from_local(known, 1)
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
     kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     parts = []
@@ -176,7 +176,7 @@ def prefill_speed(
     if facts.local is not None:
         known = facts.local.prefill(model, placement, flop_at, n_prompt_tokens)
         if known is not None:
-            return _from_local(known)
+            return _from_local(known, n_prompt_tokens)
     split = placement.split
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
     if gpus and (split.n_cpu_moe or 0 < split.n_gpu_layers <= placement.n_layers):
@@ -290,10 +290,10 @@ def _summed(parts: Sequence[_Part], n_tokens: int) -> SpeedEstimate:
     return SpeedEstimate(tokens_per_s=interval, terms=terms, limited_by=slowest.rate_text)
 
 
-def _from_local(interval: Interval) -> SpeedEstimate:
+def _from_local(interval: Interval, n_tokens: int) -> SpeedEstimate:
     term = Term(
         name="benchmark here",
-        value=1 / interval.expected,
+        value=n_tokens / interval.expected,
         unit="s",
         basis=interval.basis,
         source=interval.source,

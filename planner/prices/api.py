@@ -13,7 +13,8 @@ from planner.prices import names, price_list
 from planner.prices.price_list import ApiPrice, CallPrice
 from profiles.loader import reference_api_rows
 
-__all__ = ["ApiPrice", "CallPrice", "api_prices", "price_call", "reference_prices", "vanished_references"]
+__all__ = ["ApiPrice", "CallPrice", "api_prices", "price_call", "reference_prices", "same_model_prices",
+           "vanished_references"]  # fmt: skip
 
 _MAX_QUERY_CHARS = 200
 
@@ -87,6 +88,18 @@ def reference_prices(*, at: datetime | None = None) -> tuple[ApiPrice, ...]:
         cheapest = min(prices, key=_cheapest)
         chosen.append(cheapest.with_note(f"cheapest of {len(prices)} listed under {group!r}"))
     return tuple(sorted(chosen, key=_cheapest))
+
+
+def same_model_prices(name: str, *, most: int = 5, at: datetime | None = None) -> tuple[ApiPrice, ...]:
+    """What hosts charge for this very model, the cheapest `most` of them; empty when nobody sells it."""
+    found = [
+        price
+        for price in price_list.all_prices(_day(at))
+        if not price.is_free
+        and not price.is_deprecated
+        and any(names.is_same(name, spelling) for spelling in (price.model_id, price.model_name))
+    ]
+    return tuple(sorted(found, key=_cheapest)[:most])
 
 
 def vanished_references(*, at: datetime | None = None) -> tuple[str, ...]:

@@ -166,7 +166,9 @@ def memory_checks(report: FullReport) -> tuple[MemoryCheck, ...]:
 def money(report: FullReport) -> Money:
     """Compares for the workload: machines as many as it takes, each serving one request at a time."""
     volume = report.workload.tokens_per_month
-    cheapest = next((api for api in report.apis if api.usd_per_month > 0), None)
+    sold = [api for api in report.apis if api.usd_per_month > 0]
+    # The same model at a host is the fair comparison; without one, the cheapest model of all.
+    cheapest = next((api for api in sold if _is_same_model(report, api)), next(iter(sold), None))
     runs = headline(report).placement.fits or report.run is not None
     capacity = report.capacity_tokens_per_month if runs else None
     n_machines = ceil(volume / capacity) if capacity else None

@@ -225,6 +225,8 @@ def _break_even(report: FullReport, found: Money) -> str:
         return f"{text}; {known}"
     bill = found.cheapest.usd_per_month
     cheaper = "the API is cheaper" if found.own_usd_per_month > bill else "owning is cheaper"
+    if found.n_machines is not None and found.n_machines > 1:
+        known += f", of {found.n_machines:,} {usd(found.own_usd_per_month)}"
     return f"{text}; {known}, so {cheaper} by {usd(abs(found.own_usd_per_month - bill))}{_wins_above(found)}"
 
 

@@ -2,22 +2,27 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 
 from docs import examples
 from planner.cli.main import COMMANDS, planner
-from planner.cli.reference import reference
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 
 
-def test_the_reference_is_up_to_date() -> None:
+def test_the_reference_is_up_to_date(tmp_path: Path) -> None:
+    # As `make docs` runs it, in a process of its own: click keeps parts of a help text that was shown before.
+    fresh = tmp_path / "cli.md"
+    subprocess.run([sys.executable, "-m", "planner.cli.reference", str(fresh)], check=True, timeout=60)
     page = (examples.ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-    assert page == reference(), "docs/cli.md is stale; run `make docs`"
+    assert page == fresh.read_text(encoding="utf-8"), "docs/cli.md is stale; run `make docs`"
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

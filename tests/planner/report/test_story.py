@@ -122,6 +122,14 @@ def test_a_known_cost_is_compared(own_usd: float, said: str) -> None:
 def test_several_machines_are_counted() -> None:
     cost = story(replace(cpu_report(), capacity_tokens_per_month=12e6)).answer[2]
     assert "so that takes 3 such machines, or several requests at once, and each pays off" in cost
+    # Three machines of $9 cost $27; the API takes $1.725.
+    owned = replace(
+        cpu_report(), capacity_tokens_per_month=12e6, own_usd_per_month=9.0, own_cost_note="as given"
+    )
+    assert (
+        "a month of it costs $9.00 (as given), of 3 $27.00, so the API is cheaper by $25.2"
+        in story(owned).answer[2]
+    )
 
 
 def test_without_any_price_the_capacity_is_still_said() -> None:
