@@ -16,11 +16,11 @@ from hardware.accelerators import Row, find_accelerator
 from hardware.errors import DescriptionError, UnknownDeviceError
 from hardware.spec import Accelerator, Basis, Gpu, Machine, Memory
 from hardware.unified import mac_gpu_bytes, mac_note, shared_note
-from hardware.units import MB, format_bytes, format_rate_bytes_per_s, parse_size_bytes
+from hardware.units import MB, TIB, format_bytes, format_rate_bytes_per_s, parse_size_bytes
 
 _MAX_LENGTH = 300
 _MAX_GPUS = 1024
-_MAX_MEMORY_BYTES = 1 << 50
+_MAX_MEMORY_BYTES = 1024 * TIB
 _CHANNEL_BYTES = 8  # a DDR channel moves 64 bits per transfer (DDR5 splits them in two halves of 32)
 _ASSUMED_CHANNELS = 2
 _MAX_CHANNELS = 24

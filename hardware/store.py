@@ -14,9 +14,10 @@ from typing import Any, TypeGuard
 from hardware.errors import HardwareError
 from hardware.inspect import machine_fingerprint
 from hardware.spec import Machine, MeasuredRate
+from hardware.units import MIB
 
 _VERSION = 1
-_MAX_FILE_BYTES = 1 << 20
+_MAX_FILE_BYTES = MIB
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 
 

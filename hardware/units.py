@@ -14,6 +14,7 @@ KB = 10**3
 MB = 10**6
 GB = 10**9
 TB = 10**12
+MILLI = 1e-3
 GIGA = 10**9
 TERA = 10**12
 TOKENS_PER_MTOK = 10**6

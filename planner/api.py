@@ -224,9 +224,15 @@ def _best_row(
     fitting = [pair for pair in placed if pair[1].fits]
     if not fitting:
         return None
-    # min keeps the first of equals, and the finest quantization comes first.
-    best, _ = min(fitting, key=lambda pair: _placement_rank(pair[1]))
+    # min keeps the first of equals, and the finest quantization comes first; once a model is split, what it
+    # reads from RAM decides its speed, so the smallest quantization is the best.
+    best, _ = min(fitting, key=lambda pair: _preference(pair[1]))
     return fit_row(best, machine, flags, facts)
+
+
+def _preference(placement: Placement) -> tuple[int, int]:
+    rank = _placement_rank(placement)
+    return rank, placement.needed_bytes if rank else 0
 
 
 def _placement_rank(placement: Placement) -> int:

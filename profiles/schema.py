@@ -88,7 +88,9 @@ ACCELERATOR_COLUMNS = (
     Column(name="vendor", kind="slug", required=True),
     Column(name="architecture", required=True),
     Column(name="marketing_gb", kind="float", low=1, high=4096),
-    Column(name="memory_max_gb", kind="float", low=1, high=4096),  # the largest size a unified chip is sold with
+    Column(
+        name="memory_max_gb", kind="float", low=1, high=4096
+    ),  # the largest size a unified chip is sold with
     Column(name="memory_mib", kind="int", low=1024, high=4_194_304),
     Column(name="memory_basis", kind="choice", choices=("vendor", "derived", "assumed")),
     Column(name="memory_gb_per_s", kind="float", required=True, low=10, high=100_000),

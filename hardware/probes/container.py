@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-_MAX_FILE_BYTES = 1 << 20  # these files hold a few lines; more is not one of them
+from hardware.units import MIB
+
+_MAX_CPUS = 65_536  # far beyond any machine; a larger number is a broken file
+_MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_LEVELS = 64
 
@@ -88,7 +91,7 @@ def parse_cpu_list(text: str) -> frozenset[int]:
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise ValueError(f"{text[:80]!r} is not a list of processors such as 0-3,8")
         start, end = int(first), int(last) if dash else int(first)
-        if end < start or end > 1 << 20:
+        if end < start or end > _MAX_CPUS:
             raise ValueError(f"{text[:80]!r} is not a list of processors such as 0-3,8")
         numbers.update(range(start, end + 1))
     return frozenset(numbers)

@@ -11,20 +11,13 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from platformdirs import user_data_path
-
+from hardware.units import MIB
 from planner.errors import BenchError
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
 
 SCHEMA_VERSION = 1
 _KIND = "planner-bench-run"
-_MAX_FILE_BYTES = 2**20
-
-
-def data_dir() -> Path:
-    """Where this user's runs are kept: $PLANNER_DATA_DIR, else the system's folder for such data."""
-    chosen = os.environ.get("PLANNER_DATA_DIR")
-    return Path(chosen) if chosen else user_data_path("planner")
+_MAX_FILE_BYTES = MIB
 
 
 def save_run(run: BenchRun, folder: Path) -> Path:

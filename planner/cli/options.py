@@ -13,7 +13,7 @@ from planner.errors import USER_ERRORS
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TokenCount(click.ParamType):
+class TokenCount(click.ParamType[int]):
     """A number of tokens: 8192, 64k, 1M."""
 
     name = "tokens"
@@ -28,12 +28,12 @@ class TokenCount(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class CommaList(click.ParamType):
+class CommaList(click.ParamType[tuple[Any, ...]]):
     """Values of another type with commas between them."""
 
     name = "list"
 
-    def __init__(self, of: click.ParamType, metavar: str):
+    def __init__(self, of: click.ParamType[Any], metavar: str):
         self.of = of
         self.metavar = metavar
 

@@ -24,7 +24,7 @@ def progress_bar(label: str) -> Iterator[Progress]:
 
         def show(done: float, text: str) -> None:
             step = round(max(0.0, min(1.0, done)) * _STEPS) - bar.pos
-            bar.update(max(0, step), text)  # type: ignore[arg-type]
+            bar.update(max(0, step), text)
 
         yield show
 

@@ -26,7 +26,13 @@ def reference() -> str:
 
 
 def _help_of(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    context = click.Context(
+        command,
+        info_name=name,
+        terminal_width=_WIDTH,
+        max_content_width=_WIDTH,
+        help_option_names=["-h", "--help"],
+    )
     return f"```\n{command.get_help(context)}\n```"
 
 

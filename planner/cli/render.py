@@ -17,7 +17,8 @@ from tabulate import tabulate
 from planner.report.document import Cell, Document, Table
 
 FORMATS = ("table", "json", "csv", "md")
-_LEAST_WIDTH = 10  # of a column that is wrapped
+_LEAST_WIDTH = 9  # of a column that is wrapped
+_LONGEST_NAME = 22
 
 
 def render(document: Document, output_format: str) -> None:
@@ -80,6 +81,11 @@ def as_table(document: Document, width: int | None = None) -> str:
     return "\n\n".join(parts)
 
 
+def wrapped(text: str) -> str:
+    """A sentence within the terminal's width."""
+    return textwrap.fill(plain(text), shutil.get_terminal_size((80, 24)).columns)
+
+
 def _note(text: str, width: int) -> str:
     return textwrap.fill(text, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
 
@@ -90,7 +96,7 @@ def _tabulated(table: Table, rows: Sequence[Sequence[str]], style: str, width: i
     if width is not None:  # wrapped here: tabulate's own wrapping takes "1,024" for a number and fails
         widths = _column_widths(table, rows, width)
         headers, *rows = [
-            [textwrap.fill(cell, widths[i], break_on_hyphens=False) for i, cell in enumerate(row)]
+            [textwrap.fill(cell, widths[i], break_on_hyphens=i == 0) for i, cell in enumerate(row)]
             for row in (headers, *rows)
         ]
     return tabulate(
@@ -109,8 +115,8 @@ def _column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> l
         widths.append(max(least, *(len(cell) for cell in column)))
     spare = width - 2 * (len(widths) - 1)
     while sum(widths) > spare:
-        # The first column says what a row is about, so it is narrowed last.
-        candidates = [i for i in text if widths[i] > _LEAST_WIDTH]
+        # The first column names the row, often to be copied: it is narrowed last, and only when it is long.
+        candidates = [i for i in text if widths[i] > (_LEAST_WIDTH if i else _LONGEST_NAME)]
         candidates = [i for i in candidates if i > 0] or candidates
         if not candidates:
             break

@@ -9,7 +9,7 @@ import click
 from planner import api
 from planner.cli.options import mendable_errors, on_option
 from planner.cli.progress import progress_bar
-from planner.cli.render import plain
+from planner.cli.render import wrapped
 from planner.errors import PlannerError
 from planner.report.full_data import report_data
 from planner.report.html import render_html
@@ -110,7 +110,8 @@ def command(
         }
         progress(1.0, "done")
     paths = _write_all(out, texts)
-    click.echo("\n".join(plain(sentence) for sentence in story(report).answer))
+    click.echo("\n\n".join(wrapped(sentence) for sentence in story(report).answer))
+    click.echo()
     for path in paths:
         click.echo(f"  {path.resolve()}")
 

@@ -5,11 +5,8 @@ Formulas are plain arithmetic over a volume, which may be a number or a NumPy ar
 
 from dataclasses import dataclass
 
-from hardware.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
+from hardware.units import DAYS_PER_MONTH, HOURS_PER_MONTH, SECONDS_PER_DAY, TOKENS_PER_MTOK
 from planner.prices.price_list import ApiPrice
-
-DAYS_PER_MONTH = 365.25 / 12
-HOURS_PER_MONTH = DAYS_PER_MONTH * 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ engine's own no-allocation planning. See docs/formulas.md for the checks.
 from dataclasses import dataclass
 
 from planner.model.attention import Attention
-from planner.model.cache import F32_BYTES, CacheLayer, cache_layers, state_elements
+from planner.model.cache import F32_BYTES, state_elements
 from planner.model.ggml_types import type_by_name
 from planner.model.latent import LatentAttention
 from planner.model.network import LayerGroup, Network
@@ -65,22 +65,6 @@ def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
         return base * streams
     in_stream = flags.n_sequences if flags.unified_cache else 1
     return padded(min(base, window_tokens * in_stream + flags.n_ubatch)) * streams
-
-
-def engine_cache_layers(network: Network) -> tuple[CacheLayer, ...]:
-    """The cache as this engine keeps it: windows dropped for families whose windows it ignores."""
-    layers = cache_layers(network)
-    if network.architecture not in IGNORES_WINDOWS:
-        return layers
-    return tuple(
-        CacheLayer(
-            n_layers=layer.n_layers,
-            k_elements_per_token=layer.k_elements_per_token,
-            v_elements_per_token=layer.v_elements_per_token,
-            window_tokens=None,
-        )
-        for layer in layers
-    )
 
 
 def row_bytes(type_name: str, n_elements: int) -> int:
@@ -159,18 +143,3 @@ def hidden_compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
     Host buffers follow (context + H) · ubatch · 4 bytes in recorded logs, 24 of 37 within 5 %.
     """
     return (cells_per_stream(flags) + network.hidden_size) * flags.n_ubatch * F32_BYTES
-
-
-def repacked_types(instruction_sets: tuple[str, ...]) -> frozenset[str]:
-    """Types whose matrices the CPU backend rearranges on loading, so that they cannot stay memory-mapped.
-
-    ggml_repack_get_optimal_repack_type in ggml-cpu/repack.cpp; rows must come in eights, which they do.
-    """
-    found: set[str] = set()
-    if "avx2" in instruction_sets:
-        found |= {"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"}
-    if "avx512f" in instruction_sets:
-        found.add("Q2_K")
-    if "i8mm" in instruction_sets or "dotprod" in instruction_sets or "asimddp" in instruction_sets:
-        found |= {"Q4_0", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "MXFP4", "Q8_0"}
-    return frozenset(found)

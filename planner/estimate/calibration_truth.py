@@ -15,7 +15,7 @@ from statistics import median
 from hardware.accelerators import find_accelerator
 from hardware.errors import UnknownDeviceError
 from hardware.spec import Accelerator
-from hardware.units import GB, GIB
+from hardware.units import GB, GIB, GIGA
 from planner.estimate.calibration import ModelClass, matrix_flop_per_s
 from planner.estimate.measurement import Phase
 from profiles.errors import ProfileError
@@ -77,7 +77,7 @@ class Shape:
 
     def read_fraction(self, file_bytes: float) -> float:
         """The share of the file that one token reads."""
-        total = self.params_b * 1e9
+        total = self.params_b * GIGA
         other_params = total - self.expert_params
         expert_bits = self.expert_bits or 8 * file_bytes / total
         expert_bytes = self.expert_params * expert_bits / 8
@@ -96,7 +96,9 @@ class Shape:
         """Work of a prompt from an empty cache: the layers for each token, the head for the last one."""
         head_params = self.vocab_size * self.hidden_size
         active = self.n_active_experts / self.n_experts if self.n_experts else 0.0
-        layers = self.params_b * 1e9 - self.expert_params * (1 - active) - head_params - self.embedding_params
+        layers = (
+            self.params_b * GIGA - self.expert_params * (1 - active) - head_params - self.embedding_params
+        )
         width = self.n_heads * self.head_dim
         n_window_layers = self.n_layers - self.n_full_layers if self.window_tokens else 0
         window_tokens = min(n_tokens / 2, self.window_tokens)

@@ -17,8 +17,11 @@ from planner.estimate.placement import Placement
 from planner.estimate.term import Interval
 from profiles.errors import ProfileError
 
-# Ten repetitions cannot show a spread under this; the same file repeats within it on a quiet machine.
+# What a handful of repetitions cannot show: on machines with slow phases the lower quartile of five or more
+# repeats within 3 %, while fewer may all lie in one phase, and those differ by 20 %.
 _LEAST_SPREAD = 0.03
+_LEAST_SPREAD_OF_FEW = 0.2
+_ENOUGH_REPETITIONS = 5
 
 WorkAt = Callable[[int], float]  # bytes or FLOP as a function of depth or prompt length
 
@@ -64,14 +67,30 @@ class LocalRates:
     spreads: tuple[TransferSpread, ...]
 
     def decode(
-        self, model: DescribedModel, placement: Placement, read_bytes_at: WorkAt, depth_tokens: int
+        self,
+        model: DescribedModel,
+        placement: Placement,
+        read_bytes_at: WorkAt,
+        depth_tokens: int,
+        marginal_bytes_per_s: float | None,
     ) -> Interval | None:
-        """Decode speed at a depth from benchmarks, or None when none applies."""
+        """Decode speed at a depth from benchmarks, or None when none applies.
+
+        What another depth reads more or less than the test is priced at the marginal rate; without one, the
+        whole time is taken to grow with the bytes, which overstates the cost of depth for small models.
+        """
         own = self._own("decode", model, placement)
         if own is not None:
             # A test that generates n tokens from a depth sees that depth plus n/2 on average.
             middle = own[1].n_depth_tokens + own[1].n_generated_tokens // 2
-            return _own_interval(*own, scale=read_bytes_at(middle) / read_bytes_at(depth_tokens))
+            here, there = read_bytes_at(middle), read_bytes_at(depth_tokens)
+            scale = here / there
+            if marginal_bytes_per_s is not None:
+                tested_s = 1 / own[1].quartile_tokens_per_s
+                asked_s = tested_s + (there - here) / marginal_bytes_per_s
+                # Less to read cannot make up for more than reading it took.
+                scale = tested_s / max(asked_s, tested_s * min(1.0, there / here))
+            return _own_interval(*own, scale=scale)
         rates = [
             run.read_bytes_per_token * measured.quartile_tokens_per_s
             for run, measured in self._usable("decode", placement)
@@ -139,8 +158,9 @@ def _own_interval(run: BenchRun, measured: Measurement, *, scale: float) -> Inte
     rates: Sequence[float] = sorted(measured.rates_tokens_per_s)
     expected = measured.quartile_tokens_per_s
     tenth = rates[int(0.1 * (len(rates) - 1))]
-    low = min(tenth, expected * (1 - _LEAST_SPREAD))
-    high = max(rates[-1], expected * (1 + _LEAST_SPREAD))
+    least = _LEAST_SPREAD if len(rates) >= _ENOUGH_REPETITIONS else _LEAST_SPREAD_OF_FEW
+    low = min(tenth, expected * (1 - least))
+    high = max(rates[-1], expected * (1 + least))
     return Interval(
         low=low * scale,
         expected=expected * scale,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hardware.spec import Basis, Gpu, Machine
+from hardware.units import MIB
 from planner.engines import llama_cpp
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.described_model import DescribedModel
@@ -11,7 +12,7 @@ from planner.estimate.term import Term, total
 
 # Context, libraries and pools of the driver, which the engine does not report. One measured card showed
 # 150 MiB, others 0.3 to 1 GiB; the middle is assumed until a benchmark on the device says otherwise.
-DRIVER_BYTES = 512 * 2**20
+DRIVER_BYTES = 512 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hardware.spec import Basis, Machine
-from hardware.units import format_rate_bytes_per_s
+from hardware.units import GB, TERA, format_rate_bytes_per_s
 from planner.engines import llama_cpp
 from planner.errors import MissingFactError
 from planner.estimate.calibration import (
     Efficiency,
-    ModelClass,
     choose_efficiency,
     decode_s_per_token,
     matrix_flop_per_s,
@@ -109,36 +108,48 @@ def decode_speed(
         def read_bytes_at(depth: int) -> float:
             return sum(decode_read_bytes(model, placement, depth))
 
-        known = facts.local.decode(model, placement, read_bytes_at, depth_tokens)
+        marginal = _marginal_bytes_per_s(model, placement, machine, facts)
+        known = facts.local.decode(model, placement, read_bytes_at, depth_tokens, marginal)
         if known is not None:
             return _from_local(known, 1)
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
-    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     parts = []
     try:
         for device, read_bytes in zip([*gpus, None], reads, strict=True):
             if read_bytes:
                 share = read_bytes / sum(reads)
-                parts.append(_decode_part(device, machine, facts, kind, read_bytes, share))
+                parts.append(_decode_part(device, machine, facts, model, read_bytes, share))
     except MissingFactError as error:
         return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
     return _summed(parts, 1)
+
+
+def _marginal_bytes_per_s(
+    model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts
+) -> float | None:
+    """What one more byte costs where the model lies; None when nobody knows the bandwidth there."""
+    gpu = next((load.device for load in placement.loads if load.device.is_gpu and load.terms), None)
+    try:
+        bytes_per_s, _, _ = _bandwidth(gpu, machine)
+        return bytes_per_s * _efficiency(facts, "decode", model, gpu).fraction
+    except MissingFactError:
+        return None
 
 
 def _decode_part(
     device: Device | None,
     machine: Machine,
     facts: SpeedFacts,
-    kind: ModelClass,
+    model: DescribedModel,
     read_bytes: float,
     share: float,
 ) -> _Part:
     bytes_per_s, basis, where = _bandwidth(device, machine)
-    efficiency = _efficiency(facts, "decode", kind, device)
+    efficiency = _efficiency(facts, "decode", model, device)
     # Launch overhead grows with the layers a device runs, of which its share of bytes is a fair measure.
     seconds = decode_s_per_token(read_bytes, bytes_per_s, efficiency.fraction, efficiency.overhead_s * share)
     source = (
-        f"{read_bytes / 1e9:.2f} GB at {efficiency.fraction:.0%} of {format_rate_bytes_per_s(bytes_per_s)}; "
+        f"{read_bytes / GB:.2f} GB at {efficiency.fraction:.0%} of {format_rate_bytes_per_s(bytes_per_s)}; "
         f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
     )
     term = Term(name=f"read on {where}", value=seconds, unit="s", basis=_derated(basis), source=source)
@@ -184,7 +195,6 @@ def prefill_speed(
             "prompt speed with part of the weights in RAM is not modelled yet; `planner bench` measures it"
         )
         return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=missing)
-    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     where = layer_devices(placement.n_layers, split, gpus)
     parts = []
     try:
@@ -193,25 +203,30 @@ def prefill_speed(
             n_layers = sum(1 for gpu in where[:-1] if gpu == home)
             if n_layers:
                 share = n_layers / placement.n_layers
-                parts.append(_prefill_part(device, machine, facts, kind, flop, share))
+                parts.append(_prefill_part(device, machine, facts, model, flop, share))
     except MissingFactError as error:
         return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
     return _summed(parts, n_prompt_tokens)
 
 
 def _prefill_part(
-    device: Device | None, machine: Machine, facts: SpeedFacts, kind: ModelClass, flop: float, share: float
+    device: Device | None,
+    machine: Machine,
+    facts: SpeedFacts,
+    model: DescribedModel,
+    flop: float,
+    share: float,
 ) -> _Part:
     flop_per_s, basis, where = _matrix_rate(device, machine)
-    efficiency = _efficiency(facts, "prefill", kind, device)
+    efficiency = _efficiency(facts, "prefill", model, device)
     # FLOP and overhead are shared by layers, as the layers are.
     seconds = share * prefill_s(flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
     source = (
-        f"{share * flop / 1e12:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / 1e12:.2f} TFLOP/s; "
+        f"{share * flop / TERA:.2f} TFLOP at {efficiency.fraction:.0%} of {flop_per_s / TERA:.2f} TFLOP/s; "
         f"{efficiency.n_measurements} measurements on {efficiency.fitted_on}"
     )
     term = Term(name=f"multiply on {where}", value=seconds, unit="s", basis=_derated(basis), source=source)
-    text = f"{where} arithmetic ({flop_per_s / 1e12:.1f} TFLOP/s)"
+    text = f"{where} arithmetic ({flop_per_s / TERA:.1f} TFLOP/s)"
     return _Part(term, efficiency.low_ratio, efficiency.high_ratio, text)
 
 
@@ -254,7 +269,7 @@ def _unknown_ram_rate(machine: Machine, what: str) -> str:
     return f"this CPU's {what} is unknown; measure it once with `planner hardware --measure`"
 
 
-def _efficiency(facts: SpeedFacts, phase: Phase, kind: ModelClass, device: Device | None) -> Efficiency:
+def _efficiency(facts: SpeedFacts, phase: Phase, model: DescribedModel, device: Device | None) -> Efficiency:
     backend, family = "cpu", "*"
     if device is not None and device.gpu is not None:
         backend = device.gpu.backend
@@ -262,7 +277,7 @@ def _efficiency(facts: SpeedFacts, phase: Phase, kind: ModelClass, device: Devic
     return choose_efficiency(
         facts.efficiencies,
         phase=phase,
-        model_class=kind,
+        model_class="moe" if model.network.is_mixture_of_experts() else "dense",
         backend=backend,
         family=family,
     )

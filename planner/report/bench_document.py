@@ -28,7 +28,8 @@ def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> D
             )
         )
     threads = f"{run.n_threads} thread{'s' if run.n_threads > 1 else ''}"
-    answer = [f"{run.model_name} {run.quantization}: {run.engine_build}, {run.backend}, {threads}."]
+    build = run.engine_build.partition(";")[0]  # the list of CPU features behind it is in the data
+    answer = [f"{run.model_name} {run.quantization}: {build}, {run.backend}, {threads}."]
     if run.memory is not None:
         answer.append(
             f"llama.cpp allocated {format_bytes(run.memory.total_bytes)} at {run.n_context_tokens:,} tokens."

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hardware.spec import Gpu, Machine, MeasuredRate
-from hardware.units import format_bytes, format_count, format_rate_bytes_per_s
+from hardware.units import TERA, format_bytes, format_count, format_rate_bytes_per_s
 from planner.estimate.measurement import BenchRun
 from planner.model.network import Network
 from planner.model.storage import Storage
@@ -76,7 +76,7 @@ def _memory_facts(machine: Machine, probe: str) -> list[_Fact]:
         rows.append(("memory bandwidth", "unknown", how))
     matrix = machine.matrix_throughput
     if matrix is not None:
-        rows.append(("CPU matrix throughput, fp32", f"{matrix.per_s / 1e12:,.3g} TFLOP/s", _how(matrix)))
+        rows.append(("CPU matrix throughput, fp32", f"{matrix.per_s / TERA:,.3g} TFLOP/s", _how(matrix)))
     elif not machine.described:
         rows.append(("CPU matrix throughput", "unknown", "planner hardware --measure"))
     return rows
@@ -107,7 +107,7 @@ def _gpu_facts(gpu: Gpu, probe: str) -> list[_Fact]:
     rates = format_rate_bytes_per_s(accelerator.memory_bytes_per_s)
     fp16 = accelerator.dense_flop_per_s.get("fp16")
     if fp16 is not None:
-        rates += f"; {fp16 / 1e12:,.4g} TFLOP/s fp16, dense"
+        rates += f"; {fp16 / TERA:,.4g} TFLOP/s fp16, dense"
     return [*rows, (f"GPU {gpu.index} rates", rates, plain(accelerator.source, 120) or "vendor")]
 
 

@@ -1,5 +1,6 @@
 """Shares, spreads and times as the report writes them; other quantities are in `quantities`."""
 
+from hardware.units import MILLI
 from planner.estimate.measurement import Measurement
 
 
@@ -16,4 +17,4 @@ def with_spread(measured: Measurement) -> str:
 
 def seconds(value_s: float) -> str:
     """A time for people, in seconds or milliseconds."""
-    return f"{value_s:,.3g} s" if value_s >= 1 else f"{value_s * 1e3:,.3g} ms"
+    return f"{value_s:,.3g} s" if value_s >= 1 else f"{value_s / MILLI:,.3g} ms"

@@ -67,19 +67,19 @@ def catalogue_document(
     )
     table = Table(
         title="",
-        headers=("model", "parameters", "quant", "memory", "where", "decode tok/s"),
+        headers=("model", "size", "quant", "memory", "where", "decode tok/s"),
         rows=tuple(
             (
                 name,
                 _sizes(row),
                 row.model.storage.label,
                 format_bytes(row.placement.needed_bytes),
-                row.placement.kind,
+                _where(row),
                 speed(row.decode),
             )
             for name, row in rows
         ),
-        right=(3, 5),
+        right=(1, 3, 5),
     )
     return Document(
         schema="planner.fit-catalogue/1",
@@ -97,12 +97,16 @@ def catalogue_document(
     )
 
 
+def _where(row: FitRow) -> str:
+    """Where it runs, in one word for a long list."""
+    on_gpu = row.placement.split.n_gpu_layers > 0
+    whole = row.placement.split.n_gpu_layers > row.placement.n_layers and not row.placement.split.n_cpu_moe
+    return "GPU" if whole else "GPU+RAM" if on_gpu else "RAM"
+
+
 def _sizes(row: FitRow) -> str:
     parameters = row.model.network.parameters
-    total_text = format_count(parameters.text)
-    if row.model.network.is_mixture_of_experts():
-        return f"{total_text}, {format_count(parameters.active)} active"
-    return total_text
+    return format_count(parameters.text)
 
 
 def _headline(rows: Sequence[FitRow]) -> FitRow:

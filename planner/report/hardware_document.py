@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hardware.spec import Machine, MeasuredRate
-from hardware.units import format_bytes, format_rate_bytes_per_s
+from hardware.units import GIGA, format_bytes, format_rate_bytes_per_s
 from planner.report.document import Document, Table
 from planner.report.quantities import size
 
@@ -92,7 +92,7 @@ def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
         rows.append(("measured", f"reads {format_rate_bytes_per_s(bandwidth.per_s)}", _conditions(bandwidth)))
     if matrix is not None:
         rows.append(
-            ("measured", f"multiplies {matrix.per_s / 1e9:,.0f} GFLOP/s in fp32", _conditions(matrix))
+            ("measured", f"multiplies {matrix.per_s / GIGA:,.0f} GFLOP/s in fp32", _conditions(matrix))
         )
     return rows
 

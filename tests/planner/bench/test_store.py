@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planner.bench.store import data_dir, load_runs, save_run
+from planner.bench.store import load_runs, save_run
 from planner.errors import BenchError
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
 
@@ -156,10 +156,3 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match=r"could not save the benchmark .*PLANNER_DATA_DIR"):
         save_run(RUN, tmp_path / "file" / "sub")
-
-
-def test_the_data_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PLANNER_DATA_DIR", str(tmp_path))
-    assert data_dir() == tmp_path
-    monkeypatch.delenv("PLANNER_DATA_DIR")
-    assert "planner" in data_dir().name

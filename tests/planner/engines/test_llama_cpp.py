@@ -63,7 +63,9 @@ def test_mistral_caches_the_whole_context_in_this_engine() -> None:
     config = dict(CONFIGS["llama"], model_type="mistral", sliding_window=4096)
     flags = LlamaCppFlags(n_context_tokens=32_768)
     # Its config has a window, the engine does not use it: as much as Llama of the same shape.
-    assert llama_cpp.kv_bytes(network_from_config(config), flags) == llama_cpp.kv_bytes(network("llama"), flags)
+    assert llama_cpp.kv_bytes(network_from_config(config), flags) == llama_cpp.kv_bytes(
+        network("llama"), flags
+    )
 
 
 def test_a_quantized_v_cache_needs_flash_attention() -> None:
@@ -83,8 +85,12 @@ def test_more_of_anything_never_needs_less(
     name: str, n: int, more: int, ubatch: int, sequences: int, flash: bool
 ) -> None:
     small = LlamaCppFlags(n_context_tokens=n, n_ubatch=ubatch, n_sequences=sequences, flash_attention=flash)
-    longer = LlamaCppFlags(n_context_tokens=n + more, n_ubatch=ubatch, n_sequences=sequences, flash_attention=flash)
-    wider = LlamaCppFlags(n_context_tokens=n, n_ubatch=2 * ubatch, n_sequences=sequences, flash_attention=flash)
+    longer = LlamaCppFlags(
+        n_context_tokens=n + more, n_ubatch=ubatch, n_sequences=sequences, flash_attention=flash
+    )
+    wider = LlamaCppFlags(
+        n_context_tokens=n, n_ubatch=2 * ubatch, n_sequences=sequences, flash_attention=flash
+    )
     net = network(name)
     for rule in (llama_cpp.kv_bytes, llama_cpp.compute_bytes, llama_cpp.hidden_compute_bytes):
         assert rule(net, longer) >= rule(net, small)
