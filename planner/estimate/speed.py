@@ -17,14 +17,15 @@ from planner.engines import llama_cpp
 from planner.errors import MissingFactError
 from planner.estimate.calibration import (
     Efficiency,
+    ModelClass,
     choose_efficiency,
     decode_s_per_token,
     matrix_flop_per_s,
     prefill_s,
 )
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.local import LocalRates
-from planner.estimate.measurement import Phase
+from planner.estimate.local import Correction, LocalRates
+from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.memory import Device, layer_devices
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval, Term, total, total_basis
@@ -103,13 +104,14 @@ def decode_speed(
 ) -> SpeedEstimate:
     """Tokens per second of one sequence at a depth of cached tokens."""
     reads = decode_read_bytes(model, placement, depth_tokens)
-    if facts.local is not None:
+    local = facts.local
+    if local is not None:
 
         def read_bytes_at(depth: int) -> float:
             return sum(decode_read_bytes(model, placement, depth))
 
         marginal = _marginal_bytes_per_s(model, placement, machine, facts)
-        known = facts.local.decode(model, placement, read_bytes_at, depth_tokens, marginal)
+        known = local.decode(model, placement, read_bytes_at, depth_tokens, marginal)
         if known is not None:
             return _from_local(known, 1)
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
@@ -120,15 +122,66 @@ def decode_speed(
                 share = read_bytes / sum(reads)
                 parts.append(_decode_part(device, machine, facts, model, read_bytes, share))
     except MissingFactError as error:
-        return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
-    return _summed(parts, 1)
+        by_rate = local.decode_by_rate(placement, sum(reads)) if local else None
+        return _missing(error) if by_rate is None else _from_local(by_rate, 1)
+    estimate = _summed(parts, 1)
+    if local is None:
+        return estimate
+    gpu = _main_gpu(placement)
+
+    def expected_s(run: BenchRun, measured: Measurement) -> float | None:
+        if run.read_bytes_per_token is None or measured.n_depth_tokens:
+            return None
+        efficiency = _efficiency_of(facts, "decode", "moe" if run.is_mixture else "dense", gpu)
+        bytes_per_s, _, _ = _bandwidth(gpu, machine)
+        per_token = decode_s_per_token(
+            run.read_bytes_per_token, bytes_per_s, efficiency.fraction, efficiency.overhead_s
+        )
+        return per_token * measured.n_tokens
+
+    return _corrected(estimate, local.correction("decode", placement, expected_s), 1)
+
+
+def _main_gpu(placement: Placement) -> Device | None:
+    return next((load.device for load in placement.loads if load.device.is_gpu and load.terms), None)
+
+
+def _missing(error: MissingFactError) -> SpeedEstimate:
+    return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
+
+
+def _corrected(estimate: SpeedEstimate, correction: Correction | None, n_tokens: int) -> SpeedEstimate:
+    """The estimate times what benchmarks here ran faster than theirs, with the bounds that this carries."""
+    found = estimate.tokens_per_s
+    if correction is None or found is None:
+        return estimate
+    expected = found.expected * correction.factor
+    source = (
+        f"{correction.n_runs} benchmark{'s' if correction.n_runs > 1 else ''} of other models here ran "
+        f"{correction.factor:.2f} times as fast as expected; {correction.spread.source}"
+    )
+    term = Term(
+        name="correction by benchmarks here",
+        value=n_tokens / expected - total(estimate.terms),
+        unit="s",
+        basis=Basis.DERIVED,
+        source=source,
+    )
+    interval = Interval(
+        low=expected * correction.spread.low_ratio,
+        expected=expected,
+        high=expected * correction.spread.high_ratio,
+        basis=found.basis,
+        source=source,
+    )
+    return SpeedEstimate(tokens_per_s=interval, terms=(*estimate.terms, term), limited_by=estimate.limited_by)
 
 
 def _marginal_bytes_per_s(
     model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts
 ) -> float | None:
     """What one more byte costs where the model lies; None when nobody knows the bandwidth there."""
-    gpu = next((load.device for load in placement.loads if load.device.is_gpu and load.terms), None)
+    gpu = _main_gpu(placement)
     try:
         bytes_per_s, _, _ = _bandwidth(gpu, machine)
         return bytes_per_s * _efficiency(facts, "decode", model, gpu).fraction
@@ -184,8 +237,9 @@ def prefill_speed(
         return prefill_flop(model, n, ignores_windows=ignores)
 
     flop = flop_at(n_prompt_tokens)
-    if facts.local is not None:
-        known = facts.local.prefill(model, placement, flop_at, n_prompt_tokens)
+    local = facts.local
+    if local is not None:
+        known = local.prefill(model, placement, flop_at, n_prompt_tokens)
         if known is not None:
             return _from_local(known, n_prompt_tokens)
     split = placement.split
@@ -205,8 +259,22 @@ def prefill_speed(
                 share = n_layers / placement.n_layers
                 parts.append(_prefill_part(device, machine, facts, model, flop, share))
     except MissingFactError as error:
-        return SpeedEstimate(tokens_per_s=None, terms=(), limited_by=None, missing=str(error))
-    return _summed(parts, n_prompt_tokens)
+        by_rate = local.prefill_by_rate(placement, flop / n_prompt_tokens) if local else None
+        return _missing(error) if by_rate is None else _from_local(by_rate, n_prompt_tokens)
+    estimate = _summed(parts, n_prompt_tokens)
+    if local is None:
+        return estimate
+    gpu = _main_gpu(placement)
+
+    def expected_s(run: BenchRun, measured: Measurement) -> float | None:
+        if run.matmul_parameters_per_token is None:
+            return None
+        efficiency = _efficiency_of(facts, "prefill", "moe" if run.is_mixture else "dense", gpu)
+        flop_per_s, _, _ = _matrix_rate(gpu, machine)
+        run_flop = _FLOP_PER_PARAMETER * run.matmul_parameters_per_token * measured.n_tokens
+        return prefill_s(run_flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
+
+    return _corrected(estimate, local.correction("prefill", placement, expected_s), n_prompt_tokens)
 
 
 def _prefill_part(
@@ -270,16 +338,17 @@ def _unknown_ram_rate(machine: Machine, what: str) -> str:
 
 
 def _efficiency(facts: SpeedFacts, phase: Phase, model: DescribedModel, device: Device | None) -> Efficiency:
+    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
+    return _efficiency_of(facts, phase, kind, device)
+
+
+def _efficiency_of(facts: SpeedFacts, phase: Phase, kind: ModelClass, device: Device | None) -> Efficiency:
     backend, family = "cpu", "*"
     if device is not None and device.gpu is not None:
         backend = device.gpu.backend
         family = device.gpu.accelerator.architecture if device.gpu.accelerator else "*"
     return choose_efficiency(
-        facts.efficiencies,
-        phase=phase,
-        model_class="moe" if model.network.is_mixture_of_experts() else "dense",
-        backend=backend,
-        family=family,
+        facts.efficiencies, phase=phase, model_class=kind, backend=backend, family=family
     )
 
 

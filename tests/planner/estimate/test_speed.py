@@ -1,5 +1,7 @@
 """Decode and prompt speed: worked times, physics as properties, benchmarks of this machine first."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +10,11 @@ from hardware.spec import Basis
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.calibration import Efficiency
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.local import LocalRates, TransferSpread
+from planner.estimate.local import LocalRates, TransferMethod, TransferSpread
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.placement import place
 from planner.estimate.speed import SpeedFacts, decode_speed, prefill_flop, prefill_speed
+from planner.estimate.term import total
 from tests.planner.estimate.machines import card, machine
 from tests.planner.estimate.models import model
 
@@ -124,9 +127,11 @@ def bench_run(found: DescribedModel, *, fingerprint: str, tg_s: float, pp_s: flo
 
 
 PHASES: tuple[Phase, ...] = ("prefill", "decode")
+METHODS: tuple[TransferMethod, ...] = ("line", "rate")
 SPREADS = tuple(
-    TransferSpread(phase=phase, low_ratio=0.7, high_ratio=1.3, n_measurements=9, source="test")
+    TransferSpread(phase=phase, method=method, low_ratio=0.7, high_ratio=1.3, n_measurements=9, source="test")
     for phase in PHASES
+    for method in METHODS
 )
 
 
@@ -150,11 +155,34 @@ def test_a_benchmark_of_the_same_file_is_the_estimate() -> None:
     assert prompt.expected == pytest.approx(100.0)
 
 
-def test_another_model_gets_the_rate_per_byte_and_a_wider_interval() -> None:
+def test_another_model_is_corrected_by_what_the_first_strayed() -> None:
+    """The benchmark ran at half the estimate's speed, so the other model's estimate is halved."""
+    small, large = model("llama"), model("qwen3")
+    cpu = SpeedFacts(
+        efficiencies=(
+            replace(efficiency("decode", overhead_s=0.004), backend="cpu"),
+            replace(efficiency("prefill"), backend="cpu"),
+        )
+    )
+    box = machine()
+    alone = decode_speed(small, place(small, box, FLAGS), box, cpu).tokens_per_s
+    assert alone is not None
+    run = bench_run(small, fingerprint="f", tg_s=2 * 128 / alone.expected, pp_s=5.12)
+    facts = SpeedFacts(efficiencies=cpu.efficiencies, local=LocalRates(runs=(run,), spreads=SPREADS))
+    before = decode_speed(large, place(large, box, FLAGS), box, cpu).tokens_per_s
+    after = decode_speed(large, place(large, box, FLAGS), box, facts)
+    assert before is not None
+    assert after.tokens_per_s is not None
+    assert after.tokens_per_s.expected == pytest.approx(before.expected / 2, rel=1e-6)
+    # The terms, correction included, still add up to the time of one token.
+    assert total(after.terms) == pytest.approx(1 / after.tokens_per_s.expected)
+
+
+def test_without_an_estimate_another_model_gets_the_rate_per_byte() -> None:
     small, large = model("llama"), model("qwen3")
     run = bench_run(small, fingerprint="f", tg_s=12.8, pp_s=5.12)
     facts = SpeedFacts(efficiencies=(), local=LocalRates(runs=(run,), spreads=SPREADS))
-    box = machine()
+    box = machine(ram_gb_per_s=None)
     estimate = decode_speed(large, place(large, box, FLAGS), box, facts).tokens_per_s
     assert estimate is not None
     expected = 10.0 * small.storage.read_bytes_per_token / large.storage.read_bytes_per_token
