@@ -269,6 +269,9 @@ def prefill_speed(
     def expected_s(run: BenchRun, measured: Measurement) -> float | None:
         if run.matmul_parameters_per_token is None:
             return None
+        # A processor's kernels differ by type up to sevenfold (docs/calibration.md): only like speaks for like.
+        if gpu is None and run.quantization != model.storage.label:
+            return None
         efficiency = _efficiency_of(facts, "prefill", "moe" if run.is_mixture else "dense", gpu)
         flop_per_s, _, _ = _matrix_rate(gpu, machine)
         run_flop = _FLOP_PER_PARAMETER * run.matmul_parameters_per_token * measured.n_tokens
