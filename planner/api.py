@@ -289,34 +289,56 @@ def bench(
 ) -> BenchAnswer:
     """Measures a local GGUF in llama.cpp, in a child process, and keeps the run for later estimates."""
     opened = open_model(text)
-    if opened.path is None or opened.fingerprint is None:
+    if opened.path is None:
         raise BenchError(
             f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
         )
-    machine = _measured_machine(_part2(progress, 0.0, RATES_SHARE))
+    # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
+    machine = inspect(measure=True, progress=_part2(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
     predicted = _predictions(model, machine, n_gpu_layers)
-    threads = n_threads or (default_threads(machine.cpu) if machine.cpu else None)
-    run = bench_llama_cpp(
-        BenchRequest(model_path=opened.path, n_threads=threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers),
-        BenchSubject(
-            model_name=opened.name,
-            model_fingerprint=opened.fingerprint,
-            quantization=model.storage.label,
-            machine_fingerprint=machine_fingerprint(machine),
-            machine_name=machine.name,
-        ),
-        progress=_part2(progress, RATES_SHARE, 1.0),
-    )
-    run = replace(
-        run,
-        read_bytes_per_token=model.storage.read_bytes_per_token,
-        matmul_parameters_per_token=model.matmul_parameters_per_token,
-        is_mixture=model.network.is_mixture_of_experts(),
-    )
+    settings = _BenchSettings(n_threads=n_threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers)
+    run = _run_bench(model, opened.path, machine, settings, _part2(progress, RATES_SHARE, 1.0))
     if save:
         save_run(run, bench_folder())
     return BenchAnswer(run=run, predicted=predicted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BenchSettings:
+    n_threads: int | None
+    budget_s: float
+    n_gpu_layers: int
+
+
+def _run_bench(
+    model: DescribedModel,
+    path: Path,
+    machine: Machine,
+    settings: _BenchSettings,
+    progress: Progress | None,
+) -> BenchRun:
+    """One run of the engine, with what later estimates need to know of the model beside it."""
+    cores = default_threads(machine.cpu) if machine.cpu else None
+    return bench_llama_cpp(
+        BenchRequest(
+            model_path=path,
+            n_threads=settings.n_threads or cores,
+            budget_s=settings.budget_s,
+            n_gpu_layers=settings.n_gpu_layers,
+        ),
+        BenchSubject(
+            model_name=model.name,
+            model_fingerprint=model.fingerprint or "",
+            quantization=model.storage.label,
+            machine_fingerprint=machine_fingerprint(machine),
+            machine_name=machine.name,
+            read_bytes_per_token=model.storage.read_bytes_per_token,
+            matmul_parameters_per_token=model.matmul_parameters_per_token,
+            is_mixture=model.network.is_mixture_of_experts(),
+        ),
+        progress=progress,
+    )
 
 
 def _predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
@@ -361,13 +383,12 @@ def report(
     untouched = SpeedFacts(efficiencies=speed_facts(machine)[0].efficiencies)
     before = fit_row(model, machine, LlamaCppFlags(n_context_tokens=contexts[0]), untouched)
     run, why_not = None, _why_not_measured(opened, machine, measure)
-    if why_not is None:
-        run = bench(
-            str(opened.path),
-            budget_s=budget_s,
-            n_gpu_layers=before.placement.split.n_gpu_layers,
-            progress=_part2(progress, 0.15, 0.95),
-        ).run
+    if why_not is None and opened.path is not None:
+        settings = _BenchSettings(
+            n_threads=None, budget_s=budget_s, n_gpu_layers=before.placement.split.n_gpu_layers
+        )
+        run = _run_bench(model, opened.path, machine, settings, _part2(progress, RATES_SHARE, 0.95))
+        save_run(run, bench_folder())
     facts, notes = speed_facts(machine)
     rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
     if progress is not None:
@@ -391,18 +412,10 @@ def report(
     )
 
 
-def _measured_machine(progress: Progress | None) -> Machine:
-    """Looks at this machine and measures its rates if they never were: they carry benchmarks over."""
-    known = inspect()
-    if known.memory_bandwidth and known.matrix_throughput:
-        return known
-    return inspect(measure=True, progress=progress)
-
-
 def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
     if on is not None:
         return describe_machine(on)
-    return _measured_machine(_part2(progress, 0.0, 0.15)) if measure else inspect()
+    return inspect(measure=measure, progress=_part2(progress, 0.0, RATES_SHARE))
 
 
 def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:

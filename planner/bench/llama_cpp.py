@@ -151,6 +151,7 @@ class _Answers:
             memory=self.memory,
             read_bytes_per_token=subject.read_bytes_per_token,
             matmul_parameters_per_token=subject.matmul_parameters_per_token,
+            is_mixture=subject.is_mixture,
             notes=tuple(notes),
         )
 

@@ -93,6 +93,7 @@ class BenchSubject:
     machine_name: str
     read_bytes_per_token: float | None = None  # from the tensor table, for calibrating other models' speed
     matmul_parameters_per_token: float | None = None
+    is_mixture: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

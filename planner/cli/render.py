@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tabulate import tabulate
+import tabulate as tables
 
 from planner.report.document import Cell, Document, Table
+
+tables.MIN_PADDING = 0  # the library widens every header by two, which an 80-column terminal cannot spare
 
 FORMATS = ("table", "json", "csv", "md")
 _LEAST_WIDTH = 9  # of a column that is wrapped
@@ -99,7 +101,7 @@ def _tabulated(table: Table, rows: Sequence[Sequence[str]], style: str, width: i
             [textwrap.fill(cell, widths[i], break_on_hyphens=i == 0) for i, cell in enumerate(row)]
             for row in (headers, *rows)
         ]
-    return tabulate(
+    return tables.tabulate(
         rows, headers=headers, tablefmt=style, colalign=align if rows else None, disable_numparse=True
     )
 

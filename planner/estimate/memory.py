@@ -160,7 +160,7 @@ def _weight_terms(
 ) -> list[Term]:
     fixed = sum(model.layers[i].fixed_bytes for i in layers)
     source = f"{'quantizer rules' if model.storage.predicted else 'tensor table'}, {model.storage.label}"
-    basis = Basis.DERIVED if model.storage.predicted else Basis.VENDOR
+    basis = Basis.DERIVED if model.storage.predicted else Basis.MEASURED
     here = [i for i in layers if not (on_gpu and i < split.n_cpu_moe)]
     if not on_gpu:
         here = list(layers)

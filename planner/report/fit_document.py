@@ -148,16 +148,8 @@ def _answer(machine: Machine, opened: OpenedModel, rows: Sequence[FitRow], best:
 
 def _choices_table(rows: Sequence[FitRow]) -> Table:
     return Table(
-        title="",
-        headers=(
-            "quant",
-            "context",
-            "memory",
-            "where",
-            "decode tok/s (80 %)",
-            "full context",
-            "prompt tok/s (80 %)",
-        ),
+        title="Tokens per second, with the 80 % interval",
+        headers=("quant", "context", "memory", "where", "decode", "full context", "prompt"),
         rows=tuple(
             (
                 row.model.storage.label,

@@ -75,7 +75,8 @@ def _moment(made_at: str) -> str:
 
 
 def _model(report: FullReport) -> str:
-    return f"{plain(report.opened.name, 100)} ({plain(report.before.model.storage.label, 40)})"
+    name, label = plain(report.opened.name, 100), plain(report.before.model.storage.label, 40)
+    return name if label in name else f"{name} ({label})"  # a file's name often ends in it
 
 
 def _fit_sentence(report: FullReport, row: FitRow) -> str:
