@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Measure a GGUF file in llama.cpp: 512 prompt tokens, 128 generated ones.
 
-    The engine runs in a child process; a crash is reported, Ctrl-C keeps what was measured. The run is kept,
+    The engine runs in a child process: a crash is reported, Ctrl-C leaves nothing running. The run is kept,
     and every later estimate on this machine uses it.
 
     \b

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from planner import api
-from planner.cli.options import mendable_errors, on_option
+from planner.cli.options import format_option, mendable_errors, on_option
 from planner.cli.progress import progress_bar
-from planner.cli.render import wrapped
+from planner.cli.render import render, wrapped
 from planner.errors import PlannerError
 from planner.report.full_data import report_data
 from planner.report.html import render_html
 from planner.report.markdown import render_markdown
+from planner.report.report_document import report_document
 from planner.report.story import story
 
 
@@ -62,6 +63,7 @@ from planner.report.story import story
     show_default="here",
     help="Folder for report.html, report.md and report.json.",
 )
+@format_option
 @mendable_errors
 def command(
     ref: str | None,
@@ -76,6 +78,7 @@ def command(
     budget_s: float,
     no_measure: bool,
     out: Path,
+    output_format: str,
 ) -> None:
     """Inspect, read, estimate, measure and price a model; write it as HTML, Markdown and JSON.
 
@@ -110,6 +113,11 @@ def command(
         }
         progress(1.0, "done")
     paths = _write_all(out, texts)
+    if output_format != "table":
+        render(report_document(report), output_format)
+        for path in paths:
+            click.echo(f"wrote {path.resolve()}", err=True)
+        return
     click.echo("\n\n".join(wrapped(sentence) for sentence in story(report).answer))
     click.echo()
     for path in paths:

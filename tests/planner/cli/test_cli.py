@@ -156,6 +156,17 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert json.loads((good / "report.json").read_text())["schema"] == "planner.report/1"
 
 
+@pytest.mark.parametrize("output_format", ["json", "csv", "md"])
+def test_a_report_can_also_be_printed(output_format: str, tmp_path: Path) -> None:
+    result = run("report", "qwen3-30b-a3b", "--on", ON, "--out", str(tmp_path), "--format", output_format)
+    assert result.exit_code == 0, result.output
+    assert "wrote" in result.stderr
+    if output_format == "json":
+        assert json.loads(result.stdout) == json.loads((tmp_path / "report.json").read_text())
+    else:
+        assert "Qwen3 30B A3B" in result.stdout
+
+
 def test_a_terminal_cannot_be_rewritten_by_a_name() -> None:
     document = Document(
         schema="x/1", title="t", answer=("\x1b[2Jgone",),
