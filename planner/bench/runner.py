@@ -16,8 +16,7 @@ from typing import IO, Any
 import planner
 from planner.bench.protocol import MAX_LINE_BYTES, parse_event
 from planner.errors import BenchError
-
-Progress = Callable[[float, str], None]  # part done (0..1), what is going on
+from planner.progress import Progress
 
 # -P: a module lying in the current folder must not be imported in place of ours.
 CHILD_COMMAND = (sys.executable, "-P", "-m", "planner.bench.llama_cpp_child")

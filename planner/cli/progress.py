@@ -1,15 +1,15 @@
 """A progress bar on standard error, with time left; a line every so often where there is no terminal."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
+from planner.progress import Progress
+
 _STEPS = 1000
 _SILENT_STEP = 0.1  # of the work between two lines when nobody watches a terminal
-
-Progress = Callable[[float, str], None]
 
 
 @contextmanager

@@ -91,11 +91,12 @@ class Parameters:
     mtp: int
     towers: int
     active: float
+    copies: int = 0  # stored once more, such as a tied output head; never loaded twice
 
     @property
     def total(self) -> int:
-        """Language model, extra prediction layers and towers."""
-        return self.text + self.mtp + self.towers
+        """Language model, extra prediction layers, towers and stored copies."""
+        return self.text + self.mtp + self.towers + self.copies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,7 @@ class Network:
     outer: tuple[Weight, ...]  # embeddings, output head, final norm
     mtp: tuple[Weight, ...] = ()  # multi-token-prediction layers, not used in plain decoding
     towers: tuple[Tower, ...] = ()
+    stored_copies: int = 0  # elements that the published files hold a second time
     context_tokens: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -145,6 +147,7 @@ class Network:
             mtp=sum(weight.parameters for weight in self.mtp),
             towers=sum(tower.parameters for tower in self.towers),
             active=active,
+            copies=self.stored_copies,
         )
 
     @property

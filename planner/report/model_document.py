@@ -49,6 +49,7 @@ def model_document(opened: OpenedModel, n_context_tokens: int | None = None) -> 
                     ("language model", parameters.text),
                     ("extra prediction layers (MTP)", parameters.mtp),
                     *((f"{tower.name} tower", tower.parameters) for tower in network.towers),
+                    ("stored a second time", parameters.copies),
                     ("total", parameters.total),
                     ("active per token", parameters.active),
                 )
@@ -128,6 +129,7 @@ def model_data(opened: OpenedModel, n_context_tokens: int, kv_bytes: int, state_
             "text": parameters.text,
             "mtp": parameters.mtp,
             "towers": parameters.towers,
+            "copies": parameters.copies,
             "total": parameters.total,
             "active": round(parameters.active),
             "read_per_token": round(network.active_matmul_parameters),

@@ -47,5 +47,7 @@ def falcon_network(fields: ConfigFields) -> Network:
         tied_embeddings=tied,
         groups=group_layers([layer] * n_layers),
         outer=embeddings(hidden_size, vocab_size, tied=tied, norm_bias=True),
+        # Falcon-7B's files hold the tied head once more; the newer decoders' do not.
+        stored_copies=vocab_size * hidden_size if tied and one_kv_head else 0,
         context_tokens=fields.positive("max_position_embeddings"),
     )

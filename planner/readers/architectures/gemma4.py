@@ -57,6 +57,8 @@ def gemma4_network(fields: ConfigFields) -> Network:
         tied_embeddings=tied,
         groups=group_layers(layers),
         outer=outer,
+        # The published files hold the tied head once more, beside the embedding table.
+        stored_copies=vocab_size * hidden_size if tied else 0,
         context_tokens=fields.positive("max_position_embeddings"),
     )
 

@@ -73,7 +73,7 @@ def test_model_json_has_the_counts_that_others_build_on() -> None:
     # 48 layers, embedding table, head and final norm.
     active = 48 * layer + 2 * 151_936 * 2048 + 2048
     assert data["parameters"] == {
-        "text": 30_532_122_624, "mtp": 0, "towers": 0, "total": 30_532_122_624, "active": active,
+        "text": 30_532_122_624, "mtp": 0, "towers": 0, "copies": 0, "total": 30_532_122_624, "active": active,
         "read_per_token": active - 151_936 * 2048,
     }  # fmt: skip
     # 48 layers · 4 KV heads · 128 · 2 · 2 bytes · 131,072 tokens = 12 GiB.

@@ -1,0 +1,53 @@
+"""Which of several answers is the better one: quantizations of one model, and models of a catalogue."""
+
+from collections.abc import Sequence
+
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.fit import FitRow
+from planner.estimate.placement import Placement
+
+MONTHS_UNTIL_OLD = 24
+
+
+def best_placed(
+    placed: Sequence[tuple[DescribedModel, Placement]],
+) -> tuple[DescribedModel, Placement] | None:
+    """The finest of a model's quantizations, given finest first, that runs where it is fastest.
+
+    Once a model is split between GPU and RAM, what it reads from RAM decides its speed, so among split ones
+    the smallest is the best. None when nothing fits.
+    """
+    fitting = [pair for pair in placed if pair[1].fits]
+    return min(fitting, key=lambda pair: _preference(pair[1]), default=None)
+
+
+def _preference(placement: Placement) -> tuple[int, int]:
+    rank = placement_rank(placement)
+    return rank, placement.needed_bytes if rank else 0
+
+
+def placement_rank(placement: Placement) -> int:
+    """0 where nothing is split between GPU and RAM, 1 with experts in RAM, 2 with layers in RAM, 3 in RAM only."""
+    split = placement.split
+    has_gpu = any(load.device.is_gpu for load in placement.loads)
+    if not has_gpu or (split.n_gpu_layers > placement.n_layers and not split.n_cpu_moe):
+        return 0
+    if split.n_cpu_moe:
+        return 1
+    return 2 if split.n_gpu_layers else 3
+
+
+def catalogue_rank(row: FitRow, released: str | None, newest: str) -> tuple[int, bool, float]:
+    """Sorts a catalogue best first: not split, of the last two years, then √(total · active parameters).
+
+    The last is a rule of thumb for what a mixture of experts can do; a model of unknown date counts as recent.
+    """
+    parameters = row.model.network.parameters
+    is_old = released is not None and _months(newest) - _months(released) > MONTHS_UNTIL_OLD
+    return placement_rank(row.placement), is_old, -((parameters.text * parameters.active) ** 0.5)
+
+
+def _months(released: str) -> int:
+    """Months since year 0 of a date such as 2025-04 or 2025-04-28."""
+    year, _, rest = released.partition("-")
+    return int(year) * 12 + int(rest[:2] or 1)
