@@ -197,8 +197,11 @@ def test_progress_is_shown_within_0_and_1() -> None:
     assert shown == [(0.05, "loading"), (1.0, "")]
 
 
+# A job in the background of a script starts with SIGINT ignored, which would hide what is tested here.
 PARENT = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from planner.bench.runner import run_child
 script = sys.argv[1]
 try:
