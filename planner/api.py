@@ -16,7 +16,12 @@ from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.memory_probe import measure_matrix_throughput, measure_memory_bandwidth
 from hardware.spec import Machine
 from hardware.store import StoredRates, data_folder, save_rates, with_stored_rates
-from planner.bench.llama_cpp import bench_llama_cpp, default_threads, engine_is_installed
+from planner.bench.llama_cpp import (
+    bench_llama_cpp,
+    default_threads,
+    engine_is_installed,
+    require_engine,
+)
 from planner.bench.protocol import BenchRequest, BenchSubject
 from planner.bench.store import load_runs, save_run
 from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
@@ -254,6 +259,7 @@ def bench(
         raise BenchError(
             f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
         )
+    require_engine()
     # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]

@@ -23,6 +23,15 @@ def engine_is_installed() -> bool:
     return importlib.util.find_spec("llama_cpp") is not None
 
 
+def require_engine() -> None:
+    """Raises BenchError, which says how to add the engine, when it is not installed."""
+    if not engine_is_installed():
+        raise BenchError(
+            "measuring needs llama.cpp, which is not installed; add it with "
+            '`pip install "llama-cpp-python>=0.3.36"` (it compiles for about 7 minutes)'
+        )
+
+
 def default_threads(cpu: Cpu) -> int:
     """llama-bench's choice, one thread per physical core, within what this process may use."""
     return max(1, min(cpu.n_physical_cores or cpu.n_usable_threads, cpu.n_usable_threads))
@@ -160,11 +169,8 @@ class _Answers:
 def _check(request: BenchRequest | MemoryRequest, command: Sequence[str] | None) -> None:
     if not request.model_path.is_file():
         raise BenchError(f"there is no model file {request.model_path}; give the path of a .gguf file")
-    if command is None and not engine_is_installed():
-        raise BenchError(
-            "measuring needs llama.cpp, which is not installed; add it with "
-            '`pip install "llama-cpp-python>=0.3.36"` (it compiles for about 7 minutes)'
-        )
+    if command is None:
+        require_engine()
 
 
 def _error(request: BenchRequest | MemoryRequest, ended: Ended) -> BenchError:

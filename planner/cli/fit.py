@@ -41,7 +41,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     type=click.IntRange(1, 1024),
     default=1,
     show_default=True,
-    help="Requests served at once, each with a context of its own share.",
+    help="Requests served at once; they share the context.",
 )
 @click.option(
     "--ubatch",

@@ -7,6 +7,7 @@ engine's own no-allocation planning. See docs/formulas.md for the checks.
 
 from dataclasses import dataclass
 
+from planner.errors import MissingFactError
 from planner.model.attention import Attention
 from planner.model.cache import F32_BYTES, state_elements
 from planner.model.ggml_types import type_by_name
@@ -68,10 +69,13 @@ def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
 
 
 def row_bytes(type_name: str, n_elements: int) -> int:
-    """Bytes of a cache row of a type; blocks must divide it, as the engine also demands."""
+    """Bytes of a cache row of a type; raises MissingFactError where blocks do not divide it, as the engine does."""
     ggml_type = type_by_name(type_name)
     if n_elements % ggml_type.block_elements:
-        raise ValueError(f"{type_name} cannot store rows of {n_elements} elements")
+        raise MissingFactError(
+            f"a {type_name} cache stores rows in blocks of {ggml_type.block_elements}, and this model's have "
+            f"{n_elements} elements; use --kv-type F16"
+        )
     return n_elements // ggml_type.block_elements * ggml_type.block_bytes
 
 

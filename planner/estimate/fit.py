@@ -47,6 +47,8 @@ def server_command(model: DescribedModel, placement: Placement) -> tuple[str, ..
         file_name = f"{'-'.join(model.name.rpartition('/')[2].split())}-{model.storage.label}.gguf"
     words = ["llama-server", "-m", file_name]
     words += ["-c", str(flags.n_context_tokens), "-np", str(flags.n_sequences)]
+    if flags.n_sequences > 1 and flags.unified_cache:
+        words.append("-kvu")  # with -np given, the server would give every slot a cache of its own
     if any(load.device.is_gpu for load in placement.loads):
         words += ["-ngl", str(placement.split.n_gpu_layers)]
         if placement.split.n_cpu_moe:

@@ -10,6 +10,7 @@ from planner.bench.llama_cpp import engine_is_installed, engine_memory
 from planner.bench.protocol import MemoryRequest
 from planner.engines import llama_cpp
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.errors import MissingFactError
 from planner.model.network import Network
 from planner.model.presets import preset_storage
 from planner.readers.gguf import read_gguf
@@ -71,6 +72,15 @@ def test_mistral_caches_the_whole_context_in_this_engine() -> None:
 def test_a_quantized_v_cache_needs_flash_attention() -> None:
     with pytest.raises(ValueError, match="flash attention"):
         LlamaCppFlags(n_context_tokens=512, v_type="Q8_0", flash_attention=False)
+
+
+def test_a_cache_type_that_does_not_divide_a_row_is_refused() -> None:
+    config = dict(
+        CONFIGS["llama"], num_attention_heads=6, num_key_value_heads=1, head_dim=40, hidden_size=240
+    )
+    flags = LlamaCppFlags(n_context_tokens=512, k_type="Q8_0", v_type="Q8_0")
+    with pytest.raises(MissingFactError, match="F16"):
+        llama_cpp.kv_bytes(network_from_config(config), flags)
 
 
 @given(

@@ -43,6 +43,13 @@ def test_a_mixture_keeps_every_layer_on_the_card_and_moves_experts() -> None:
     assert command[command.index("--n-cpu-moe") + 1] == str(placement.split.n_cpu_moe)
 
 
+def test_several_requests_share_one_cache_as_planned() -> None:
+    flags = LlamaCppFlags(n_context_tokens=8192, n_sequences=4)
+    found = model("llama")
+    assert "-kvu" in server_command(found, place(found, machine(card()), flags))
+    assert "-kvu" not in server_command(found, place(found, machine(card()), FLAGS))
+
+
 def test_what_does_not_fit_is_a_result_with_the_shortfall() -> None:
     placement = place(model("llama-70b"), machine(ram_gib=16), FLAGS)
     assert not placement.fits
