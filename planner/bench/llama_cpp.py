@@ -46,7 +46,7 @@ def bench_llama_cpp(
 ) -> BenchRun:
     """Measures a model and returns the run; `progress` is called with the part done and a short text.
 
-    Takes about 25 s for a small model, and at most a little over `request.budget_s` after loading. What was
+    Takes about 45 s for a small model, and at most a little over `request.budget_s` after loading. What was
     measured before a crash or time-out is kept, with a note; without any of it a BenchError says what
     happened. Ctrl-C passes through, with the engine gone.
     """

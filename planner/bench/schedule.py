@@ -17,7 +17,7 @@ class Pacing:
 
     min_repetitions: int = 5
     max_repetitions: int = 40
-    spread_s: float = 20.0
+    spread_s: float = 40.0
 
 
 GPU_PACING = Pacing(spread_s=5.0)  # a GPU has no neighbours on its cores; clocks settle within seconds
