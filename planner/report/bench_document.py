@@ -1,14 +1,13 @@
 """`planner bench` as a document: what was measured, and what had been predicted."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 from hardware.units import format_bytes
 from planner.estimate.measurement import BenchRun, Phase
 from planner.estimate.speed import SpeedEstimate
 from planner.report.document import Document, Table
 from planner.report.quantities import interval, rate
+from planner.report.run_data import run_data
 
 
 def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> Document:
@@ -47,25 +46,5 @@ def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> D
             ),
         ),
         notes=(*run.notes, "quartile: the rate at the lower quartile of time, which later estimates use"),
-        data=bench_data(run),
+        data=run_data(run),
     )
-
-
-def bench_data(run: BenchRun) -> dict[str, Any]:
-    """The run, JSON-ready, rates beside raw samples."""
-    data = asdict(run)
-    data["measurements"] = [
-        {
-            "test": measured.name,
-            **asdict(measured),
-            "n": len(measured.samples_s),
-            "mean_tokens_per_s": measured.mean_tokens_per_s,
-            "stddev_tokens_per_s": measured.stddev_tokens_per_s,
-            "quartile_tokens_per_s": measured.quartile_tokens_per_s,
-            "best_tokens_per_s": measured.best_tokens_per_s,
-        }
-        for measured in run.measurements
-    ]
-    if run.memory is not None:
-        data["memory"]["total_bytes"] = run.memory.total_bytes
-    return data

@@ -2,16 +2,14 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from hardware.spec import Machine
 from hardware.units import format_bytes, format_count
 from planner.estimate.fit import FitRow
 from planner.estimate.speed import SpeedEstimate
-from planner.estimate.term import Term, total
 from planner.model.opened_model import OpenedModel
 from planner.report.document import Document, Table, listed
+from planner.report.estimate_data import fit_row_data
 from planner.report.quantities import interval, rate, speed
 
 FIT_ORDER_NOTE = (
@@ -198,54 +196,3 @@ def _terms_table(row: FitRow) -> Table:
             (what, term.name, f"{term.value:.4g}", term.basis.value, term.source) for term in estimate.terms
         ]
     return Table(title="Time", headers=("of", "term", "s", "basis", "from"), rows=tuple(body), right=(2,))
-
-
-def fit_row_data(row: FitRow) -> dict[str, Any]:
-    """One row, JSON-ready, with every term."""
-    placement = row.placement
-    return {
-        "quantization": row.model.storage.label,
-        "quantization_predicted": row.model.storage.predicted,
-        "n_context_tokens": placement.flags.n_context_tokens,
-        "n_sequences": placement.flags.n_sequences,
-        "kv_types": [placement.flags.k_type, placement.flags.v_type],
-        "fits": placement.fits,
-        "where": placement.kind,
-        "n_gpu_layers": placement.split.n_gpu_layers,
-        "n_cpu_moe": placement.split.n_cpu_moe,
-        "needed_bytes": placement.needed_bytes,
-        "devices": [
-            {
-                "name": load.device.name,
-                "capacity_bytes": load.device.capacity_bytes,
-                "needed_bytes": load.needed_bytes,
-                "free_bytes": load.free_bytes,
-                "terms": [term_data(term) for term in load.terms],
-            }
-            for load in placement.loads
-        ],
-        "largest_context_tokens": row.largest_context_tokens,
-        "decode": speed_data(row.decode),
-        "decode_full_context": speed_data(row.decode_full),
-        "prefill": speed_data(row.prefill),
-        "command": list(row.command),
-    }
-
-
-def speed_data(estimate: SpeedEstimate) -> dict[str, Any]:
-    """A speed, JSON-ready: interval, terms in seconds, or what is missing."""
-    found = estimate.tokens_per_s
-    return {
-        "tokens_per_s": None if found is None else asdict(found),
-        "seconds": total(estimate.terms) if estimate.terms else None,
-        "terms": [term_data(term) for term in estimate.terms],
-        "limited_by": estimate.limited_by,
-        "missing": estimate.missing,
-    }
-
-
-def term_data(term: Term) -> dict[str, Any]:
-    """A term, JSON-ready, its unit in the key."""
-    key = "value_bytes" if term.unit == "bytes" else "value_s"
-    value = round(term.value) if term.unit == "bytes" else term.value
-    return {"name": term.name, key: value, "basis": term.basis.value, "source": term.source}

@@ -1,11 +1,9 @@
 """`planner hardware` as a document: what this machine is and what is free."""
 
-from dataclasses import asdict
-from typing import Any
-
 from hardware.spec import Machine, MeasuredRate
 from hardware.units import GIGA, format_bytes, format_rate_bytes_per_s
 from planner.report.document import Document, Table
+from planner.report.machine_data import machine_data
 from planner.report.quantities import size
 
 
@@ -27,16 +25,8 @@ def hardware_document(machine: Machine) -> Document:
         answer=(_sentence(machine),),
         tables=(Table(title="", headers=("part", "what it is", "now"), rows=tuple(rows)),),
         notes=machine.problems,
-        data=hardware_data(machine),
+        data=machine_data(machine),
     )
-
-
-def hardware_data(machine: Machine) -> dict[str, Any]:
-    """The machine's record, JSON-ready."""
-    data = asdict(machine)
-    if machine.memory is not None:
-        data["memory"]["usable_bytes"] = machine.memory.usable_bytes
-    return data
 
 
 def _sentence(machine: Machine) -> str:

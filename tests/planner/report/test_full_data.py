@@ -74,7 +74,7 @@ def test_raw_samples_and_terms_are_there() -> None:
         # The terms are the whole of what is needed, each with its basis and source.
         assert sum(term["value_bytes"] for term in terms) == fit["needed_bytes"] == row.placement.needed_bytes
         assert all(term["basis"] and term["source"] for term in terms)
-        for phase in ("decode", "decode_full", "prefill"):
+        for phase in ("decode", "decode_full_context", "prefill"):
             assert all("value_s" in term for term in fit[phase]["terms"])
 
 
