@@ -44,7 +44,7 @@ SHOWN_FOLDER = "/home/you/plan"  # stands for the temporary folder in what is pr
 
 _FENCE = re.compile(r"(`{3,})\s*(\S*)\s*(.*?)\s*")
 _HEAD = re.compile(r"(.*?)\s*\|\s*head -(?:n ?)?(\d+)\s*")
-_RULE = re.compile(r"-{2,}(?: +-{2,})*")
+_RULE = re.compile(r"-+(?: +-+)+")  # a column of single digits has a rule of one dash
 _NUMBER = re.compile(r"\d[\d.,]*")
 _MAKE_TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 _FILE_LANGUAGES = ("csv", "json", "toml")
