@@ -1,0 +1,69 @@
+"""What the planner can do, one function per use case: joins the readers and probes to the formulas.
+
+Every function takes plain arguments and returns frozen records; nothing here prints or formats.
+`progress`, where there is one, is called with the part done (0 to 1) and a short text.
+
+Each use case lives in a module of its own, imported when it is first asked for: `planner fit` should not
+wait for the benchmark and the price list to load.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.api.benchmarks import BenchAnswer, bench
+    from planner.api.fitting import CATALOGUE_CONTEXT, CatalogueAnswer, FitAnswer, fit, fit_catalogue
+    from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
+    from planner.api.models import default_contexts, demo_model_path, described_models, open_model
+    from planner.api.pricing import prices
+    from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
+
+_MODULES = {
+    "inspect": "machines",
+    "machine_for": "machines",
+    "speed_facts": "machines",
+    "bench_folder": "machines",
+    "open_model": "models",
+    "demo_model_path": "models",
+    "default_contexts": "models",
+    "described_models": "models",
+    "CATALOGUE_CONTEXT": "fitting",
+    "CatalogueAnswer": "fitting",
+    "FitAnswer": "fitting",
+    "fit": "fitting",
+    "fit_catalogue": "fitting",
+    "BenchAnswer": "benchmarks",
+    "bench": "benchmarks",
+    "prices": "pricing",
+    "DEFAULT_OUTPUT_FRACTION": "reporting",
+    "DEFAULT_TOKENS_PER_MONTH": "reporting",
+    "report": "reporting",
+}
+__all__ = [
+    "CATALOGUE_CONTEXT",
+    "DEFAULT_OUTPUT_FRACTION",
+    "DEFAULT_TOKENS_PER_MONTH",
+    "BenchAnswer",
+    "CatalogueAnswer",
+    "FitAnswer",
+    "bench",
+    "bench_folder",
+    "default_contexts",
+    "demo_model_path",
+    "described_models",
+    "fit",
+    "fit_catalogue",
+    "inspect",
+    "machine_for",
+    "open_model",
+    "prices",
+    "report",
+    "speed_facts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Looks a use case up in its module (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"planner.api.{_MODULES[name]}"), name)

@@ -1,0 +1,109 @@
+"""Measure a model here, and keep what was measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hardware.inspect import machine_fingerprint
+from hardware.spec import Machine
+from planner.api.machines import bench_folder, inspect, speed_facts
+from planner.api.models import described_models, open_model
+from planner.bench.llama_cpp import (
+    bench_llama_cpp,
+    default_threads,
+    require_engine,
+)
+from planner.bench.protocol import BenchRequest, BenchSubject
+from planner.bench.store import save_run
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.errors import BenchError
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.fit import fit_row
+from planner.estimate.measurement import BenchRun, Phase
+from planner.estimate.speed import SpeedEstimate
+from planner.progress import Progress, stretch
+
+RATES_SHARE = 0.1  # of a benchmark's bar, for measuring the machine's rates first
+BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchAnswer:
+    """A benchmark and what had been expected of it."""
+
+    run: BenchRun
+    predicted: Mapping[Phase, SpeedEstimate]
+
+
+def bench(
+    text: str,
+    *,
+    n_threads: int | None = None,
+    budget_s: float = 60.0,
+    n_gpu_layers: int = -1,
+    save: bool = True,
+    progress: Progress | None = None,
+) -> BenchAnswer:
+    """Measures a local GGUF in llama.cpp, in a child process, and keeps the run for later estimates."""
+    opened = open_model(text)
+    if opened.path is None:
+        raise BenchError(
+            f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
+        )
+    require_engine()
+    # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
+    machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
+    model = described_models(opened)[0]
+    predicted = _predictions(model, machine, n_gpu_layers)
+    settings = BenchSettings(n_threads=n_threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers)
+    run = run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 1.0))
+    if save:
+        save_run(run, bench_folder())
+    return BenchAnswer(run=run, predicted=predicted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """How long and where to measure; None leaves the number of threads to the engine's own rule."""
+
+    n_threads: int | None
+    budget_s: float
+    n_gpu_layers: int
+
+
+def run_bench(
+    model: DescribedModel,
+    path: Path,
+    machine: Machine,
+    settings: BenchSettings,
+    progress: Progress | None,
+) -> BenchRun:
+    """One run of the engine, with what later estimates need to know of the model beside it."""
+    cores = default_threads(machine.cpu) if machine.cpu else None
+    return bench_llama_cpp(
+        BenchRequest(
+            model_path=path,
+            n_threads=settings.n_threads or cores,
+            budget_s=settings.budget_s,
+            n_gpu_layers=settings.n_gpu_layers,
+        ),
+        BenchSubject(
+            model_name=model.name,
+            model_fingerprint=model.fingerprint or "",
+            quantization=model.storage.label,
+            machine_fingerprint=machine_fingerprint(machine),
+            machine_name=machine.name,
+            read_bytes_per_token=model.storage.read_bytes_per_token,
+            matmul_parameters_per_token=model.matmul_parameters_per_token,
+            is_mixture=model.network.is_mixture_of_experts(),
+        ),
+        progress=progress,
+    )
+
+
+def _predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
+    """What was expected before measuring: prompt and decode speed from an empty cache."""
+    facts, _ = speed_facts(machine)
+    row = fit_row(model, machine, LlamaCppFlags(n_context_tokens=BENCH_CONTEXT), facts)
+    asked_for_ram = n_gpu_layers == 0 and row.placement.split.n_gpu_layers
+    return {} if asked_for_ram else {"prefill": row.prefill, "decode": row.decode}

@@ -1,0 +1,116 @@
+"""Does it fit: one model, or the whole catalogue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hardware.spec import Machine
+from planner.api.machines import machine_for, speed_facts
+from planner.api.models import default_contexts, described_models, open_model
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.errors import UnknownArchitectureError
+from planner.estimate.fit import FitRow, fit_row
+from planner.estimate.placement import place
+from planner.estimate.ranking import best_placed, catalogue_rank
+from planner.estimate.speed import SpeedFacts
+from planner.model.opened_model import OpenedModel
+from planner.readers import open_model as reader
+from profiles.loader import model_rows
+
+# Tried from the largest for the catalogue: the best quality that runs where it is fastest.
+CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+CATALOGUE_CONTEXT = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitAnswer:
+    """Everything `planner fit REF` says."""
+
+    machine: Machine
+    opened: OpenedModel
+    rows: tuple[FitRow, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueAnswer:
+    """The catalogue's models that fit a machine, best first, and how many do not or are not understood."""
+
+    machine: Machine
+    n_context_tokens: int
+    rows: tuple[tuple[str, FitRow], ...]  # catalogue id, row
+    n_too_large: int
+    notes: tuple[str, ...]
+
+
+def fit(
+    text: str,
+    *,
+    on: str | None = None,
+    contexts: Sequence[int] = (),
+    quants: Sequence[str] = (),
+    flags: LlamaCppFlags | None = None,
+) -> FitAnswer:
+    """Whether and how a model fits a machine, for each quantization and context asked.
+
+    A GGUF file has its own quantization; for a model known by its config, presets are predicted.
+    """
+    machine = machine_for(on)
+    opened = open_model(text)
+    facts, notes = speed_facts(machine)
+    base = flags or LlamaCppFlags(n_context_tokens=1)
+    rows = [
+        fit_row(model, machine, replace(base, n_context_tokens=n), facts)
+        for model in described_models(opened, quants)
+        for n in contexts or default_contexts(opened)
+    ]
+    return FitAnswer(machine=machine, opened=opened, rows=tuple(rows), notes=(*opened.notes, *notes))
+
+
+def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT) -> CatalogueAnswer:
+    """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
+
+    Best first: models that run wholly on the GPUs (or, without GPUs, in RAM) before split ones, those of the
+    last two years before older ones, then by √(total · active parameters), a rule of thumb for what a mixture
+    of experts can do.
+    """
+    machine = machine_for(on)
+    facts, notes = speed_facts(machine)
+    found: list[tuple[tuple[int, bool, float], str, FitRow]] = []
+    n_too_large = 0
+    newest = max(entry["released"] or "" for entry in model_rows())
+    not_understood = []
+    for entry in model_rows():
+        try:
+            opened = reader.from_catalogue(entry, entry["id"])
+        except UnknownArchitectureError:
+            not_understood.append(entry["id"])
+            continue
+        row = _best_row(opened, machine, n_context_tokens, facts)
+        if row is None:
+            n_too_large += 1
+        else:
+            found.append((catalogue_rank(row, entry["released"], newest), entry["id"], row))
+    if not_understood:
+        notes += (f"not understood yet, so left out: {', '.join(not_understood)}",)
+    found.sort(key=lambda item: item[:2])
+    return CatalogueAnswer(
+        machine=machine,
+        n_context_tokens=n_context_tokens,
+        rows=tuple((name, row) for _, name, row in found),
+        n_too_large=n_too_large,
+        notes=notes,
+    )
+
+
+def _best_row(
+    opened: OpenedModel,
+    machine: Machine,
+    n_context_tokens: int,
+    facts: SpeedFacts,
+) -> FitRow | None:
+    quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
+    n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
+    flags = LlamaCppFlags(n_context_tokens=n)
+    placed = [(model, place(model, machine, flags)) for model in described_models(opened, quants)]
+    best = best_placed(placed)
+    return None if best is None else fit_row(best[0], machine, flags, facts)

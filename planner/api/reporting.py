@@ -1,0 +1,121 @@
+"""All of it for one model on one machine."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from hardware.described import describe_machine
+from hardware.spec import Machine
+from planner.api.benchmarks import RATES_SHARE, BenchSettings, run_bench
+from planner.api.machines import bench_folder, inspect, speed_facts
+from planner.api.models import default_contexts, demo_model_path, described_models, open_model
+from planner.bench.llama_cpp import (
+    engine_is_installed,
+)
+from planner.bench.store import save_run
+from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
+from planner.compare.own_cost import own_cost
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.estimate.fit import FitRow, fit_row
+from planner.estimate.speed import SpeedFacts
+from planner.model.opened_model import OpenedModel
+from planner.prices.api import reference_prices, same_model_prices
+from planner.progress import Progress, stretch
+from planner.report.full import FullReport, PricedApi
+
+DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
+DEFAULT_OUTPUT_FRACTION = 0.25
+
+
+def report(
+    text: str | None = None,
+    *,
+    on: str | None = None,
+    quant: str | None = None,
+    tokens_per_month: float = DEFAULT_TOKENS_PER_MONTH,
+    output_fraction: float = DEFAULT_OUTPUT_FRACTION,
+    own_usd_per_month: float | None = None,
+    power_w: float | None = None,
+    usd_per_kwh: float | None = None,
+    budget_s: float = 60.0,
+    measure: bool = True,
+    progress: Progress | None = None,
+) -> FullReport:
+    """Inspects, reads, estimates, measures, prices and compares; the demo's model when none is named.
+
+    Without an engine, without a local file or for a described machine nothing is measured, and the report
+    says why.
+    """
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    opened = open_model(text if text is not None else str(demo_model_path()))
+    machine = _report_machine(on, measure, progress)
+    model = described_models(opened, (quant,) if quant else ())[0]
+    contexts = default_contexts(opened)
+    untouched = SpeedFacts(efficiencies=speed_facts(machine)[0].efficiencies)
+    before = fit_row(model, machine, LlamaCppFlags(n_context_tokens=contexts[0]), untouched)
+    run, why_not = None, _why_not_measured(opened, machine, measure)
+    if why_not is None and opened.path is not None:
+        settings = BenchSettings(
+            n_threads=None, budget_s=budget_s, n_gpu_layers=before.placement.split.n_gpu_layers
+        )
+        run = run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 0.95))
+        save_run(run, bench_folder())
+    facts, notes = speed_facts(machine)
+    rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
+    if progress is not None:
+        progress(0.96, "pricing")
+    workload = Workload(tokens_per_month=tokens_per_month, output_fraction=output_fraction)
+    own, own_note = own_cost(own_usd_per_month, power_w, usd_per_kwh)
+    return FullReport(
+        made_at=made_at,
+        planner_version=version("llm-capacity-planner"),
+        machine=machine,
+        opened=opened,
+        before=before,
+        rows=rows,
+        run=run,
+        workload=workload,
+        capacity_tokens_per_month=_capacity(rows[0], output_fraction),
+        own_usd_per_month=own,
+        own_cost_note=own_note,
+        apis=_priced(workload, opened.name),
+        notes=(*opened.notes, *notes, *((why_not,) if why_not else ())),
+    )
+
+
+def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
+    if on is not None:
+        return describe_machine(on)
+    return inspect(measure=measure, progress=stretch(progress, 0.0, RATES_SHARE))
+
+
+def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:
+    if not measure:
+        return "nothing was measured, as asked"
+    if machine.described:
+        return "nothing was measured: the machine is described, not here"
+    if opened.path is None:
+        return f"nothing was measured: {opened.name} is not a GGUF file on this machine ({opened.source})"
+    if not engine_is_installed():
+        return "nothing was measured: the engine is missing; add it with `pip install llama-cpp-python`"
+    return None
+
+
+def _capacity(row: FitRow, output_fraction: float) -> float | None:
+    prefill, decode = row.prefill.tokens_per_s, row.decode.tokens_per_s
+    if prefill is None or decode is None:
+        return None
+    return capacity_tokens_per_month(prefill.expected, decode.expected, output_fraction)
+
+
+def _priced(workload: Workload, name: str) -> tuple[PricedApi, ...]:
+    """Hosts of the same model, where there are any, and the reference prices."""
+    chosen = {(price.provider, price.model_id): price for price in reference_prices()}
+    chosen |= {(price.provider, price.model_id): price for price in same_model_prices(name)}
+    found = [
+        PricedApi(
+            price=price,
+            usd_per_month=api_usd_per_month(price, workload.tokens_per_month, workload.output_fraction),
+        )
+        for price in chosen.values()
+    ]
+    return tuple(sorted(found, key=lambda priced: priced.usd_per_month))
