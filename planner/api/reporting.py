@@ -8,9 +8,7 @@ from hardware.spec import Machine
 from planner.api.benchmarks import RATES_SHARE, BenchSettings, run_bench
 from planner.api.machines import bench_folder, inspect, speed_facts
 from planner.api.models import default_contexts, demo_model_path, described_models, open_model
-from planner.bench.llama_cpp import (
-    engine_is_installed,
-)
+from planner.bench.llama_cpp import engine_is_installed
 from planner.bench.store import save_run
 from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
 from planner.compare.own_cost import own_cost
