@@ -1,73 +1,24 @@
 """Reads a hub `config.json` into a network: which architecture, and what its fields say.
 
-Every supported `model_type` is listed in one of the files under `architectures/`. A type that is not, or a
+Every supported `model_type` is listed in `architectures/registry.py`. A type that is not, or a
 structural field that nobody asked for, is refused by name: a silent wrong number is worse than none.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
-from planner.readers.architectures import (
-    arctic,
-    deepseek_v4,
-    delta_hybrid,
-    falcon,
-    falcon_h1,
-    gemma3n,
-    gemma4,
-    kimi_linear,
-    latent_decoder,
-    lfm2,
-    mamba_hybrid,
-    mimo_v2,
-    minimax_hybrid,
-    nemotron_h,
-    nemotron_nas,
-    pure_mamba,
-    recurrent_gemma,
-    rwkv7,
-    step3,
-)
-from planner.readers.architectures.decoder import decoder_network
-from planner.readers.architectures.dialects import DIALECTS
 from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
+from planner.readers.architectures.registry import BUILDERS
 from planner.readers.architectures.vision import REFERENCE_TOWERS, RELEASED_TOWERS, TOWERS
 from planner.readers.config_fields import ConfigFields
 from planner.readers.quoting import quoted
 
-Builder = Callable[[ConfigFields], Network]
-
-BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
-    {name: partial(decoder_network, dialect=dialect) for name, dialect in DIALECTS.items()}
-    | dict.fromkeys(latent_decoder.MODEL_TYPES, latent_decoder.latent_network)
-    | dict.fromkeys(delta_hybrid.MODEL_TYPES, delta_hybrid.delta_hybrid_network)
-    | dict.fromkeys(nemotron_h.MODEL_TYPES, nemotron_h.nemotron_h_network)
-    | dict.fromkeys(nemotron_nas.MODEL_TYPES, nemotron_nas.nemotron_nas_network)
-    | dict.fromkeys(falcon.MODEL_TYPES, falcon.falcon_network)
-    | dict.fromkeys(falcon_h1.MODEL_TYPES, falcon_h1.falcon_h1_network)
-    | dict.fromkeys(lfm2.MODEL_TYPES, lfm2.lfm2_network)
-    | dict.fromkeys(mamba_hybrid.GRANITE_TYPES, mamba_hybrid.granite_hybrid_network)
-    | dict.fromkeys(mamba_hybrid.BAMBA_TYPES, mamba_hybrid.bamba_network)
-    | dict.fromkeys(mamba_hybrid.JAMBA_TYPES, mamba_hybrid.jamba_network)
-    | dict.fromkeys(pure_mamba.MODEL_TYPES, pure_mamba.pure_mamba_network)
-    | dict.fromkeys(recurrent_gemma.MODEL_TYPES, recurrent_gemma.recurrent_gemma_network)
-    | dict.fromkeys(minimax_hybrid.MODEL_TYPES, minimax_hybrid.minimax_hybrid_network)
-    | dict.fromkeys(rwkv7.MODEL_TYPES, rwkv7.rwkv7_network)
-    | dict.fromkeys(arctic.MODEL_TYPES, arctic.arctic_network)
-    | dict.fromkeys(step3.MODEL_TYPES, step3.step3_network)
-    | dict.fromkeys(gemma3n.MODEL_TYPES, gemma3n.gemma3n_network)
-    | dict.fromkeys(gemma4.MODEL_TYPES, gemma4.gemma4_network)
-    | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
-    | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
-    | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
-)
 # Types with a vision tower; the value is the type of the text part where its section does not say.
 WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
     {

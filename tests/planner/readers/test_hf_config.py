@@ -14,7 +14,8 @@ from planner.model.attention import Attention
 from planner.model.cache import cache_layers, kv_bytes_per_token, state_elements
 from planner.model.network import Network
 from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
-from planner.readers.hf_config import BUILDERS, STRUCTURAL, WRAPPERS, network_from_config
+from planner.readers.architectures.registry import BUILDERS
+from planner.readers.hf_config import STRUCTURAL, WRAPPERS, network_from_config
 
 CONFIGS = Path(__file__).parent / "configs"
 LLAMA: dict[str, Any] = {
