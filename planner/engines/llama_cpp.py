@@ -5,14 +5,15 @@ b6975 (2025-11): contexts and windows are padded to 256 cells, compute buffers a
 engine's own no-allocation planning. See docs/formulas.md for the checks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from planner.errors import MissingFactError
 from planner.model.attention import Attention
 from planner.model.cache import F32_BYTES, state_elements
 from planner.model.ggml_types import type_by_name
 from planner.model.latent import LatentAttention
-from planner.model.network import LayerGroup, Network
+from planner.model.network import LayerGroup, Mixer, Network
+from planner.model.token_cache import TokenCache
 
 F16_BYTES = 2
 CELL_PADDING = 256  # GGML_PAD(n_ctx, 256) in llama-context.cpp, llama-kv-cache-iswa.cpp
@@ -21,6 +22,23 @@ IGNORES_WINDOWS = frozenset(
     ("mistral", "ministral", "mixtral", "mistral3", "phi3", "phimoe", "starcoder2", "qwen2", "qwen2_moe",
      "qwen3", "qwen3_moe", "smollm3", "mimo", "dots1")
 )  # fmt: skip
+
+
+def as_run(network: Network) -> Network:
+    """The network as this engine computes it: windows it does not use dropped, MLA prompts on the latent."""
+    ignores_windows = network.architecture in IGNORES_WINDOWS
+    groups = tuple(
+        replace(group, mixer=_mixer_as_run(group.mixer, ignores_windows)) for group in network.groups
+    )
+    return network if groups == network.groups else replace(network, groups=groups)
+
+
+def _mixer_as_run(mixer: Mixer | None, ignores_windows: bool) -> Mixer | None:
+    if isinstance(mixer, Attention) and ignores_windows:
+        return replace(mixer, window_tokens=None, chunked=False)
+    if isinstance(mixer, LatentAttention):
+        return replace(mixer, absorbed_prefill=True)
+    return mixer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +97,18 @@ def row_bytes(type_name: str, n_elements: int) -> int:
     return n_elements // ggml_type.block_elements * ggml_type.block_bytes
 
 
-def layer_kv_bytes(group: LayerGroup, flags: LlamaCppFlags, *, ignore_window: bool) -> int:
-    """KV bytes of one layer of a group."""
-    mixer = group.mixer
-    if mixer is None:
-        return 0
-    window = None if ignore_window else mixer.window_tokens
-    per_cell = row_bytes(flags.k_type, mixer.k_elements_per_token)
-    per_cell += row_bytes(flags.v_type, mixer.v_elements_per_token)
-    return cache_cells(flags, window) * per_cell if per_cell else 0
+def entry_bytes(cache: TokenCache, flags: LlamaCppFlags) -> int:
+    """Bytes of one cell of a cache."""
+    return row_bytes(flags.k_type, cache.k_elements) + row_bytes(flags.v_type, cache.v_elements)
+
+
+def layer_kv_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
+    """Cache bytes of one layer of a group, in a network `as_run`."""
+    caches = group.mixer.token_caches if group.mixer else ()
+    return sum(
+        cache_cells(flags, cache.window_tokens) // cache.tokens_per_entry * entry_bytes(cache, flags)
+        for cache in caches
+    )
 
 
 def layer_state_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
@@ -97,8 +118,7 @@ def layer_state_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
 
 def kv_bytes(network: Network, flags: LlamaCppFlags) -> int:
     """KV bytes of all layers."""
-    ignore = network.architecture in IGNORES_WINDOWS
-    return sum(len(g.layers) * layer_kv_bytes(g, flags, ignore_window=ignore) for g in network.groups)
+    return sum(len(g.layers) * layer_kv_bytes(g, flags) for g in as_run(network).groups)
 
 
 def state_bytes(network: Network, flags: LlamaCppFlags) -> int:

@@ -142,12 +142,11 @@ def memory_loads(
 
 
 def _cache_by_layer(model: DescribedModel, flags: LlamaCppFlags) -> tuple[list[int], list[int]]:
-    network = model.network
-    ignore = network.architecture in llama_cpp.IGNORES_WINDOWS
+    network = llama_cpp.as_run(model.network)
     kv = [0] * network.n_layers
     state = [0] * network.n_layers
     for group in network.groups:
-        group_kv = llama_cpp.layer_kv_bytes(group, flags, ignore_window=ignore)
+        group_kv = llama_cpp.layer_kv_bytes(group, flags)
         group_state = llama_cpp.layer_state_bytes(group, flags)
         for layer in group.layers:
             kv[layer] = group_kv

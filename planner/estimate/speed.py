@@ -73,8 +73,8 @@ def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens:
         reads[home] += model.layers[layer].fixed_read_bytes
         experts_home = ram if layer < placement.split.n_cpu_moe else home
         reads[experts_home] += model.layers[layer].expert_read_bytes
-    for group in model.network.groups:
-        per_layer = _cache_read_bytes(model, placement, group, depth_tokens)
+    for group in llama_cpp.as_run(model.network).groups:
+        per_layer = _cache_read_bytes(group, placement.flags, depth_tokens)
         for layer in group.layers:
             gpu = where[layer]
             reads[ram if gpu is None else gpu] += per_layer
@@ -83,20 +83,16 @@ def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens:
     return tuple(reads)
 
 
-def _cache_read_bytes(
-    model: DescribedModel, placement: Placement, group: LayerGroup, depth_tokens: int
-) -> float:
+def _cache_read_bytes(group: LayerGroup, flags: llama_cpp.LlamaCppFlags, depth_tokens: int) -> float:
+    """Bytes of caches and state that one token moves in one layer, for one sequence."""
     mixer = group.mixer
     if mixer is None:
         return 0.0
-    window = mixer.window_tokens
-    if window is None or model.network.architecture in llama_cpp.IGNORES_WINDOWS:
-        window = depth_tokens
-    flags = placement.flags
-    per_token = llama_cpp.row_bytes(flags.k_type, mixer.k_elements_per_token)
-    per_token += llama_cpp.row_bytes(flags.v_type, mixer.v_elements_per_token)
+    cached = sum(
+        cache.entries_read(depth_tokens) * llama_cpp.entry_bytes(cache, flags) for cache in mixer.token_caches
+    )
     # A recurrent state is read and written once per token.
-    return float(min(depth_tokens, window) * per_token + 2 * llama_cpp.layer_state_bytes(group, flags))
+    return float(cached + 2 * llama_cpp.layer_state_bytes(group, flags))
 
 
 def decode_speed(
@@ -210,31 +206,23 @@ def _decode_part(
     return _Part(term, efficiency.low_ratio, efficiency.high_ratio, text)
 
 
-def prefill_flop(model: DescribedModel, n_prompt_tokens: int, *, ignores_windows: bool) -> float:
+def prefill_flop(model: DescribedModel, n_prompt_tokens: int) -> float:
     """FLOP of reading a prompt: 2 · active weights · n, causal attention, and the head for the last token."""
     n = n_prompt_tokens
     flop = _FLOP_PER_PARAMETER * (model.matmul_parameters_per_token * n + model.head_parameters)
-    for group in model.network.groups:
-        mixer = group.mixer
-        if mixer is None:
-            continue
-        window = n if mixer.window_tokens is None or ignores_windows else min(n, mixer.window_tokens)
-        # Token t looks at min(t, W) tokens: W·n − W²/2 pairs, n²/2 when W = n.
-        pairs = window * n - window**2 / 2
-        flop += len(group.layers) * (
-            mixer.score_flop_per_cached_token * pairs + mixer.state_flop_per_token * n
-        )
-    return flop
+    for group in llama_cpp.as_run(model.network).groups:
+        if group.mixer is not None:
+            flop += len(group.layers) * group.mixer.prefill_flop(n)
+    return float(flop)
 
 
 def prefill_speed(
     model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts, n_prompt_tokens: int
 ) -> SpeedEstimate:
     """Prompt tokens per second for a prompt of a length, from an empty cache."""
-    ignores = model.network.architecture in llama_cpp.IGNORES_WINDOWS
 
     def flop_at(n: int) -> float:
-        return prefill_flop(model, n, ignores_windows=ignores)
+        return prefill_flop(model, n)
 
     flop = flop_at(n_prompt_tokens)
     local = facts.local

@@ -1,13 +1,15 @@
 """Softmax attention over a key-value cache: MHA, GQA, MQA, full, sliding-window or chunked."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from planner.model.mixing import CachesTokens
+from planner.model.token_cache import attended_pairs
 from planner.model.weight import Use, Weight, matrix, vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attention:
+class Attention(CachesTokens):
     """Softmax attention in which `n_kv_heads` key-value heads serve `n_heads` query heads.
 
     `window_tokens` is the sliding window or chunk, None for full attention. `qk_norm` is "head" for a norm
@@ -57,19 +59,14 @@ class Attention:
         return 0 if self.shares_kv else self.n_kv_heads * self.value_head_dim
 
     @property
-    def state_elements(self) -> int:
-        """Attention keeps no state of constant size."""
-        return 0
-
-    @property
     def score_flop_per_cached_token(self) -> int:
         """FLOP of one query token against one cached token: 2·h·d_k for scores and 2·h·d_v for values."""
         return 2 * self.n_heads * (self.key_head_dim + self.value_head_dim)
 
-    @property
-    def state_flop_per_token(self) -> int:
-        """No recurrent state to update."""
-        return 0
+    def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
+        """Pairs under the causal mask, the window or the chunk."""
+        pairs = attended_pairs(n_tokens, n_past_tokens, self.window_tokens, chunked=self.chunked)
+        return self.score_flop_per_cached_token * pairs
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """The layer's attention weights."""

@@ -1,42 +1,46 @@
-"""KV cache and recurrent state of a network, before an engine rounds or splits them."""
+"""KV caches and recurrent state of a network, before an engine rounds or splits them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from planner.model.network import Network
+from planner.model.token_cache import TokenCache
 
 F32_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CacheLayer:
-    """Layers that cache alike: how many, elements per token, and the window, None for all tokens."""
+class CacheLayers:
+    """Layers that keep the same cache: how many of them, and what each keeps."""
 
     n_layers: int
-    k_elements_per_token: int
-    v_elements_per_token: int
-    window_tokens: int | None
+    cache: TokenCache
 
 
-def cache_layers(network: Network) -> tuple[CacheLayer, ...]:
-    """The layers that cache per token, grouped by what they cache."""
-    counts: dict[tuple[int, int, int | None], int] = {}
+def cache_layers(network: Network) -> tuple[CacheLayers, ...]:
+    """Every cache of every layer, like ones counted together."""
+    counts: dict[TokenCache, int] = {}
     for group in network.groups:
-        mixer = group.mixer
-        if mixer is None or not mixer.k_elements_per_token + mixer.v_elements_per_token:
-            continue
-        key = (mixer.k_elements_per_token, mixer.v_elements_per_token, mixer.window_tokens)
-        counts[key] = counts.get(key, 0) + len(group.layers)
-    return tuple(
-        CacheLayer(n_layers=n, k_elements_per_token=k, v_elements_per_token=v, window_tokens=window)
-        for (k, v, window), n in counts.items()
-    )
+        for cache in group.mixer.token_caches if group.mixer else ():
+            counts[cache] = counts.get(cache, 0) + len(group.layers)
+    return tuple(CacheLayers(n_layers=n, cache=cache) for cache, n in counts.items())
 
 
 def kv_bytes_per_token(network: Network, element_bytes: float = 2.0) -> float:
-    """KV bytes that one more token adds while no window is full: Σ layers (k + v) · element bytes."""
+    """Cache bytes that one more token adds while no window is full: Σ layers · elements · element bytes."""
+    return sum(found.n_layers * found.cache.elements_per_token for found in cache_layers(network)) * (
+        element_bytes
+    )
+
+
+def kv_bytes(network: Network, n_context_tokens: Any, element_bytes: float = 2.0) -> Any:
+    """Cache bytes of one sequence at a context, full windows counted once; broadcasts over contexts."""
     return sum(
-        layer.n_layers * (layer.k_elements_per_token + layer.v_elements_per_token) * element_bytes
-        for layer in cache_layers(network)
+        found.n_layers
+        * found.cache.entries(n_context_tokens)
+        * found.cache.elements_per_entry
+        * element_bytes
+        for found in cache_layers(network)
     )
 
 
@@ -45,6 +49,14 @@ def state_elements(network: Network) -> int:
     return sum(len(g.layers) * g.mixer.state_elements for g in network.groups if g.mixer is not None)
 
 
-def state_bytes(network: Network, element_bytes: float = F32_BYTES) -> float:
-    """Recurrent state of one sequence; llama.cpp keeps it in f32 (llama-memory-recurrent.cpp)."""
-    return state_elements(network) * element_bytes
+def state_bytes(
+    network: Network, element_bytes: float = F32_BYTES, conv_element_bytes: float | None = None
+) -> float:
+    """Recurrent state of one sequence; convolution inputs may be kept in a type of their own.
+
+    llama.cpp keeps both in f32 (llama-memory-recurrent.cpp); vLLM keeps convolution inputs in the model's type.
+    """
+    conv = sum(len(g.layers) * g.mixer.conv_state_elements for g in network.groups if g.mixer is not None)
+    if conv_element_bytes is None:
+        conv_element_bytes = element_bytes
+    return (state_elements(network) - conv) * element_bytes + conv * conv_element_bytes

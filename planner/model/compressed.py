@@ -1,8 +1,11 @@
 """Compressed attention (DeepSeek V4): a short window beside summaries of every r-th token."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from planner.model.latent import Indexer
+from planner.model.mixing import CachesTokens
+from planner.model.token_cache import TokenCache, attended_pairs
 from planner.model.weight import Weight, matrix, vector
 
 
@@ -26,12 +29,12 @@ class Compressor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompressedAttention:
+class CompressedAttention(CachesTokens):
     """DeepSeek V4's attention: one vector is key and value of every head; far tokens are kept compressed.
 
-    A layer without a compressor attends to its window only. A layer with one keeps that window as state of
-    constant size and adds head_dim / ratio elements per token; with an `indexer` it attends to the top-k
-    compressed entries, without one to all of them.
+    A layer without a compressor attends to its window only. A layer with one also keeps an entry for every
+    `ratio` tokens; with an `indexer`, which keeps compressed keys of its own, it attends to the `top_k_entries`
+    best of them, without one to all.
     """
 
     n_heads: int
@@ -42,12 +45,15 @@ class CompressedAttention:
     window: int
     compressor: Compressor | None = None
     indexer: Indexer | None = None
+    top_k_entries: int | None = None
 
     def __post_init__(self) -> None:
         if (self.n_heads * self.head_dim) % self.o_groups:
             raise ValueError(f"{self.n_heads} heads do not divide over {self.o_groups} output groups")
         if self.indexer is not None and self.compressor is None:
             raise ValueError("a sparse index picks compressed entries, so it needs a compressor")
+        if (self.indexer is None) != (self.top_k_entries is None):
+            raise ValueError("a sparse index and how many entries it picks belong together")
 
     @property
     def kind(self) -> str:
@@ -58,16 +64,13 @@ class CompressedAttention:
 
     @property
     def window_tokens(self) -> int | None:
-        """The window of a layer without a compressor; with one the cache grows with the context."""
-        return self.window if self.compressor is None else None
+        """The window, which every layer has."""
+        return self.window
 
     @property
     def k_elements_per_token(self) -> int:
-        """One vector per `ratio` tokens, and the indexer's key beside it; values are a view of the same."""
-        if self.compressor is None:
-            return self.head_dim
-        indexed = self.indexer.head_dim if self.indexer else 0
-        return -(-(self.head_dim + indexed) // self.compressor.ratio)
+        """One vector per token of the window; values are a view of the same."""
+        return self.head_dim
 
     @property
     def v_elements_per_token(self) -> int:
@@ -75,30 +78,55 @@ class CompressedAttention:
         return 0
 
     @property
-    def state_elements(self) -> int:
-        """The window of a layer that also compresses."""
-        return 0 if self.compressor is None else self.window * self.head_dim
-
-    @property
-    def _flop_per_attended(self) -> int:
-        return 4 * self.n_heads * self.head_dim
+    def token_caches(self) -> tuple[TokenCache, ...]:
+        """The window; the compressed entries; the indexer's compressed keys."""
+        found = [TokenCache(name="kv", k_elements=self.head_dim, window_tokens=self.window)]
+        if self.compressor is not None:
+            ratio = self.compressor.ratio
+            found.append(
+                TokenCache(
+                    name="compressed kv",
+                    k_elements=self.head_dim,
+                    tokens_per_entry=ratio,
+                    entries_read_at_most=self.top_k_entries,
+                )
+            )
+            if self.indexer is not None:
+                found.append(
+                    TokenCache(
+                        name="compressed index", k_elements=self.indexer.head_dim, tokens_per_entry=ratio
+                    )
+                )
+        return tuple(found)
 
     @property
     def score_flop_per_cached_token(self) -> int:
-        """What grows with the context: the indexer's scores, or attention to every compressed entry."""
-        if self.compressor is None:
-            return self._flop_per_attended
-        if self.indexer is None:
-            return self._flop_per_attended // self.compressor.ratio
-        return 2 * self.indexer.n_heads * self.indexer.head_dim // self.compressor.ratio
+        """Every head's score and value of one entry: 4·h·d."""
+        return 4 * self.n_heads * self.head_dim
 
-    @property
-    def state_flop_per_token(self) -> int:
-        """What does not grow: attention to the window, and to the indexer's top-k entries."""
+    def decode_flop(self, n_context_tokens: Any) -> Any:
+        """Attention to the window and the compressed entries read, and the indexer's scores of all entries."""
+        flop = 0 * n_context_tokens
+        for cache in self.token_caches:
+            per_entry = self.score_flop_per_cached_token
+            if self.indexer is not None and cache.name == "compressed index":
+                per_entry = self.indexer.score_flop_per_cached_token
+            flop = flop + per_entry * cache.entries_read(n_context_tokens)
+        return flop
+
+    def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
+        """The same sums over all tokens; every r-th token adds a compressed entry."""
+        flop = self.score_flop_per_cached_token * attended_pairs(n_tokens, n_past_tokens, self.window)
         if self.compressor is None:
-            return 0
-        picked = self.indexer.top_k_tokens if self.indexer else 0
-        return self._flop_per_attended * (self.window + picked)
+            return flop
+        ratio = self.compressor.ratio
+        limit = None if self.top_k_entries is None else self.top_k_entries * ratio
+        picked = attended_pairs(n_tokens, n_past_tokens, limit) // ratio
+        flop = flop + self.score_flop_per_cached_token * picked
+        if self.indexer is not None:
+            scored = attended_pairs(n_tokens, n_past_tokens) // ratio
+            flop = flop + self.indexer.score_flop_per_cached_token * scored
+        return flop
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """Low-rank query, one shared key-value, grouped low-rank output, sinks, compressor and indexer."""

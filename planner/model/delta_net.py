@@ -31,7 +31,12 @@ class GatedDeltaNet(ConstantState):
     def state_elements(self) -> int:
         """One d_k × d_v matrix per value head, and the convolution's last K − 1 inputs."""
         recurrent = self.n_value_heads * self.key_head_dim * self.value_head_dim
-        return recurrent + self._conv_channels * (self.conv_kernel - 1)
+        return recurrent + self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last K − 1 inputs of the convolution."""
+        return self._conv_channels * (self.conv_kernel - 1)
 
     @property
     def state_flop_per_token(self) -> int:

@@ -1,18 +1,15 @@
 """Mixture of experts: a router sends each token through a few of many feed-forward blocks."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from planner.model.feed_forward import FeedForward
-from planner.model.weight import Use, Weight, matrix, vector
+from planner.model.weight import Use, Weight, expected_read_share, matrix, vector
 
 
-def expected_distinct_experts(n_experts: float, n_active: float, n_tokens: float) -> float:
-    """Experts that at least one of n tokens picks, routing evenly: E · (1 − (1 − k/E)^n).
-
-    Real routing is less even, so this is an upper estimate of the weights a batch reads.
-    """
-    missed: float = (1.0 - n_active / n_experts) ** n_tokens
-    return n_experts * (1.0 - missed)
+def expected_distinct_experts(n_experts: float, n_active: float, n_tokens: Any) -> Any:
+    """Experts that at least one of n tokens picks, routing evenly: E · (1 − (1 − k/E)^n); broadcasts."""
+    return n_experts * expected_read_share(n_active / n_experts, n_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,12 @@ class GatedLinearRecurrence(ConstantState):
     @property
     def state_elements(self) -> int:
         """One number per channel and the convolution's last K − 1 inputs."""
-        return self.width * self.conv_kernel
+        return self.width + self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last K − 1 inputs of the convolution."""
+        return self.width * (self.conv_kernel - 1)
 
     @property
     def state_flop_per_token(self) -> int:

@@ -28,7 +28,12 @@ class KimiDeltaAttention(ConstantState):
     @property
     def state_elements(self) -> int:
         """One d × d matrix per head, and the three convolutions' last K − 1 inputs."""
-        return self._width * self.head_dim + 3 * self._width * (self.conv_kernel - 1)
+        return self._width * self.head_dim + self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last K − 1 inputs of the convolutions."""
+        return 3 * self._width * (self.conv_kernel - 1)
 
     @property
     def state_flop_per_token(self) -> int:

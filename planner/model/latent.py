@@ -1,7 +1,10 @@
 """Multi-head latent attention (MLA): one compressed vector per token stands for every head's K and V."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from planner.model.mixing import CachesTokens
+from planner.model.token_cache import TokenCache, attended_pairs, least
 from planner.model.weight import Weight, matrix, vector
 
 
@@ -11,7 +14,11 @@ class Indexer:
 
     n_heads: int
     head_dim: int
-    top_k_tokens: int
+
+    @property
+    def score_flop_per_cached_token(self) -> int:
+        """FLOP of scoring one cached key with every index head: 2·h·d."""
+        return 2 * self.n_heads * self.head_dim
 
     def weights(self, hidden_size: int, q_lora_rank: int) -> tuple[Weight, ...]:
         """Query and key projections, the key's LayerNorm and the head weights (DeepSeek-V3.2 §2.1)."""
@@ -25,10 +32,13 @@ class Indexer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatentAttention:
+class LatentAttention(CachesTokens):
     """MLA as in DeepSeek V2 and V3 (DeepSeek-V2 §2.1): cache = latent + shared rotary key, per token.
 
-    The cache is not doubled for K and V and is not divided by tensor parallelism.
+    The cache is not doubled for K and V and is not divided by tensor parallelism. With a sparse index (DSA)
+    a token attends to the `top_k_tokens` that an indexer picked: this layer's own, which then keeps a key per
+    token, or that of an earlier layer. Prompts are read with K and V expanded for every head, as vLLM and
+    SGLang do, unless `absorbed_prefill` (llama.cpp attends to the latent itself there as well).
     """
 
     n_heads: int
@@ -38,17 +48,20 @@ class LatentAttention:
     qk_rope_head_dim: int
     v_head_dim: int
     indexer: Indexer | None = None
+    top_k_tokens: int | None = None  # also in layers that follow another layer's index
     output_gate: bool = False
+    absorbed_prefill: bool = False
+
+    def __post_init__(self) -> None:
+        if self.indexer is not None and self.top_k_tokens is None:
+            raise ValueError("a layer with a sparse index must say how many tokens it picks")
 
     @property
     def kind(self) -> str:
         """The kind in the field's words."""
-        return "MLA with sparse index" if self.indexer else "MLA"
-
-    @property
-    def window_tokens(self) -> int | None:
-        """MLA caches the whole context."""
-        return None
+        if self.top_k_tokens is None:
+            return "MLA"
+        return "MLA with sparse index" if self.indexer else "MLA by an earlier layer's index"
 
     @property
     def k_elements_per_token(self) -> int:
@@ -61,19 +74,34 @@ class LatentAttention:
         return 0
 
     @property
-    def state_elements(self) -> int:
-        """MLA keeps no state of constant size."""
-        return 0
-
-    @property
     def score_flop_per_cached_token(self) -> int:
         """Absorbed form: scores over latent + rope, values over the latent: 2·h·(2·r_kv + d_rope)."""
         return 2 * self.n_heads * (2 * self.kv_lora_rank + self.qk_rope_head_dim)
 
     @property
-    def state_flop_per_token(self) -> int:
-        """No recurrent state to update."""
-        return 0
+    def token_caches(self) -> tuple[TokenCache, ...]:
+        """The latent of every token, and the indexer's key of every token beside it."""
+        latent = TokenCache(
+            name="latent", k_elements=self.k_elements_per_token, entries_read_at_most=self.top_k_tokens
+        )
+        if self.indexer is None:
+            return (latent,)
+        return (latent, TokenCache(name="index", k_elements=self.indexer.head_dim))
+
+    def decode_flop(self, n_context_tokens: Any) -> Any:
+        """Absorbed attention to the picked tokens, and the indexer's scores of all of them."""
+        seen = n_context_tokens if self.top_k_tokens is None else least(n_context_tokens, self.top_k_tokens)
+        indexed = self.indexer.score_flop_per_cached_token if self.indexer else 0
+        return self.score_flop_per_cached_token * seen + indexed * n_context_tokens
+
+    def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
+        """Expanded attention, 2·h·(d_nope + d_rope + d_v) a pair, or absorbed; the indexer sees every pair."""
+        head = self.qk_nope_head_dim + self.qk_rope_head_dim + self.v_head_dim
+        per_pair = self.score_flop_per_cached_token if self.absorbed_prefill else 2 * self.n_heads * head
+        # A pick of k tokens is a window of k tokens as far as the count of pairs goes.
+        picked = attended_pairs(n_tokens, n_past_tokens, self.top_k_tokens)
+        indexed = self.indexer.score_flop_per_cached_token if self.indexer else 0
+        return per_pair * picked + indexed * attended_pairs(n_tokens, n_past_tokens)
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """The layer's attention weights, named as llama.cpp stores them (kv_b split into k_b and v_b)."""

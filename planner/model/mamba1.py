@@ -26,7 +26,12 @@ class Mamba1(ConstantState):
     @property
     def state_elements(self) -> int:
         """d_inner × N recurrent elements and the convolution's last K − 1 inputs."""
-        return self.inner_size * (self.state_size + self.conv_kernel - 1)
+        return self.inner_size * self.state_size + self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last K − 1 inputs of the convolution."""
+        return self.inner_size * (self.conv_kernel - 1)
 
     @property
     def state_flop_per_token(self) -> int:

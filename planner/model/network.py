@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
+from planner.model.token_cache import TokenCache
 from planner.model.weight import Use, Weight
 
 
@@ -17,27 +18,41 @@ class Mixer(Protocol):
 
     @property
     def window_tokens(self) -> int | None:
-        """Tokens the cache keeps at most; None for all of them."""
+        """Tokens the main cache keeps at most; None for all of them."""
 
     @property
     def k_elements_per_token(self) -> int:
-        """Key elements cached per token."""
+        """Key elements of the main cache per token."""
 
     @property
     def v_elements_per_token(self) -> int:
-        """Value elements cached per token."""
+        """Value elements of the main cache per token."""
+
+    @property
+    def token_caches(self) -> tuple[TokenCache, ...]:
+        """Everything kept for past tokens: none, one, or several caches."""
 
     @property
     def state_elements(self) -> int:
-        """Elements of constant-size state per sequence."""
+        """Elements of constant-size state per sequence, convolution inputs included."""
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The part of `state_elements` that is a short convolution's last inputs."""
 
     @property
     def score_flop_per_cached_token(self) -> int:
-        """FLOP of one query token for each cached token it looks at."""
+        """FLOP of one query token for each token of the main cache it looks at."""
 
     @property
     def state_flop_per_token(self) -> int:
-        """FLOP of updating and reading constant-size state, per token."""
+        """FLOP that each token costs whatever the context, the weights apart."""
+
+    def decode_flop(self, n_context_tokens: Any) -> Any:
+        """FLOP of mixing one new token at a context, the weights apart; broadcasts over arrays."""
+
+    def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
+        """FLOP of mixing `n_tokens` after `n_past_tokens`, the weights apart; broadcasts over arrays."""
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """The layer's weights."""

@@ -1,8 +1,10 @@
 """Two token mixers side by side in one layer: attention and Mamba-2 in Falcon-H1."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from planner.model.network import Mixer
+from planner.model.token_cache import TokenCache
 from planner.model.weight import Weight
 
 
@@ -34,9 +36,19 @@ class ParallelMixers:
         return self.attention.v_elements_per_token
 
     @property
+    def token_caches(self) -> tuple[TokenCache, ...]:
+        """Caches of the attention."""
+        return self.attention.token_caches
+
+    @property
     def state_elements(self) -> int:
         """State of the recurrent mixer."""
         return self.recurrent.state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """Convolution inputs of the recurrent mixer."""
+        return self.recurrent.conv_state_elements
 
     @property
     def score_flop_per_cached_token(self) -> int:
@@ -47,6 +59,15 @@ class ParallelMixers:
     def state_flop_per_token(self) -> int:
         """Work of the recurrent mixer."""
         return self.recurrent.state_flop_per_token
+
+    def decode_flop(self, n_context_tokens: Any) -> Any:
+        """The work of both."""
+        return self.attention.decode_flop(n_context_tokens) + self.recurrent.decode_flop(n_context_tokens)
+
+    def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
+        """The work of both."""
+        attention = self.attention.prefill_flop(n_tokens, n_past_tokens)
+        return attention + self.recurrent.prefill_flop(n_tokens, n_past_tokens)
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """The weights of both."""

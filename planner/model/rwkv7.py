@@ -25,7 +25,12 @@ class Rwkv7TimeMix(ConstantState):
     @property
     def state_elements(self) -> int:
         """One d × d matrix per head, and the last token's input of the time and of the channel mix."""
-        return self.width * self.head_dim + 2 * self.width
+        return self.width * self.head_dim + self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last token's inputs, which token shift mixes in."""
+        return 2 * self.width
 
     @property
     def state_flop_per_token(self) -> int:

@@ -22,6 +22,11 @@ class ShortConvolution(ConstantState):
     @property
     def state_elements(self) -> int:
         """The convolution's last K − 1 inputs."""
+        return self.conv_state_elements
+
+    @property
+    def conv_state_elements(self) -> int:
+        """The last K − 1 inputs of the convolution."""
         return self.width * (self.conv_kernel - 1)
 
     @property

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from planner.model.weight import Use
+from planner.model.weight import Use, expected_read_share
 
 _Key = TypeVar("_Key")
 
@@ -33,11 +33,26 @@ class StoredWeight:
     @property
     def read_bytes_per_token(self) -> float:
         """Bytes that decoding one token reads: all of it, the picked experts, or one row of a table."""
-        if self.use is Use.UNUSED:
-            return 0.0
-        if self.use is Use.TABLE:
-            return self.n_bytes / self.shape[-1]
-        return self.n_bytes * self.active_fraction
+        return float(_read_bytes(self.use, self.active_fraction, self.n_bytes, self.shape[-1], 1))
+
+
+def _read_bytes(use: Use, active_fraction: float, n_bytes: int, n_rows: int, n_tokens: Any) -> Any:
+    if use is Use.UNUSED:
+        return 0 * n_tokens
+    if use is Use.TABLE:
+        return n_bytes / n_rows * n_tokens
+    return n_bytes * expected_read_share(active_fraction, n_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Weights that cost a token alike, added up."""
+
+    use: Use
+    active_fraction: float
+    n_rows: int  # of a table; 0 for the others
+    n_bytes: int
+    n_elements: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +93,37 @@ class Storage:
     @cached_property
     def read_bytes_per_token(self) -> float:
         """Bytes of weights that decoding one token reads."""
-        return sum(weight.read_bytes_per_token for weight in self.weights)
+        return float(self.read_bytes(1))
+
+    @cached_property
+    def _alike(self) -> tuple[_Alike, ...]:
+        sums: dict[tuple[Use, float, int], list[int]] = {}
+        for weight in self.weights:
+            rows = weight.shape[-1] if weight.use is Use.TABLE else 0
+            found = sums.setdefault((weight.use, weight.active_fraction, rows), [0, 0])
+            found[0] += weight.n_bytes
+            found[1] += weight.n_elements
+        return tuple(_Alike(*key, *found) for key, found in sums.items())
+
+    def read_bytes(self, n_tokens: Any) -> Any:
+        """Bytes of weights that a step over n tokens reads: each expert once if any token picks it.
+
+        One token reads `read_bytes_per_token`; very many read all that is used. Broadcasts over arrays.
+        """
+        return sum(
+            _read_bytes(part.use, part.active_fraction, part.n_bytes, part.n_rows, n_tokens)
+            for part in self._alike
+        )
+
+    def matmul_flop(self, n_tokens: Any, n_sampled_tokens: Any) -> Any:
+        """FLOP of a step's matrix products: 2 an element and token, the head for sampled tokens only."""
+        flop = 0 * n_tokens
+        for part in self._alike:
+            if part.use is Use.MATMUL:
+                flop = flop + 2 * part.n_elements * part.active_fraction * n_tokens
+            elif part.use is Use.HEAD:
+                flop = flop + 2 * part.n_elements * n_sampled_tokens
+        return flop
 
     @cached_property
     def has_output_head(self) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
+from typing import Any
 
 
 class Use(StrEnum):
@@ -13,6 +14,14 @@ class Use(StrEnum):
     TABLE = "table"  # one row is read: token embeddings
     HEAD = "head"  # the vocabulary projection: once per sampled token, not per prompt token
     UNUSED = "unused"  # stored, but not read in normal decoding
+
+
+def expected_read_share(active_fraction: float, n_tokens: Any) -> Any:
+    """Share of a tensor of experts that at least one of n tokens picks: 1 − (1 − k/E)^n; broadcasts.
+
+    Holds for even routing with independent picks; real routing is less even, so it is an upper estimate.
+    """
+    return 1.0 - (1.0 - active_fraction) ** n_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

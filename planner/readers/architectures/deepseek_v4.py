@@ -71,8 +71,8 @@ def _attention(fields: ConfigFields, ratio: int) -> CompressedAttention:
     indexer = Indexer(
         n_heads=fields.count("index_n_heads"),
         head_dim=fields.count("index_head_dim"),
-        top_k_tokens=fields.count("index_topk"),
     )
+    top_k = fields.count("index_topk")
     return CompressedAttention(
         n_heads=fields.count("num_attention_heads"),
         head_dim=head_dim,
@@ -82,4 +82,5 @@ def _attention(fields: ConfigFields, ratio: int) -> CompressedAttention:
         window=fields.count("sliding_window"),
         compressor=Compressor(ratio=ratio, head_dim=head_dim, overlapping=indexed) if ratio else None,
         indexer=indexer if indexed else None,
+        top_k_entries=top_k if indexed else None,
     )

@@ -48,6 +48,7 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
     if fields.flag("attention_bias"):
         raise UnknownArchitectureError(f"{fields.model_type}: latent attention with biases is not understood")
     indexer = None
+    top_k_tokens = None
     # Configs repeat the head count and a head width here; MLA has neither KV heads nor one head width.
     fields.positive("num_key_value_heads")
     fields.positive("head_dim")
@@ -56,8 +57,8 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
         indexer = Indexer(
             n_heads=n_index_heads,
             head_dim=fields.count("index_head_dim"),
-            top_k_tokens=fields.count("index_topk"),
         )
+        top_k_tokens = fields.count("index_topk")
     # How the list of indexers was made, and a head width that is the sum of two others.
     fields.unused("index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "qk_head_dim")
     fields.unused("index_share_for_mtp_iteration")
@@ -78,6 +79,7 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
             qk_rope_head_dim=fields.count("qk_rope_head_dim"),
             v_head_dim=fields.count("v_head_dim"),
             indexer=indexer if own_index else None,
+            top_k_tokens=top_k_tokens,
         )
 
     return [attention(kinds is None or kinds[i] == "full") for i in range(n_layers)]

@@ -11,7 +11,8 @@ from planner.model.latent import Indexer, LatentAttention
 V3 = LatentAttention(
     n_heads=128, q_lora_rank=1536, kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128
 )
-INDEXER = Indexer(n_heads=64, head_dim=128, top_k_tokens=2048)
+INDEXER = Indexer(n_heads=64, head_dim=128)
+V32 = replace(V3, indexer=INDEXER, top_k_tokens=2048)
 HIDDEN = 7168
 
 
@@ -41,14 +42,13 @@ def test_a_plain_query_needs_no_latent() -> None:
 
 def test_an_indexer_adds_its_projections() -> None:
     # V3.2: 1536·64·128 queries, H·128 keys and their norm with bias, H·64 head weights.
-    indexed = replace(V3, indexer=INDEXER)
-    assert total(indexed) - total(V3) == 1536 * 64 * 128 + 7168 * 128 + 2 * 128 + 7168 * 64
-    assert indexed.kind == "MLA with sparse index"
+    assert total(V32) - total(V3) == 1536 * 64 * 128 + 7168 * 128 + 2 * 128 + 7168 * 64
+    assert V32.kind == "MLA with sparse index"
 
 
 def test_an_indexer_without_a_query_latent_is_refused() -> None:
     with pytest.raises(ValueError, match="q_lora_rank"):
-        replace(V3, q_lora_rank=None, indexer=INDEXER).weights(HIDDEN)
+        replace(V32, q_lora_rank=None).weights(HIDDEN)
 
 
 def test_an_output_gate_is_one_matrix() -> None:
@@ -62,23 +62,50 @@ V4 = CompressedAttention(
 SPARSE = replace(
     V4,
     compressor=Compressor(ratio=4, head_dim=512, overlapping=True),
-    indexer=Indexer(n_heads=64, head_dim=128, top_k_tokens=1024),
+    indexer=INDEXER,
+    top_k_entries=1024,
 )
 COARSE = replace(V4, compressor=Compressor(ratio=128, head_dim=512, overlapping=False))
 
 
-def test_compressed_cache_per_token() -> None:
-    # A quarter of 512, and of the indexer's 128; a 128th of 512; the bare window keeps whole vectors.
-    assert SPARSE.k_elements_per_token == (512 + 128) / 4
-    assert COARSE.k_elements_per_token == 512 / 128
-    assert (V4.k_elements_per_token, V4.window_tokens) == (512, 128)
-    assert SPARSE.window_tokens is None
-    assert SPARSE.v_elements_per_token == 0
+def test_what_a_sparse_index_keeps_and_reads() -> None:
+    # SGLang logs 1,408 bytes a token and layer in bf16: the latent's 576 and the index key's 128 elements.
+    assert sum(cache.elements_per_token for cache in V32.token_caches) * 2 == 1408
+    # At 100,000 tokens a new one scores every key, and reads 2,048 latents.
+    latent, index = V32.token_caches
+    assert latent.entries_read(100_000) == 2048
+    assert index.entries_read(100_000) == 100_000
+    per_latent = 2 * 128 * (2 * 512 + 64)
+    assert V32.decode_flop(100_000) == per_latent * 2048 + 2 * 64 * 128 * 100_000
+    # A layer that follows another's index keeps no key, scores nothing, and reads as few.
+    follower = replace(V32, indexer=None)
+    assert [cache.name for cache in follower.token_caches] == ["latent"]
+    assert follower.decode_flop(100_000) == per_latent * 2048
 
 
-def test_the_window_beside_compressed_tokens_is_state() -> None:
-    assert COARSE.state_elements == SPARSE.state_elements == 128 * 512
-    assert V4.state_elements == 0  # already cached by token, up to the window
+def test_prompts_expand_the_latent_unless_the_engine_does_not() -> None:
+    # Two tokens make 3 pairs; expanded, a pair costs 2 · 128 · (128 + 64 + 128), absorbed 2 · 128 · 1,088.
+    assert V3.prefill_flop(2) == 3 * 2 * 128 * 320
+    assert replace(V3, absorbed_prefill=True).prefill_flop(2) == 3 * 2 * 128 * 1088
+    # A prompt within the pick is read like full attention, plus the index.
+    assert V32.prefill_flop(2000) == V3.prefill_flop(2000) + 2 * 64 * 128 * 2000 * 2001 // 2
+
+
+def test_an_index_must_say_how_many_it_picks() -> None:
+    with pytest.raises(ValueError, match="how many tokens"):
+        replace(V3, indexer=INDEXER)
+
+
+def test_compressed_caches() -> None:
+    # Every layer keeps 128 tokens of 512. After 1,000 tokens ratio 4 adds 250 entries of 512 and 250 index
+    # keys of 128; ratio 128 adds 7 entries, the eighth is not full yet.
+    def kept(mixer: CompressedAttention) -> list[int]:
+        return [cache.entries(1000) * cache.elements_per_entry for cache in mixer.token_caches]
+
+    assert kept(V4) == [128 * 512]
+    assert kept(SPARSE) == [128 * 512, 250 * 512, 250 * 128]
+    assert kept(COARSE) == [128 * 512, 7 * 512]
+    assert V4.state_elements == SPARSE.state_elements == 0
 
 
 def test_compressed_weights() -> None:
@@ -93,20 +120,26 @@ def test_compressed_weights() -> None:
 
 
 def test_compressed_work_grows_only_with_what_is_looked_at() -> None:
-    # Each attended vector costs 4 · 128 · 512. The sparse layer scores a quarter of the tokens with its
-    # indexer and attends to 1,024 of them beside the window; the coarse one attends to every 128th.
-    assert COARSE.score_flop_per_cached_token == 4 * 128 * 512 // 128
-    assert COARSE.state_flop_per_token == 4 * 128 * 512 * 128
-    assert SPARSE.score_flop_per_cached_token == 2 * 64 * 128 // 4
-    assert SPARSE.state_flop_per_token == 4 * 128 * 512 * (128 + 1024)
-    assert V4.score_flop_per_cached_token == 4 * 128 * 512
+    # Each attended vector costs 4 · 128 · 512. At 100,000 tokens the coarse layer attends to its window and
+    # 781 entries; the sparse one to its window and 1,024 of 25,000, which its indexer scores all.
+    attended = 4 * 128 * 512
+    assert COARSE.decode_flop(100_000) == attended * (128 + 781)
+    assert SPARSE.decode_flop(100_000) == attended * (128 + 1024) + 2 * 64 * 128 * 25_000
+    assert V4.decode_flop(100_000) == attended * 128
+    # A prompt's work is the sum over its tokens; blocks of a ratio that are not full are at most one part in
+    # 128 of these sums.
+    for mixer in (V4, COARSE, SPARSE):
+        summed = sum(mixer.decode_flop(t) for t in range(1, 20_001))
+        assert mixer.prefill_flop(20_000) == pytest.approx(summed, rel=0.01)
 
 
 def test_compressed_contradictions_are_refused() -> None:
     with pytest.raises(ValueError, match="output groups"):
         replace(V4, o_groups=7)
     with pytest.raises(ValueError, match="compressor"):
-        replace(V4, indexer=INDEXER)
+        replace(V4, indexer=INDEXER, top_k_entries=1024)
+    with pytest.raises(ValueError, match="belong together"):
+        replace(SPARSE, top_k_entries=None)
 
 
 def test_hyper_connections() -> None:

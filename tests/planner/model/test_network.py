@@ -84,8 +84,8 @@ def test_layers_that_cache_alike_are_counted_together() -> None:
         )
     )
     # Three full and three windowed layers; those that share a cache, or have no mixer, keep nothing.
-    assert {(layer.n_layers, layer.window_tokens) for layer in found} == {(3, None), (3, 16)}
-    assert all(layer.k_elements_per_token == 16 for layer in found)
+    assert {(layer.n_layers, layer.cache.window_tokens) for layer in found} == {(3, None), (3, 16)}
+    assert all(layer.cache.k_elements == 16 for layer in found)
 
 
 def test_state_is_summed_over_layers() -> None:
