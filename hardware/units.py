@@ -27,6 +27,7 @@ _SIZE_UNITS = {
     "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "tib": TIB, "kb": KB, "mb": MB, "gb": GB, "tb": TB,
 }  # fmt: skip
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+_COUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmMbBtT]?)\s*")
 _TOKENS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKmM]?)\s*")
 
 
@@ -53,6 +54,15 @@ def parse_tokens(text: str) -> int:
     if tokens < 1 or tokens != int(tokens):
         raise ValueError(f"{text!r} is not a whole positive number of tokens")
     return int(tokens)
+
+
+def parse_count(text: str) -> int:
+    """A count of parameters: "7B", "270M", "1.5 T" or a bare number."""
+    match = _COUNT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a number of parameters; write for example 7B or 270M")
+    number, unit = match.groups()
+    return round(float(number) * {"": 1, "k": KB, "m": MB, "b": GB, "t": TB}[unit.lower()])
 
 
 def format_bytes(n_bytes: float) -> str:

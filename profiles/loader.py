@@ -12,8 +12,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -23,12 +22,12 @@ from typing import Any
 
 import platformdirs
 
-from profiles import schema
+from profiles import model_names, schema
 from profiles.errors import ProfileError
 from profiles.schema import Row
 
 USER_FOLDER_VARIABLE = "PLANNER_PROFILES_DIR"
-_MAX_FILE_BYTES = 8 * 2**20  # the largest packaged file has 60 kB; a user's folder may hold anything
+MAX_FILE_BYTES = 8 * 2**20  # the largest packaged file has 60 kB; a user's folder may hold anything
 _MAX_FILES = 2_000
 
 
@@ -72,17 +71,56 @@ def model_rows() -> tuple[Mapping[str, Any], ...]:
     return tuple(_models(user_folder()).values())
 
 
+def packaged_model_rows() -> tuple[Mapping[str, Any], ...]:
+    """The models that come with the planner, whatever the user's own folder says of them."""
+    return tuple(_packaged_models().values())
+
+
+def own_model_ids() -> frozenset[str]:
+    """Ids of the models that stand in the user's own folder, packaged ones that it replaces included."""
+    return frozenset(_own_models(user_folder()))
+
+
 def model_entry(name: str) -> dict[str, Any]:
     """One model of the catalogue by its id, name, hub id or alias, in any case; a copy the caller owns."""
     models = _models(user_folder())
-    index = _model_index(user_folder())
-    found = index.get(name.strip().casefold())
+    found = _model_index(user_folder()).get(name.strip().casefold())
     if found is None:
-        near = get_close_matches(name.strip().casefold()[:80], list(index), n=3, cutoff=0.5)
-        known = list(dict.fromkeys(index[text] for text in near))
-        hint = f"did you mean {' or '.join(known)}?" if known else "the catalogue lists its ids"
-        raise ProfileError(f"no model {name[:120]!r} among the {len(models)} of the catalogue; {hint}")
+        raise unknown_model(name, models.values())
     return copy.deepcopy(dict(models[found]))
+
+
+def unknown_model(name: str, models: Collection[Mapping[str, Any]]) -> ProfileError:
+    """The error for a name that none of the models has, with the nearest names."""
+    near = model_names.nearest(name, models)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`planner models` lists them"
+    return ProfileError(f"no model {name[:120]!r} among the {len(models)} of the catalogue; {hint}")
+
+
+def read_model(file: Path) -> Mapping[str, Any]:
+    """One model from a file of the user's own folder; raises ProfileError naming file and field."""
+    entry = _json(file, str(file))
+    schema.check_model(entry, str(file))
+    return entry
+
+
+def own_model_files(folder: Path | None = None) -> tuple[Path, ...]:
+    """The files of the user's own folder that hold a model each, whole or broken."""
+    own = (folder or user_folder()) / "models"
+    if not own.is_dir():
+        return ()
+    found = sorted(path for path in own.glob("*.json") if path.is_file())
+    if len(found) > _MAX_FILES:
+        raise ProfileError(
+            f"{own} holds {len(found):,} files; at most {_MAX_FILES:,} are read, move some away"
+        )
+    return tuple(found)
+
+
+def forget_models() -> None:
+    """To be called after a file of the user's own models has changed: the next look-up reads them again."""
+    for kept in (_own_models, _models, _model_index):
+        kept.cache_clear()
 
 
 def assumptions() -> Mapping[str, Mapping[str, Any]]:
@@ -146,36 +184,41 @@ def _csv_rows(text: str, shown: str) -> list[Row]:
 
 
 @cache
-def _models(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+def _packaged_models() -> Mapping[str, Mapping[str, Any]]:
     models: dict[str, Mapping[str, Any]] = {}
     for file in files("profiles").joinpath("models").iterdir():
         if file.name.endswith(".json"):
             entry = _json(file, file.name)
             models[entry["id"]] = entry
-    own = folder / "models"
-    if own.is_dir():
-        found = sorted(path for path in own.glob("*.json") if path.is_file())
-        if len(found) > _MAX_FILES:
-            raise ProfileError(
-                f"{own} holds {len(found):,} files; at most {_MAX_FILES:,} are read, move some away"
-            )
-        for path in found:
-            entry = _json(path, str(path))
-            schema.check_model(entry, str(path))
-            models[entry["id"]] = entry
     return MappingProxyType(dict(sorted(models.items())))
 
 
 @cache
+def _own_models(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    models: dict[str, Mapping[str, Any]] = {}
+    held_by: dict[str, Path] = {}
+    for path in own_model_files(folder):
+        entry = read_model(path)
+        id_ = entry["id"]
+        if id_ in models:
+            raise ProfileError(
+                f"{path}: the id {id_!r} stands in {held_by[id_]} too; remove one of the two files"
+            )
+        models[id_], held_by[id_] = entry, path
+    return MappingProxyType(models)
+
+
+@cache
+def _models(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    return MappingProxyType(dict(sorted({**_packaged_models(), **_own_models(folder)}.items())))
+
+
+@cache
 def _model_index(folder: Path) -> Mapping[str, str]:
-    """Every spelling of every model, case-folded, to its id; an id is stronger than any alias of another."""
-    models = _models(folder)
-    index: dict[str, str] = {}
-    for id_, entry in models.items():
-        for spelling in (entry["name"], entry["hub_id"], *entry["aliases"]):
-            if spelling is not None:
-                index.setdefault(spelling.casefold(), id_)
-    return MappingProxyType(index | {id_.casefold(): id_ for id_ in models})
+    """Every spelling of every model, case-folded, to its id; the user's own models are stronger than packaged ones."""
+    own = _own_models(folder)
+    rest = (model for id_, model in _models(folder).items() if id_ not in own)
+    return MappingProxyType(model_names.name_index((*own.values(), *rest)))
 
 
 @cache
@@ -211,11 +254,11 @@ def _json(file: Traversable, shown: str) -> Mapping[str, Any]:
 def _read_text(file: Traversable) -> str:
     try:
         with file.open("rb") as stream:
-            data = stream.read(_MAX_FILE_BYTES + 1)
+            data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ProfileError(f"{file}: could not be read: {error.strerror or error}") from error
-    if len(data) > _MAX_FILE_BYTES:
-        raise ProfileError(f"{file}: larger than {_MAX_FILE_BYTES // 2**20} MiB, so it is not read; split it")
+    if len(data) > MAX_FILE_BYTES:
+        raise ProfileError(f"{file}: larger than {MAX_FILE_BYTES // 2**20} MiB, so it is not read; split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

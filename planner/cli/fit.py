@@ -3,7 +3,7 @@
 import click
 
 from planner import api
-from planner.cli.options import TOKENS, CommaList, format_option, mendable_errors, on_option
+from planner.cli.options import TOKENS, CommaList, assume_option, format_option, mendable_errors, on_option
 from planner.cli.render import render
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
@@ -52,6 +52,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 )
 @click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
 @click.option("--explain", is_flag=True, help="Show the terms that each speed is made of.")
+@assume_option
 @format_option
 @mendable_errors
 def command(
@@ -64,6 +65,7 @@ def command(
     ubatch: int,
     flash_attention: bool,
     explain: bool,
+    assume: tuple[str, ...],
     output_format: str,
 ) -> None:
     """Say whether a model fits, what lies where, how fast it runs and with which flags.
@@ -76,6 +78,8 @@ def command(
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
     """
     if ref is None:
+        if assume:
+            raise click.UsageError("--assume speaks of one model; name it")
         if contexts is not None and len(contexts) > 1:
             raise click.UsageError("give one --context when no model is named")
         n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
@@ -90,6 +94,6 @@ def command(
             n_context_tokens=1, n_ubatch=ubatch, n_sequences=sequences, k_type=kv_type, v_type=kv_type,
             flash_attention=flash_attention,
         )  # fmt: skip
-        answer = api.fit(ref, on=on, contexts=contexts or (), quants=quants or (), flags=flags)
+        answer = api.fit(ref, on=on, contexts=contexts or (), quants=quants or (), flags=flags, assume=assume)
         document = fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
     render(document, output_format)

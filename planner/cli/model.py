@@ -3,7 +3,7 @@
 import click
 
 from planner import api
-from planner.cli.options import TOKENS, format_option, mendable_errors
+from planner.cli.options import TOKENS, assume_option, format_option, mendable_errors
 from planner.cli.render import render
 from planner.report.model_document import model_document
 
@@ -11,9 +11,10 @@ from planner.report.model_document import model_document
 @click.command("model")
 @click.argument("ref")
 @click.option("--context", type=TOKENS, default=None, help="Context to size the cache for, such as 64k.")
+@assume_option
 @format_option
 @mendable_errors
-def command(ref: str, context: int | None, output_format: str) -> None:
+def command(ref: str, context: int | None, assume: tuple[str, ...], output_format: str) -> None:
     """Show what a network is, from its headers alone.
 
     REF is a GGUF file (any part of a split one), a folder with config.json, a config.json, a hub
@@ -24,4 +25,4 @@ def command(ref: str, context: int | None, output_format: str) -> None:
       planner model qwen3-30b-a3b --context 128k
       planner model openai/gpt-oss-20b --format json
     """
-    render(model_document(api.open_model(ref), context), output_format)
+    render(model_document(api.open_model(ref, assume), context), output_format)

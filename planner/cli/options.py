@@ -53,7 +53,32 @@ class CommaList(click.ParamType[tuple[Any, ...]]):
         return tuple(self.of.convert(part, param, ctx) for part in parts)
 
 
+class Assumption(click.ParamType[str]):
+    """PART=KIND; what parts and kinds there are is the reader's to say."""
+
+    name = "PART=KIND"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself, or a usage error for one without both sides."""
+        part, equals, kind = str(value).partition("=")
+        if not (part.strip() and equals and kind.strip()):
+            self.fail(
+                f"{value!r} is not PART=KIND, such as mlp=gated, architecture=llama or FIELD=ignored",
+                param,
+                ctx,
+            )
+        return str(value)
+
+
 TOKENS = TokenCount()
+
+
+def assume_option(command: F) -> F:
+    """--assume, for models with parts that the planner does not know."""
+    return click.option(
+        "--assume", "assume", multiple=True, type=Assumption(),
+        help="Read a part that the planner does not know as this kind; its error messages name the parts.",
+    )(command)  # fmt: skip
 
 
 def format_option(command: F) -> F:

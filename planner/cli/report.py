@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from planner import api
-from planner.cli.options import format_option, mendable_errors, on_option
+from planner.cli.options import assume_option, format_option, mendable_errors, on_option
 from planner.cli.progress import progress_bar
 from planner.cli.render import render, wrapped
 from planner.errors import PlannerError
@@ -63,6 +63,7 @@ from planner.report.story import story
     show_default="here",
     help="Folder for report.html, report.md and report.json.",
 )
+@assume_option
 @format_option
 @mendable_errors
 def command(
@@ -78,6 +79,7 @@ def command(
     budget_s: float,
     no_measure: bool,
     out: Path,
+    assume: tuple[str, ...],
     output_format: str,
 ) -> None:
     """Inspect, read, estimate, measure and price a model; write it as HTML, Markdown and JSON.
@@ -103,6 +105,7 @@ def command(
             usd_per_kwh=usd_per_kwh,
             budget_s=budget_s,
             measure=not no_measure,
+            assume=assume,
             progress=progress,
         )
         progress(0.97, "drawing")

@@ -95,7 +95,8 @@ class Tower:
     """A vision or audio encoder in front of the language model, counted but not decoded with."""
 
     name: str
-    parameters: int
+    parameters: int | None  # None for one that the planner cannot count
+    unknown: str | None = None  # then why, and what it would need
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,17 @@ class Parameters:
     towers: int
     active: float
     copies: int = 0  # stored once more, such as a tied output head; never loaded twice
+    uncounted: tuple[str, ...] = ()  # names of towers that the planner cannot count
 
     @property
-    def total(self) -> int:
-        """Language model, extra prediction layers, towers and stored copies."""
+    def counted(self) -> int:
+        """Language model, extra prediction layers, counted towers and stored copies: at least this many."""
         return self.text + self.mtp + self.towers + self.copies
+
+    @property
+    def total(self) -> int | None:
+        """All stored elements; None while a tower is not counted."""
+        return None if self.uncounted else self.counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +136,7 @@ class Network:
     stored_copies: int = 0  # elements that the published files hold a second time
     context_tokens: int | None = None
     notes: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()  # what a person said of parts that nobody knows, as "PART=KIND"
 
     def __post_init__(self) -> None:
         indices = sorted(i for group in self.groups for i in group.layers)
@@ -160,7 +168,8 @@ class Network:
         return Parameters(
             text=text,
             mtp=sum(weight.parameters for weight in self.mtp),
-            towers=sum(tower.parameters for tower in self.towers),
+            towers=sum(tower.parameters or 0 for tower in self.towers),
+            uncounted=tuple(tower.name for tower in self.towers if tower.parameters is None),
             active=active,
             copies=self.stored_copies,
         )

@@ -23,6 +23,7 @@ class ConfigFields:
     def __init__(self, values: Mapping[str, object], model_type: str, parent: "ConfigFields | None" = None):
         self._values = values
         self._read: set[str] = set()
+        self._sections: dict[str, ConfigFields] = {}
         self.model_type = model_type
         self.parent = parent
 
@@ -30,6 +31,10 @@ class ConfigFields:
     def label(self) -> str:
         """The model type as messages show it; quoted where a file gives something odd."""
         return self.model_type if _PLAIN_NAME.fullmatch(self.model_type) else quoted(self.model_type)
+
+    def afresh(self) -> "ConfigFields":
+        """The same fields with none of them read yet, to try another reading."""
+        return ConfigFields(self._values, self.model_type, self.parent)
 
     def _find(self, names: Iterable[str]) -> tuple[str, object] | None:
         found = None
@@ -177,7 +182,15 @@ class ConfigFields:
         if not isinstance(value, dict):
             raise MalformedError(f"config.json: {name!r} is {_shown(value)}, expected a section")
         model_type = value.get("model_type")
-        return ConfigFields(value, model_type if isinstance(model_type, str) else self.model_type, self)
+        if name not in self._sections:
+            self._sections[name] = ConfigFields(
+                value, model_type if isinstance(model_type, str) else self.model_type, self
+            )
+        return self._sections[name]
+
+    def sections(self) -> "tuple[tuple[str, ConfigFields], ...]":
+        """The nested sections that were asked for, with the names they were found under."""
+        return tuple(self._sections.items())
 
     def has(self, name: str) -> bool:
         """Whether a field is there and not null."""

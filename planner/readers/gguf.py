@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import ByteSource, ReadRange, local_source
-from planner.readers.gguf_header import GgufArray, GgufHeader, GgufTensor, parse_header
+from planner.readers.gguf_cursor import GgufArray
+from planner.readers.gguf_header import MAX_TENSORS, GgufHeader, GgufTensor, parse_header
 from planner.readers.quoting import quoted
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "split_part_names",
 ]
 
+_MAX_PARTS = 1000  # real models have up to about a hundred
 _PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.DOTALL)
 
 # enum llama_ftype (llama.h): what most tensors of a file are quantized to.
@@ -75,25 +77,26 @@ def read_gguf(path: str | Path, *, allow_missing_weights: bool = False) -> GgufF
     With `allow_missing_weights` a file that ends after its header is accepted.
     """
     given = Path(path)
-    first = local_source(given)
-    header = parse_header(first, part=1, allow_missing_weights=allow_missing_weights)
-    n_parts = _split_number(first, header, "split.count", default=1)
-    if n_parts <= 1:
-        return _join([first], [header])
+    source = local_source(given)
     names = split_part_names(given.name)
+    number = 1 if names is None else names.index(given.name) + 1
+    header = parse_header(source, part=number, allow_missing_weights=allow_missing_weights)
+    n_parts = _split_number(source, header, "split.count", default=1)
+    if n_parts <= 1:
+        return _join([source], [header])
     if names is None or len(names) != n_parts:
         raise MalformedError(
             f"{quoted(given)} is a part of a model split in {n_parts:,}, but is not named like one "
             f"(NAME-00001-of-{n_parts:05d}.gguf); give the parts their original names"
         )
-    for number, name in enumerate(names, start=1):
+    for other, name in enumerate(names, start=1):
         if not (given.parent / name).exists():
             raise NotFoundError(
-                f"part {number} of {n_parts}, {quoted(name)}, is not next to {quoted(given)}; "
+                f"part {other} of {n_parts}, {quoted(name)}, is not next to {quoted(given)}; "
                 "put all parts in one folder"
             )
     sources = [local_source(given.parent / name) for name in names]
-    return parse_gguf_parts(sources, allow_missing_weights=allow_missing_weights)
+    return _join(sources, _headers(sources, allow_missing_weights, {number: header}))
 
 
 def parse_gguf_header(
@@ -106,11 +109,27 @@ def parse_gguf_header(
 
 def parse_gguf_parts(sources: Sequence[ByteSource], *, allow_missing_weights: bool = False) -> GgufFile:
     """Read the headers of all parts of a GGUF, in order, and join their tensors."""
-    headers = [
-        parse_header(source, part=number, allow_missing_weights=allow_missing_weights)
-        for number, source in enumerate(sources, start=1)
-    ]
-    return _join(sources, headers)
+    return _join(sources, _headers(sources, allow_missing_weights, {}))
+
+
+def _headers(
+    sources: Sequence[ByteSource], allow_missing_weights: bool, known: Mapping[int, GgufHeader]
+) -> list[GgufHeader]:
+    """The headers of all parts, of which some may have been read already."""
+    headers = []
+    n_tensors = 0
+    for number, source in enumerate(sources, start=1):
+        header = known.get(number) or parse_header(
+            source, part=number, allow_missing_weights=allow_missing_weights
+        )
+        n_tensors += len(header.tensors)
+        if n_tensors > MAX_TENSORS:
+            raise MalformedError(
+                f"{quoted(source.name)}: the parts up to this one hold {n_tensors:,} tensors; "
+                f"at most {MAX_TENSORS:,} are read"
+            )
+        headers.append(header)
+    return headers
 
 
 def split_part_names(name: str) -> tuple[str, ...] | None:
@@ -119,7 +138,7 @@ def split_part_names(name: str) -> tuple[str, ...] | None:
     if match is None:
         return None
     stem, number, count = match[1], int(match[2]), int(match[3])
-    if not 1 <= number <= count:
+    if not 1 <= number <= count <= _MAX_PARTS:
         return None
     return tuple(f"{stem}-{part:05d}-of-{count:05d}.gguf" for part in range(1, count + 1))
 

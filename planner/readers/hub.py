@@ -5,21 +5,23 @@ settings hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE. Weights are never
 """
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from hardware.units import GIB, MIB, format_bytes
-from planner.errors import MalformedError, NotFoundError, UnreachableError
+from hardware.units import GIB, format_bytes
+from planner.errors import MalformedError, NotFoundError, ReadError
+from planner.progress import Progress
 from planner.readers.byte_source import ByteSource, ReadRange, local_source, read_bounded
+from planner.readers.http_range import FileWords, RangeReader, host_of, origin
 from planner.readers.hub_errors import hub_errors, status_error
 from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
 from planner.readers.quoting import quoted
 from planner.readers.reference import is_repo_path
+from planner.readers.repo_facts import base_models, created_on, stated_licence
 from planner.readers.safetensors import (
     MAX_INDEX_BYTES,
     SAFETENSORS_FILE,
@@ -30,9 +32,6 @@ from planner.readers.safetensors import (
     shard_names,
 )
 
-_MAX_PREFIX_BYTES = 256 * MIB
-_PATIENCE = 6  # a whole range may take this many time-outs: slow lines are served, dripping servers are left
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubOptions:
@@ -42,6 +41,7 @@ class HubOptions:
     cache_dir: Path | None = None  # else below HF_HOME
     token: str | bool | None = None  # else HF_TOKEN or the stored login; False sends none
     timeout_s: float = 10.0
+    progress: Progress | None = None  # told of what takes more than two seconds
 
 
 DEFAULT_OPTIONS = HubOptions()
@@ -60,13 +60,18 @@ class HubRepoInfo:
     """What the hub says about a repository at one commit.
 
     `stored_elements` counts the elements stored in safetensors by dtype, as the hub shows them; that is not
-    always the number of parameters (packed 4-bit weights, scales, duplicate copies).
+    always the number of parameters (packed 4-bit weights, scales, duplicate copies). `created` is the day the
+    repository was made, which is not always the day the model was released.
     """
 
     repo_id: str
+    url: str  # of its page
     commit: str | None
     files: tuple[HubFile, ...]
     stored_elements: Mapping[str, int] | None
+    licence: str | None = None  # as the card states it; the licence's own name where it is "other"
+    created: date | None = None
+    base_models: tuple[str, ...] = ()  # repositories that the card says it was made from
 
 
 def _set_up_client() -> None:
@@ -100,9 +105,13 @@ def repo_info(
     stored = info.safetensors
     return HubRepoInfo(
         repo_id=repo_id,
+        url=f"{api.endpoint}/{repo_id}",
         commit=info.sha,
         files=tuple(HubFile(path=str(item.rfilename), size_bytes=_size(item.size)) for item in siblings),
         stored_elements=dict(stored.parameters) if stored is not None else None,
+        licence=stated_licence(info.card_data),
+        created=created_on(info.created_at),
+        base_models=base_models(info.tags),
     )
 
 
@@ -175,16 +184,16 @@ def hub_source(
             f"{_host(options)} does not say how large {quoted(filename)} of {quoted(repo_id)} is"
         )
     location = metadata.location or url
-    if _origin(location) != _origin(url):
+    if origin(location) != origin(url):
         # The token is for the hub; the storage host that the file is redirected to has no business with it.
         headers = {key: value for key, value in headers.items() if key.lower() != "authorization"}
-    reader = _RangeReader(
-        url=location,
+    reader = RangeReader(
+        location,
+        _words(repo_id, filename, options),
+        timeout_s=options.timeout_s,
         headers=headers,
         n_bytes=metadata.size,
-        repo_id=repo_id,
-        filename=filename,
-        timeout_s=options.timeout_s,
+        progress=options.progress,
     )
     return ByteSource(name=f"{repo_id}/{filename}", n_bytes=metadata.size, read=reader.read)
 
@@ -211,86 +220,18 @@ def read_hub_safetensors(
     return join_shards(shard_of, sources)
 
 
-class _RangeReader:
-    """Reads ranges of one URL, and never more than asked for, whatever the server does with the range."""
+def _words(repo_id: str, filename: str, options: HubOptions) -> FileWords:
+    """How messages speak of a file of a repository."""
 
-    def __init__(
-        self,
-        *,
-        url: str,
-        headers: Mapping[str, str],
-        n_bytes: int,
-        repo_id: str,
-        filename: str,
-        timeout_s: float,
-    ) -> None:
-        self._url = url
-        self._headers = headers
-        self._n_bytes = n_bytes
-        self._repo_id = repo_id
-        self._filename = filename
-        self._timeout_s = timeout_s
-        self._prefix = b""  # what a server without ranges has sent from the start of the file
+    def errors(host: str) -> AbstractContextManager[None]:
+        return hub_errors(filename, repo_id=repo_id, host=host, timeout_s=options.timeout_s)
 
-    def read(self, offset: int, size: int) -> bytes:
-        size = max(0, min(size, self._n_bytes - offset))
-        if offset + size <= len(self._prefix):
-            return self._prefix[offset : offset + size]
-        from huggingface_hub import get_session
+    def file_status_error(status: int, host: str) -> ReadError:
+        return status_error(status, filename, repo_id=repo_id, host=host)
 
-        host = _host_of(self._url)
-        headers = {
-            **self._headers,
-            "Range": f"bytes={offset}-{offset + size - 1}",
-            "Accept-Encoding": "identity",
-        }
-        with (
-            hub_errors(self._filename, repo_id=self._repo_id, host=host, timeout_s=self._timeout_s),
-            get_session().stream(
-                "GET", self._url, headers=headers, timeout=self._timeout_s, follow_redirects=True
-            ) as response,
-        ):
-            if response.status_code not in (200, 206):
-                raise status_error(response.status_code, self._filename, repo_id=self._repo_id, host=host)
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise self._broken("compresses the file although it was asked not to")
-            if response.status_code == 206:
-                self._check_content_range(response.headers.get("Content-Range", ""), offset)
-                return self._receive(response.iter_raw(), size)
-            # The whole file follows. Read as far as needed and close; twice as far as last time, because every
-            # further piece starts from the front again.
-            wanted = min(max(offset + size, 2 * len(self._prefix)), self._n_bytes)
-            if offset + size > _MAX_PREFIX_BYTES:
-                raise self._broken(f"ignores ranges, and byte {offset + size:,} lies too far into the file")
-            self._prefix = self._receive(response.iter_raw(), wanted)
-        return self._prefix[offset : offset + size]
-
-    def _receive(self, pieces: Iterator[bytes], size: int) -> bytes:
-        # Pieces as they arrive: of a fixed size, they would be waited for, beyond any limit of time.
-        started = time.monotonic()
-        received = bytearray()
-        while len(received) < size:
-            piece = next(pieces, None)
-            if piece is None:
-                raise self._broken(f"stopped after {len(received):,} of {size:,} bytes")
-            received += piece
-            if time.monotonic() - started > _PATIENCE * self._timeout_s and len(received) < size:
-                raise UnreachableError(
-                    f"{quoted(self._repo_id)}: {format_bytes(len(received))} of {quoted(self._filename)} arrived in "
-                    f"{_PATIENCE * self._timeout_s:g} s; the connection is too slow, name a local path"
-                )
-        return bytes(received[:size])
-
-    def _check_content_range(self, content_range: str, offset: int) -> None:
-        unit, _, span = content_range.partition(" ")
-        if unit.lower() != "bytes" or not span.startswith(f"{offset}-"):
-            raise self._broken(f"sent another range ({quoted(content_range)}) than byte {offset:,} on")
-
-    def _broken(self, what: str) -> MalformedError:
-        host = _host_of(self._url)
-        return MalformedError(
-            f"{host} {what}, while reading {quoted(self._filename)} of {quoted(self._repo_id)}"
-        )
+    return FileWords(
+        file=f"{quoted(filename)} of {quoted(repo_id)}", errors=errors, status_error=file_status_error
+    )
 
 
 def _ask_size(repo_id: str, filename: str, revision: str | None, options: HubOptions, max_bytes: int) -> bool:
@@ -365,20 +306,7 @@ def _is_offline() -> bool:
 def _host(options: HubOptions) -> str:
     from huggingface_hub import constants
 
-    return _host_of(options.endpoint or constants.ENDPOINT)
-
-
-def _host_of(url: str) -> str:
-    """Host and port of a URL, without the password that may stand before "@"."""
-    try:
-        return urlsplit(url).netloc.rpartition("@")[2]
-    except ValueError as error:
-        raise MalformedError(f"{quoted(url)} is not a URL; check HF_ENDPOINT") from error
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return host_of(options.endpoint or constants.ENDPOINT)
 
 
 def _size(value: object) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 from planner.errors import MalformedError, NotFoundError, UnknownArchitectureError
 from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
+from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
 from planner.readers.gguf import GgufFile, GgufTensor, read_gguf
 from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
 from planner.readers.hf_config import network_from_config
@@ -33,8 +34,10 @@ from profiles.loader import model_entry
 _TOLERATED_FRACTION = 0.001
 
 
-def open_model(text: str, *, options: HubOptions = DEFAULT_OPTIONS) -> OpenedModel:
-    """The model that `text` names.
+def open_model(
+    text: str, *, options: HubOptions = DEFAULT_OPTIONS, assumptions: Assumptions = NOTHING_ASSUMED
+) -> OpenedModel:
+    """The model that `text` names, unknown parts read as assumed.
 
     Raises ReadError subclasses when it cannot be read, UnknownArchitectureError when not understood, and
     ProfileError for a name that the catalogue does not have.
@@ -44,15 +47,16 @@ def open_model(text: str, *, options: HubOptions = DEFAULT_OPTIONS) -> OpenedMod
         case LocalGguf(path=path):
             return from_gguf(read_gguf(path), text, source="GGUF file", path=path)
         case LocalFolder(path=path):
-            return _from_folder(path, text)
+            return _from_folder(path, text, assumptions)
         case LocalConfig(path=path):
-            return _from_config(read_json_object(path), text, path.stem, source="config.json")
+            config = read_json_object(path)
+            return _from_config(config, text, path.stem, source="config.json", assumptions=assumptions)
         case HubModel():
-            return _from_hub(reference, text, options)
+            return _from_hub(reference, text, options, assumptions)
         case OllamaReference(name=name):
             return _from_ollama(resolve_ollama(name, os.environ, Path.home()), text)
         case CatalogueName(name=name):
-            return from_catalogue(model_entry(name), text)
+            return from_catalogue(model_entry(name), text, assumptions)
 
 
 def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = None) -> OpenedModel:
@@ -73,8 +77,10 @@ def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = Non
     )
 
 
-def _from_config(config: Mapping[str, Any], text: str, name: str, *, source: str) -> OpenedModel:
-    network = network_from_config(config)
+def _from_config(
+    config: Mapping[str, Any], text: str, name: str, *, source: str, assumptions: Assumptions
+) -> OpenedModel:
+    network = network_from_config(config, assumptions)
     return OpenedModel(
         reference=text,
         name=name,
@@ -92,7 +98,7 @@ def _native_preset(config: Mapping[str, Any]) -> str | None:
     return "MXFP4_MOE" if method == "mxfp4" else None
 
 
-def _from_folder(folder: Path, text: str) -> OpenedModel:
+def _from_folder(folder: Path, text: str, assumptions: Assumptions) -> OpenedModel:
     if not (folder / "config.json").exists():
         gguf = sorted(folder.glob("*.gguf"))
         if len(gguf) == 1:
@@ -104,6 +110,7 @@ def _from_folder(folder: Path, text: str) -> OpenedModel:
         text,
         folder.resolve().name,
         source="folder with config.json",
+        assumptions=assumptions,
     )
     if not any(folder.glob("*.safetensors*")):
         return opened
@@ -121,7 +128,7 @@ def _elements(shape: tuple[int, ...]) -> int:
 
 def _with_stored(opened: OpenedModel, elements: int, n_bytes: int | None) -> OpenedModel:
     """Adds what the weight files say and, where it contradicts the config, a note with both figures."""
-    counted = opened.network.parameters.total
+    counted = opened.network.parameters.counted
     notes = opened.notes
     if abs(elements / counted - 1) > _TOLERATED_FRACTION:
         note = (
@@ -132,14 +139,18 @@ def _with_stored(opened: OpenedModel, elements: int, n_bytes: int | None) -> Ope
     return replace(opened, stored_elements=elements, stored_bytes=n_bytes, notes=notes)
 
 
-def _from_hub(reference: HubModel, text: str, options: HubOptions) -> OpenedModel:
+def _from_hub(reference: HubModel, text: str, options: HubOptions, assumptions: Assumptions) -> OpenedModel:
     repo_id, revision = reference.repo_id, reference.revision
     if reference.filename is None and reference.quant is None:
         info = repo_info(repo_id, revision, options=options)
         ggufs = [found for found in gguf_files(info.files) if not found.is_projector]
         if not ggufs or any(file.path == "config.json" for file in info.files):
             opened = _from_config(
-                fetch_config(repo_id, revision, options=options), text, repo_id, source="hub repository"
+                fetch_config(repo_id, revision, options=options),
+                text,
+                repo_id,
+                source="hub repository",
+                assumptions=assumptions,
             )
             if info.stored_elements:
                 return _with_stored(opened, sum(info.stored_elements.values()), None)
@@ -196,10 +207,12 @@ def _told_gguf(found: OllamaModel) -> GgufFile:
     )
 
 
-def from_catalogue(entry: Mapping[str, Any], text: str) -> OpenedModel:
+def from_catalogue(
+    entry: Mapping[str, Any], text: str, assumptions: Assumptions = NOTHING_ASSUMED
+) -> OpenedModel:
     """A model from an entry of the packaged or the user's own catalogue."""
     try:
-        network = network_from_config(entry["config"])
+        network = network_from_config(entry["config"], assumptions)
     except UnknownArchitectureError as error:
         raise UnknownArchitectureError(f"{entry['name']}: {error}") from error
     return OpenedModel(

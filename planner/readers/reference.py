@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import open_regular_file
 from planner.readers.gguf import split_part_names
+from planner.readers.http_range import checked_url
 from planner.readers.quoting import quoted
 
 
@@ -49,6 +50,20 @@ class HubModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UrlGguf:
+    """A GGUF file at a web address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlConfig:
+    """A config.json, a .safetensors file or a safetensors index at a web address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OllamaReference:
     """A model that Ollama knows, as `ollama run` would be given it."""
 
@@ -62,9 +77,11 @@ class CatalogueName:
     name: str
 
 
-Reference = LocalGguf | LocalFolder | LocalConfig | HubModel | OllamaReference | CatalogueName
+Reference = (
+    LocalGguf | LocalFolder | LocalConfig | HubModel | UrlGguf | UrlConfig | OllamaReference | CatalogueName
+)
 
-_FORMS = "a path, ORG/NAME of a hub repository, ollama:NAME or a catalogue name"
+_FORMS = "a path, ORG/NAME of a hub repository, a web address, ollama:NAME or a catalogue name"
 _FILE_ENDINGS = (".gguf", ".json", ".safetensors")
 _HUB_HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 # The rules of huggingface_hub.utils.validate_repo_id, repeated so that parsing a name stays cheap.
@@ -183,14 +200,33 @@ def _from_url(text: str) -> Reference:
         host = url.hostname
     except ValueError:
         host = None
-    if scheme not in ("http", "https") or host not in _HUB_HOSTS:
-        raise NotFoundError(f"{quoted(text)} is not a page of huggingface.co; write {_FORMS}")
+    if scheme not in ("http", "https") or host is None:
+        raise NotFoundError(f"{quoted(text)} is not a web address; write {_FORMS}")
+    if host not in _HUB_HOSTS:
+        return _elsewhere(text, url.path)
     segments = [unquote(segment) for segment in url.path.split("/") if segment]
     repo = "/".join(segments[:2])
     if len(segments) > 3 and segments[2] in ("blob", "resolve", "raw", "tree"):
         filename = "/".join(segments[4:])
         return _checked(repo, revision=segments[3], filename=filename or None, text=text)
     return _checked(repo, revision=None, filename="/".join(segments[2:]) or None, text=text)
+
+
+def _elsewhere(text: str, path: str) -> Reference:
+    """A file at an address that is not of the hub."""
+    try:
+        url = checked_url(text)
+    except MalformedError as error:
+        raise NotFoundError(str(error)) from error
+    name = unquote(path).lower()
+    if name.endswith(".gguf"):
+        return UrlGguf(url=url)
+    if name.endswith((".json", ".safetensors")):
+        return UrlConfig(url=url)
+    raise NotFoundError(
+        f"{quoted(text)} is neither a page of huggingface.co nor the address of a .gguf, .safetensors or "
+        "config.json file; name the file itself"
+    )
 
 
 def _hub(body: str, text: str) -> HubModel:

@@ -5,12 +5,13 @@ header, then the data without holes. Weights are never read.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hardware.units import KIB, MIB
+from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import ByteSource, local_source
 from planner.readers.local_json import parse_json_object, read_json_object
@@ -18,11 +19,15 @@ from planner.readers.quoting import quoted
 
 SAFETENSORS_FILE = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"
-MAX_INDEX_BYTES = 64 * MIB
+MAX_INDEX_BYTES = 40 * MIB  # 210,000 tensors of a 1T model in four bits take 30
+LENGTH_BYTES = 8
 
-_MAX_HEADER_BYTES = 100_000_000  # the format's own limit
-_FIRST_READ_BYTES = 64 * KIB
+_MAX_HEADER_BYTES = (
+    32 * MIB
+)  # of one file; the format allows 100 MB, which a third of would be 70,000 tensors
 _MAX_DIMENSIONS = 64
+_MAX_SHARDS = 2000
+_SHARD_NAME = re.compile(r".+-\d{5,6}-of-\d{5,6}\.safetensors", re.DOTALL)
 
 _DTYPE_BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
@@ -105,31 +110,37 @@ def shard_names(index: Mapping[str, Any], name: str) -> Mapping[str, str]:
             raise MalformedError(
                 f"{name} names the shard {quoted(shard)}; a plain .safetensors name is expected"
             )
+    n_shards = len(set(weight_map.values()))
+    if n_shards > _MAX_SHARDS:
+        raise MalformedError(f"{name} names {n_shards:,} shards; at most {_MAX_SHARDS:,} are read")
     return weight_map
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file is named like one of several, model-00001-of-00004.safetensors."""
+    return _SHARD_NAME.fullmatch(name) is not None
 
 
 def parse_safetensors_header(source: ByteSource) -> tuple[StoredTensorInfo, ...]:
     """Tensors of one file, in the order of their data; raises MalformedError for what the format forbids."""
     name = quoted(source.name)
-    front = source.read(0, min(source.n_bytes, _FIRST_READ_BYTES))
-    if len(front) < 8:
+    front = source.read(0, min(source.n_bytes, LENGTH_BYTES))
+    if len(front) < LENGTH_BYTES:
         raise MalformedError(f"{name} has {len(front)} bytes, fewer than a safetensors header")
-    if front.startswith(b"version "):
+    if front == b"version ":
         raise MalformedError(f"{name} is a Git LFS pointer, not the weights themselves; run git lfs pull")
-    header_bytes = int.from_bytes(front[:8], "little")
+    header_bytes = int.from_bytes(front, "little")
     if header_bytes > _MAX_HEADER_BYTES:
         raise MalformedError(
             f"{name} is not a usable safetensors file: it claims a header of {header_bytes:,} bytes; "
-            f"the format allows {_MAX_HEADER_BYTES:,}"
+            f"at most {format_bytes(_MAX_HEADER_BYTES)} are read"
         )
-    data_bytes = source.n_bytes - 8 - header_bytes
+    data_bytes = source.n_bytes - LENGTH_BYTES - header_bytes
     if data_bytes < 0:
         raise MalformedError(
             f"{name} ends inside its header, {-data_bytes:,} bytes are missing; download it again"
         )
-    raw = front[8 : 8 + header_bytes]
-    if len(raw) < header_bytes:
-        raw += source.read(8 + len(raw), header_bytes - len(raw))
+    raw = source.read(LENGTH_BYTES, header_bytes)
     if len(raw) < header_bytes:
         raise MalformedError(
             f"{name}: reading stopped {header_bytes - len(raw):,} bytes before the header's end"

@@ -11,6 +11,7 @@ from planner.report.document import Table
 from planner.report.figures import percent
 from planner.report.full import FullReport
 from planner.report.outside_text import plain
+from planner.report.parameter_count import total_in_words
 
 _Fact = tuple[str, str, str]
 _HEADERS = ("what", "value", "from")
@@ -126,7 +127,7 @@ def _model_table(report: FullReport) -> Table:
         ("name", plain(opened.name), where),
         ("reference", plain(opened.reference), "as asked"),
         ("architecture", plain(network.architecture, 80), where),
-        ("parameters", format_count(parameters.total), "counted from the shapes"),
+        ("parameters", total_in_words(parameters), "counted from the shapes"),
         ("parameters that a token uses", format_count(parameters.active), "counted from the shapes"),
     ]
     if parameters.towers or parameters.mtp:
@@ -134,6 +135,8 @@ def _model_table(report: FullReport) -> Table:
             f"{format_count(parameters.towers)} in encoders, {format_count(parameters.mtp)} in extra layers"
         )
         rows.append(("of these apart", apart, "counted from the shapes"))
+    if parameters.uncounted:
+        rows.append(("not counted", ", ".join(parameters.uncounted), "see the notes"))
     context = network.context_tokens
     rows += [
         ("layers, width, vocabulary", f"{network.n_layers}, {network.hidden_size:,}, {network.vocab_size:,}", where),

@@ -112,7 +112,10 @@ def _network(network: Network) -> Data:
             }
             for group in network.groups
         ],
-        "towers": [{"name": tower.name, "parameters": tower.parameters} for tower in network.towers],
+        "towers": [
+            {"name": tower.name, "parameters": tower.parameters, "unknown": tower.unknown}
+            for tower in network.towers
+        ],
         "notes": list(network.notes),
     }
 

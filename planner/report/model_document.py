@@ -7,6 +7,7 @@ from planner.engines import llama_cpp
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.opened_model import OpenedModel
 from planner.report.document import Document, Table
+from planner.report.parameter_count import total_in_words
 
 DEFAULT_CONTEXT = 8192
 
@@ -48,9 +49,9 @@ def model_document(opened: OpenedModel, n_context_tokens: int | None = None) -> 
                 for name, value in (
                     ("language model", parameters.text),
                     ("extra prediction layers (MTP)", parameters.mtp),
-                    *((f"{tower.name} tower", tower.parameters) for tower in network.towers),
+                    *((tower.name, tower.parameters) for tower in network.towers),
                     ("stored a second time", parameters.copies),
-                    ("total", parameters.total),
+                    ("counted so far" if parameters.uncounted else "total", parameters.counted),
                     ("active per token", parameters.active),
                 )
                 if value
@@ -71,7 +72,7 @@ def model_document(opened: OpenedModel, n_context_tokens: int | None = None) -> 
         title=opened.name,
         answer=(
             (
-                f"{opened.name} has {format_count(parameters.total)} parameters{active} in {network.n_layers} layers, "
+                f"{opened.name} has {total_in_words(parameters)} parameters{active} in {network.n_layers} layers, "
                 f"{context}.{stored}"
             ),
         ),
@@ -134,6 +135,10 @@ def model_data(opened: OpenedModel, n_context_tokens: int, kv_bytes: int, state_
             "active": round(parameters.active),
             "read_per_token": round(network.active_matmul_parameters),
         },
+        "towers": [
+            {"name": tower.name, "parameters": tower.parameters, "unknown": tower.unknown}
+            for tower in network.towers
+        ],
         "n_layers": network.n_layers,
         "layers": [
             {

@@ -4,24 +4,28 @@ Families differ in a dozen yes-or-no choices (biases, norms, ties); a `Dialect` 
 and everything else is read from the config. A new family of this kind is one row in `dialects.py`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from planner.errors import UnknownArchitectureError
+from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.attention import Attention
 from planner.model.feed_forward import FeedForward
 from planner.model.network import Network, embeddings
 from planner.model.weight import Use, Weight, matrix, vector
 from planner.readers.architectures.layer_plan import (
     PlannedLayer,
-    WindowDefault,
     attention_kinds,
     expert_layers,
     group_layers,
     layer_count,
 )
 from planner.readers.architectures.mixture import MixtureRules, mixture
+from planner.readers.architectures.window_rules import WindowDefault
 from planner.readers.config_fields import ConfigFields
+
+# Weights of one layer beside its attention, block and norms, from the config, the attention and the hidden size.
+Extras = Callable[[ConfigFields, Attention, int], tuple[Weight, ...]]
 
 # Fixed by the reference code, or the name of the config's flag: "use_bias", or "use_bias=true" where the
 # reference code takes an absent flag for true.
@@ -33,20 +37,23 @@ class Dialect:
     """A family's choices. A text value names the config flag that decides."""
 
     tied: bool = False  # when the config does not say
+    one_kv_head_if: Choice | None = None
     qkv_bias: Choice = "attention_bias"
     output_bias: Choice = False
     output_gate: Literal["none", "matrix", "head"] = "none"
     qk_norm: Literal["none", "head", "full"] = "none"
     qk_norm_if: Choice = True  # whether that norm is on
+    qk_norm_bias: bool = False
     norms_per_layer: int = 2  # vectors of hidden size
+    four_norms_if: Choice = False
     one_norm_if: Choice = False  # config flag of a parallel layer, in which both halves share one norm
     norm_bias: Choice = False
-    final_norm: bool = True
+    final_norm: Choice = True
     embedding_norm: bool = False  # BLOOM normalises the embeddings
     learned_positions: bool = False
     spare_positions: int = 0  # OPT's position table starts with two rows for padding
     gated: bool = True
-    scalars_per_layer: int = 0  # learned numbers of an activation function
+    extras: Extras | None = None
     mlp_bias: Choice = False
     fused_qkv: bool = False
     fused_gate: bool = False
@@ -54,12 +61,13 @@ class Dialect:
     head_bias: Choice = False
     windows: WindowDefault = "none"
     mixture: MixtureRules = field(default_factory=MixtureRules)
-    dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner")
+    dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner", "dff")
+    dense_first: int = 0  # dense layers in front of the experts, when the config does not say
     dense_multiple: int | None = None  # intermediate size over hidden size, when the config does not say
-    default_head_dim: int | None = None  # the reference configuration's default, where it is not H/h
-    defaults: tuple[tuple[str, int], ...] = ()  # reference defaults of fields that configs leave out
     mtp: Literal["none", "copied_embeddings", "plain", "dense"] = "none"
-    repeats_hidden_size: tuple[str, ...] = ()  # fields that must say the hidden size again
+    embedding_width: str | None = None  # field that gives embeddings a width of their own (OPT-350M)
+    added_vocabulary: str | None = None  # field with rows of the embedding table that the head lacks
+    refused_if: tuple[str, ...] = ()  # flags of variants that nothing here reads
     unused: tuple[str, ...] = ()  # fields that configs carry and the reference code computes nothing with
 
 
@@ -76,35 +84,33 @@ def tie(fields: ConfigFields, default: bool) -> bool:
     for level in (fields, fields.parent):
         if level is not None and level.has("tie_word_embeddings"):
             return level.flag("tie_word_embeddings")
-    return default
+    return fields.flag("tie_word_embeddings", default=default)
 
 
 def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     """The network of a plain decoder; raises when a needed field is missing or not understood."""
-    defaults = dict(dialect.defaults)
     fields.unused(*dialect.unused)
     n_layers = layer_count(fields)
     hidden_size = fields.count("hidden_size", "n_embd", "n_embed", "d_model")
-    for name in dialect.repeats_hidden_size:
-        if fields.positive(name) not in (None, hidden_size):
-            raise UnknownArchitectureError(
-                f"{fields.model_type}: {name} is {fields.positive(name)}, not the hidden size {hidden_size}; "
-                "what projects between them is not understood yet"
-            )
-    vocab_size = fields.count("vocab_size", "padded_vocab_size", default=defaults.get("vocab_size"))
-    attention = _attention(fields, dialect, hidden_size, defaults)
+    for name in dialect.refused_if:
+        if fields.flag(name):
+            raise UnknownArchitectureError(f"{fields.model_type}: {name} is on, which is not understood yet")
+    vocab_size = fields.count("vocab_size", "padded_vocab_size")
+    attention = _attention(fields, dialect, hidden_size)
     kinds, window = attention_kinds(fields, n_layers, dialect.windows)
     if "linear" in kinds:
         raise UnknownArchitectureError(f"{fields.model_type}: linear-attention layers are not understood yet")
     experts = mixture(fields, dialect.mixture)
-    sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
+    sparse = expert_layers(fields, n_layers, dialect.dense_first) if experts else (False,) * n_layers
     norm_bias = chosen(fields, dialect.norm_bias)
     n_norms = dialect.norms_per_layer
     if chosen(fields, dialect.one_norm_if):
         n_norms = 1
+    if chosen(fields, dialect.four_norms_if):
+        n_norms = 4
     norms = norm_vectors(hidden_size, n_norms, bias=norm_bias)
-    if dialect.scalars_per_layer:
-        norms += (vector("ffn_act", dialect.scalars_per_layer),)
+    if dialect.extras is not None:
+        norms += dialect.extras(fields, attention, hidden_size)
     dense = None
     if experts is None or not all(sparse):
         multiple = dialect.dense_multiple
@@ -119,31 +125,28 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     else:
         # Configs of models that have experts in every layer still give the size of a dense layer.
         fields.unused(*dialect.dense_size_names)
+    heads = _heads_by_layer(fields, attention, n_layers)
     layers = [
         PlannedLayer(
-            replace(attention, window_tokens=None if kind == "full" else window, chunked=kind == "chunked"),
-            experts if is_sparse else dense,
+            replace(
+                attention,
+                n_heads=heads[i],
+                window_tokens=None if kind == "full" else window,
+                chunked=kind == "chunked",
+            ),
+            experts if sparse[i] else dense,
             norms,
         )
-        for kind, is_sparse in zip(kinds, sparse, strict=True)
+        for i, kind in enumerate(kinds)
     ]
     tied = tie(fields, dialect.tied)
     context = fields.positive("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
-    outer = embeddings(
-        hidden_size,
-        vocab_size,
-        tied=tied,
-        norm_bias=norm_bias,
-        final_norm=dialect.final_norm,
-        head_bias=chosen(fields, dialect.head_bias),
-    )
+    outer = _outer(fields, dialect, hidden_size, vocab_size, tied=tied)
     if dialect.learned_positions:
         if context is None:
             context = fields.count("max_position_embeddings", "n_positions")
         rows = context + dialect.spare_positions
         outer += (Weight(role="position_embd", shape=(hidden_size, rows), use=Use.TABLE),)
-    if dialect.embedding_norm:
-        outer += (vector("token_embd_norm", hidden_size), vector("token_embd_norm.bias", hidden_size))
     return Network(
         architecture=fields.model_type,
         hidden_size=hidden_size,
@@ -160,6 +163,28 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         ),
         context_tokens=context,
     )
+
+
+def _outer(
+    fields: ConfigFields, dialect: Dialect, hidden_size: int, vocab_size: int, *, tied: bool
+) -> tuple[Weight, ...]:
+    """Embeddings, head and last norm, and what a few families put around them."""
+    width = hidden_size
+    if dialect.embedding_width is not None:
+        width = fields.positive(dialect.embedding_width) or hidden_size
+    outer = embeddings(width, vocab_size, tied=tied, final_norm=False, head_bias=chosen(fields, dialect.head_bias))
+    if chosen(fields, dialect.final_norm):
+        outer += (vector("output_norm", hidden_size),)
+        if chosen(fields, dialect.norm_bias):
+            outer += (vector("output_norm.bias", hidden_size),)
+    if width != hidden_size:
+        outer += (matrix("embd_in", width, hidden_size), matrix("embd_out", hidden_size, width))
+    added = fields.positive(dialect.added_vocabulary) if dialect.added_vocabulary else None
+    if added:
+        outer += (Weight(role="token_embd_added", shape=(width, added), use=Use.TABLE),)
+    if dialect.embedding_norm:
+        outer += (vector("token_embd_norm", hidden_size), vector("token_embd_norm.bias", hidden_size))
+    return outer
 
 
 def norm_vectors(hidden_size: int, n: int, *, bias: bool = False) -> tuple[Weight, ...]:
@@ -199,15 +224,15 @@ def extra_prediction(
     return tuple(one) * n
 
 
-def _attention(
-    fields: ConfigFields, dialect: Dialect, hidden_size: int, defaults: dict[str, int]
-) -> Attention:
-    n_heads = fields.count("num_attention_heads", "n_head", "n_heads", default=defaults.get("n_heads"))
+def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int) -> Attention:
+    n_heads = fields.count("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
     n_kv_heads = fields.count(
         "num_key_value_heads", "num_kv_heads", "multi_query_group_num", "num_attention_groups",
-        default=defaults.get("n_kv_heads", n_heads),
+        default=n_heads,
     )  # fmt: skip
-    head_dim = fields.positive("head_dim", "attention_head_dim", "kv_channels") or dialect.default_head_dim
+    if dialect.one_kv_head_if is not None and chosen(fields, dialect.one_kv_head_if):
+        n_kv_heads = 1
+    head_dim = fields.positive("head_dim", "attention_head_dim", "kv_channels")
     if head_dim is None:
         if hidden_size % n_heads:
             raise UnknownArchitectureError(
@@ -224,7 +249,19 @@ def _attention(
         qkv_bias=chosen(fields, dialect.qkv_bias),
         output_bias=chosen(fields, dialect.output_bias),
         qk_norm=dialect.qk_norm if norm_on else "none",
+        qk_norm_bias=dialect.qk_norm_bias and norm_on,
         output_gate=dialect.output_gate,
         sinks=dialect.sinks,
         fused_qkv=dialect.fused_qkv,
     )
+
+
+def _heads_by_layer(fields: ConfigFields, attention: Attention, n_layers: int) -> tuple[int, ...]:
+    listed = fields.counts("num_attention_heads_per_layer")
+    if listed is None:
+        return (attention.n_heads,) * n_layers
+    if len(listed) < n_layers or not all(listed[:n_layers]):
+        raise MalformedError(
+            f"config.json: num_attention_heads_per_layer must give the heads of all {n_layers} layers"
+        )
+    return listed[:n_layers]

@@ -7,13 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.readers.architectures.decoder import Dialect
+from planner.readers.architectures.layer_extras import (
+    bitnet_norms,
+    differential_lambdas,
+    doge_masks,
+    xielu_scalars,
+)
 from planner.readers.architectures.mixture import MixtureRules
 
 _LLAMA = Dialect(output_bias="attention_bias", mlp_bias="mlp_bias")
 _GPT: dict[str, Any] = {
     "gated": False, "qkv_bias": True, "output_bias": True, "mlp_bias": True, "norm_bias": True,
 }  # fmt: skip
-_GEMMA3_DEFAULTS = (("vocab_size", 262_208), ("n_heads", 8), ("n_kv_heads", 4))
+# One norm a layer, attention without biases, a head with one.
+_PARALLEL_GPT: dict[str, Any] = _GPT | {
+    "qkv_bias": False, "output_bias": False, "norms_per_layer": 1, "head_bias": True, "dense_multiple": 4,
+}  # fmt: skip
 
 DIALECTS: Mapping[str, Dialect] = {
     "llama": _LLAMA,
@@ -34,14 +43,13 @@ DIALECTS: Mapping[str, Dialect] = {
     "qwen3_moe": Dialect(
         qk_norm="head", output_bias="attention_bias", windows="qwen", unused=("use_qk_norm",),
     ),
-    "gemma": Dialect(tied=True, default_head_dim=256, output_bias="attention_bias"),
+    "gemma": Dialect(tied=True, output_bias="attention_bias"),
     "gemma2": Dialect(
-        tied=True, default_head_dim=256, output_bias="attention_bias", norms_per_layer=4, windows="even",
-        defaults=(("vocab_size", 256_000),),
+        tied=True, output_bias="attention_bias", norms_per_layer=4, windows="even",
     ),
     "gemma3_text": Dialect(
-        tied=True, default_head_dim=256, output_bias="attention_bias", norms_per_layer=4, qk_norm="head",
-        windows="every_sixth_full", defaults=_GEMMA3_DEFAULTS,
+        tied=True, output_bias="attention_bias", norms_per_layer=4, qk_norm="head",
+        windows="every_sixth_full",
     ),
     "gpt_oss": Dialect(
         qkv_bias="attention_bias", output_bias="attention_bias", sinks=True, windows="even",
@@ -81,7 +89,7 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "arcee": Dialect(gated=False, output_bias="attention_bias", mlp_bias="mlp_bias"),
     "apertus": Dialect(
-        gated=False, qk_norm="head", output_bias="attention_bias", mlp_bias="mlp_bias", scalars_per_layer=2,
+        gated=False, qk_norm="head", output_bias="attention_bias", mlp_bias="mlp_bias", extras=xielu_scalars,
         unused=("qk_norm",),
     ),
     "glm": Dialect(fused_gate=True),
@@ -123,7 +131,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "bloom": Dialect(**_GPT, tied=True, fused_qkv=True, embedding_norm=True, dense_multiple=4),
     "opt": Dialect(
         **_GPT, tied=True, learned_positions=True, spare_positions=2, unused=("do_layer_norm_before",),
-        repeats_hidden_size=("word_embed_proj_dim",),
+        embedding_width="word_embed_proj_dim",
     ),
     "phi": Dialect(**_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4),
     "minimax_m2": Dialect(
@@ -134,6 +142,80 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "dots1": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen",
                      mixture=MixtureRules(correction_bias=True)),
+    # Llamas under other names.
+    **dict.fromkeys(("iquestcoder", "helium", "granite_docling_text"), _LLAMA),
+    "cwm": Dialect(qkv_bias=False, windows="first_of_four_full"),
+    "granite_swa": Dialect(
+        output_bias="attention_bias", mlp_bias="mlp_bias", sinks=True, windows="first_of_four_full",
+    ),
+    "granitemoe_swa": Dialect(output_bias="attention_bias", sinks=True, windows="first_of_four_full"),
+    "granitemoeshared": Dialect(output_bias="attention_bias"),
+    "hyperclovax": Dialect(
+        output_bias="attention_bias", mlp_bias="mlp_bias", four_norms_if="use_post_norm=true",
+    ),
+    "bitnet": Dialect(output_bias="attention_bias", extras=bitnet_norms),
+    "diffllama": Dialect(output_bias="attention_bias", extras=differential_lambdas),
+    "doge": Dialect(
+        qk_norm="head", output_bias="attention_bias", mlp_bias="mlp_bias", extras=doge_masks,
+        refused_if=("is_moe",),
+        unused=("num_experts", "num_experts_per_tok", "keep_window_size"),
+    ),
+    "vaultgemma": Dialect(output_bias="attention_bias", windows="even"),
+    "nanochat": Dialect(
+        gated=False, norms_per_layer=0, final_norm=False, output_bias="attention_bias",
+    ),
+    "jais2": Dialect(gated=False, norm_bias=True, output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "muse_glimmer_text": Dialect(
+        norms_per_layer=4, output_bias="attention_bias", output_gate="matrix", windows="fourth_from_last_full",
+    ),
+    "molmo2_text": Dialect(
+        qk_norm="head", qkv_bias="attention_bias", added_vocabulary="additional_vocab_size",
+        unused=("qk_norm_type", "rope_scaling_layers"), refused_if=("norm_after",),
+    ),
+    "cosmos3_edge_text": Dialect(gated=False, output_bias="attention_bias", mlp_bias="mlp_bias"),
+    # Text parts of models with towers.
+    "qwen2_vl_text": Dialect(qkv_bias=True, windows="qwen"),
+    "qwen2_5_vl_text": Dialect(qkv_bias=True, windows="qwen"),
+    "qwen3_vl_text": Dialect(qk_norm="head", output_bias="attention_bias"),
+    "qwen3_vl_moe_text": Dialect(qk_norm="head", output_bias="attention_bias"),
+    "qwen3_omni_moe_text": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
+    "glm4v_text": Dialect(fused_gate=True, norms_per_layer=4, qkv_bias=True),
+    "glm4v_moe_text": Dialect(mixture=MixtureRules(correction_bias=True)),
+    "glm_ocr_text": Dialect(fused_gate=True, norms_per_layer=4, qkv_bias=False),
+    "aria_text": Dialect(output_bias="attention_bias", mlp_bias="mlp_bias"),
+    # Mixtures of experts.
+    "flex_olmo": Dialect(qk_norm="full", output_bias="attention_bias"),
+    "flint": Dialect(qk_norm="head", output_bias="attention_bias", sinks=True, windows="flint"),
+    "kolibri1": Dialect(
+        qkv_bias=False, qk_norm="head", norms_per_layer=4, windows="every_fifth_full",
+        mixture=MixtureRules(correction_bias=True),
+    ),
+    "laguna": Dialect(
+        output_bias="attention_bias", qk_norm="head", output_gate="head",
+        mixture=MixtureRules(correction_bias=True), dense_first=1,
+    ),
+    "mellum": Dialect(output_bias="attention_bias", qk_norm="head"),
+    "solar_open": Dialect(output_bias="attention_bias", mixture=MixtureRules(correction_bias=True)),
+    "cohere2_moe": Dialect(
+        norms_per_layer=1, output_bias="attention_bias", windows="cohere2_moe",
+        dense_size_names=("prefix_dense_intermediate_size", "intermediate_size"),
+    ),
+    # Decoders from before 2023.
+    "biogpt": Dialect(**_GPT, learned_positions=True, spare_positions=2),
+    "xglm": Dialect(**_GPT),
+    "openai-gpt": Dialect(**_GPT, fused_qkv=True, learned_positions=True, final_norm=False, dense_multiple=4),
+    "codegen": Dialect(**_PARALLEL_GPT, fused_qkv=True),
+    "gptj": Dialect(**_PARALLEL_GPT),
+    "gpt_bigcode": Dialect(
+        **_GPT, fused_qkv=True, learned_positions=True, dense_multiple=4, one_kv_head_if="multi_query=true",
+    ),
+    "gpt_neo": Dialect(
+        **_GPT | {"qkv_bias": False}, learned_positions=True, dense_multiple=4, windows="even",
+        unused=("attention_types",),
+    ),
+    "persimmon": Dialect(
+        **_GPT, fused_qkv=True, qk_norm="head", qk_norm_bias=True, qk_norm_if="qk_layernorm=true",
+    ),
     "llama4_text": Dialect(
         output_bias="attention_bias", dense_size_names=("intermediate_size_mlp",),
         windows="every_fourth_full", mixture=MixtureRules(shared_like_expert=True),

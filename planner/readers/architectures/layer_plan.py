@@ -7,6 +7,7 @@ from typing import Literal
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Block, LayerGroup, Mixer
 from planner.model.weight import Weight
+from planner.readers.architectures.window_rules import FULL_LAYERS, WindowDefault
 from planner.readers.config_fields import ConfigFields, whole_number
 from planner.readers.quoting import quoted
 
@@ -23,9 +24,8 @@ _KINDS: dict[str, LayerKind] = {
     "local": "sliding",
     "chunked_attention": "chunked",
     "linear_attention": "linear",
+    "window_attention": "sliding",
 }
-WindowDefault = Literal["none", "all", "even", "every_sixth_full", "every_fourth_full", "qwen"]
-_EVERY: dict[str, int] = {"every_fourth_full": 4, "every_sixth_full": 6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def attention_kinds(
     fields: ConfigFields, n_layers: int, default: WindowDefault
 ) -> tuple[tuple[LayerKind, ...], int | None]:
     """The kind of each layer and the window; `default` is what the reference code does without a list."""
-    window = fields.positive("sliding_window", "sliding_window_size", "attention_window_size")
+    window = fields.positive("sliding_window", "sliding_window_size", "attention_window_size", "window_size")
     chunk = fields.positive("attention_chunk_size")
-    listed = fields.words("layer_types")
+    listed = fields.words("layer_types", "attention_layers")
     pattern = fields.raw("sliding_window_pattern", "_sliding_window_pattern")
-    first_full = fields.maybe_count("max_window_layers")
+    fields.unused("max_window_layers")
     use_window = fields.flag("use_sliding_window", default=default != "qwen")
     no_rope = fields.counts("no_rope_layers")
     kinds: tuple[LayerKind, ...]
@@ -76,19 +76,11 @@ def attention_kinds(
         kinds = tuple(_either((i + 1) % 4 == 0, "chunked") for i in range(n_layers))
     elif window is None or not use_window:
         kinds = (FULL,) * n_layers
-    elif pattern is not None:
+    elif pattern is not None and default != "cohere2_moe":
         kinds = _patterned_kinds(pattern, n_layers)
-    elif default == "all":
-        kinds = (SLIDING,) * n_layers
-    elif default == "even":
-        kinds = tuple(_either(i % 2 == 1) for i in range(n_layers))
-    elif default in _EVERY:
-        kinds = _patterned_kinds(_EVERY[default], n_layers)
-    elif default == "qwen":
-        first = n_layers if first_full is None else first_full
-        kinds = tuple(_either(i < first) for i in range(n_layers))
     else:
-        kinds = (FULL,) * n_layers
+        rule = FULL_LAYERS[default]
+        kinds = tuple(_either(rule(fields, i, n_layers)) for i in range(n_layers))
     if "chunked" in kinds:
         window = chunk
     if window is None and {"sliding", "chunked"} & set(kinds):
@@ -120,9 +112,11 @@ def _patterned_kinds(pattern: object, n_layers: int) -> tuple[LayerKind, ...]:
     raise MalformedError("config.json: sliding_window_pattern is neither a period nor a text of L and G")
 
 
-def expert_layers(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
+def expert_layers(fields: ConfigFields, n_layers: int, default_dense: int = 0) -> tuple[bool, ...]:
     """Which layers hold experts, by whichever of the several fields the config uses."""
-    dense_first = fields.maybe_count("first_k_dense_replace", "num_dense_layers") or 0
+    dense_first = fields.maybe_count("first_k_dense_replace", "num_dense_layers")
+    if dense_first is None:
+        dense_first = default_dense
     kinds = fields.words("mlp_layer_types")
     frequency = fields.raw("moe_layer_freq")
     step = fields.positive("decoder_sparse_step") or 1

@@ -1,11 +1,10 @@
 """Which builder reads which `model_type`: one line per architecture file, one entry per name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-from planner.model.network import Network
 from planner.readers.architectures import (
     arctic,
     deepseek_v4,
@@ -29,11 +28,9 @@ from planner.readers.architectures import (
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
-from planner.readers.config_fields import ConfigFields
+from planner.readers.architectures.reference_fields import Builder, with_reference_defaults
 
-Builder = Callable[[ConfigFields], Network]
-
-BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
+_BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     {name: partial(decoder_network, dialect=dialect) for name, dialect in DIALECTS.items()}
     | dict.fromkeys(latent_decoder.MODEL_TYPES, latent_decoder.latent_network)
     | dict.fromkeys(delta_hybrid.MODEL_TYPES, delta_hybrid.delta_hybrid_network)
@@ -56,4 +53,8 @@ BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
     | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
+)
+
+BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
+    {name: with_reference_defaults(builder) for name, builder in _BUILDERS.items()}
 )

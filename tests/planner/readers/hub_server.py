@@ -63,6 +63,9 @@ class LocalHub:
     """The two servers, their content and their faults; use as a context manager."""
 
     repos: dict[str, dict[str, StoredFile]] = field(default_factory=dict)
+    facts: dict[str, dict[str, object]] = field(
+        default_factory=dict
+    )  # what the API says of a repository besides
     gated: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)  # requests whose path contains one of these get no answer
     failing: dict[str, int] = field(default_factory=dict)  # the same, with an HTTP status
@@ -233,6 +236,7 @@ class _ApiHandler(_Handler):
             "tags": [],
             "siblings": siblings,
             "safetensors": {"parameters": {"BF16": 1234}, "total": 1234},
+            **self.local_hub.facts.get(repo_id, {}),
         }
         self.reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 

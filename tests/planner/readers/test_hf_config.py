@@ -15,7 +15,9 @@ from planner.model.cache import cache_layers, kv_bytes_per_token, state_elements
 from planner.model.network import Network
 from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
 from planner.readers.architectures.registry import BUILDERS
-from planner.readers.hf_config import STRUCTURAL, WRAPPERS, network_from_config
+from planner.readers.hf_config import network_from_config
+from planner.readers.multimodal import WRAPPERS
+from planner.readers.unread_fields import STRUCTURAL
 
 CONFIGS = Path(__file__).parent / "configs"
 LLAMA: dict[str, Any] = {
@@ -156,11 +158,13 @@ def test_heads_that_do_not_divide_are_a_contradiction() -> None:
     assert "does not divide" in refusal(llama(num_attention_heads=5), UnknownArchitectureError)
 
 
-def test_an_embedding_of_another_width_is_refused() -> None:
-    # OPT-350M embeds in 512 and projects to 1024; the planner does not count those projections.
-    config = llama(model_type="opt", word_embed_proj_dim=32, max_position_embeddings=16)
-    assert "word_embed_proj_dim is 32" in refusal(config, UnknownArchitectureError)
-    assert network_from_config({**config, "word_embed_proj_dim": 64}).hidden_size == 64
+def test_an_embedding_of_another_width_is_projected() -> None:
+    # OPT-350M embeds in 512 and projects to 1024 and back. Here 32 and 64: the table shrinks by 100·32, and
+    # two projections of 32·64 come.
+    config = llama(model_type="opt", max_position_embeddings=16)
+    narrow = network_from_config({**config, "word_embed_proj_dim": 32}).parameters.counted
+    even = network_from_config({**config, "word_embed_proj_dim": 64}).parameters.counted
+    assert even - narrow == 100 * 32 - 2 * 32 * 64
 
 
 def test_more_active_experts_than_experts_is_a_contradiction() -> None:
@@ -214,7 +218,7 @@ def test_towers_known_only_as_a_whole_are_told() -> None:
 def test_layers_that_share_a_cache_store_matrices_they_do_not_use() -> None:
     # Gemma 3n E4B: 20 of 35 layers own their cache, of which 4 are full; the others' K and V stay unused.
     network = network_from_config(saved("google__gemma-3n-E4B-it"))
-    owning = {layer.window_tokens: layer.n_layers for layer in cache_layers(network)}
+    owning = {layer.cache.window_tokens: layer.n_layers for layer in cache_layers(network)}
     assert owning == {None: 4, 512: 16}
     unused = 15 * (2 * 2048 * 2 * 256 + 256)
     assert network.parameters.text - network.parameters.active == unused
@@ -276,7 +280,7 @@ def test_which_layers_have_a_window(changes: dict[str, object], windows: list[in
 
 
 def test_windowed_layers_without_a_window_are_malformed() -> None:
-    config = llama(model_type="olmo3", layer_types=["sliding_attention"] * 2)
+    config = llama(model_type="olmo3", layer_types=["sliding_attention"] * 2, sliding_window=None)
     assert "no window" in refusal(config, MalformedError)
 
 
@@ -407,7 +411,7 @@ def damaged_configs(draw: st.DrawFn) -> dict[str, Any]:
 def test_damaged_configs_end_in_a_network_or_in_one_line(config: dict[str, Any]) -> None:
     try:
         network = network_from_config(config)
-        assert network.parameters.total > 0
+        assert network.parameters.counted > 0
         cache_layers(network)
     except PlannerError as error:
         assert "\n" not in str(error)

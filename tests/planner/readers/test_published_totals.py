@@ -260,7 +260,7 @@ def config_of(model: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.model)
 def test_total_is_the_published_one(row: Published) -> None:
-    assert network_from_config(config_of(row.model)).parameters.total + row.beside == row.total
+    assert network_from_config(config_of(row.model)).parameters.counted + row.beside == row.total
 
 
 def test_what_a_repository_stores_beside_its_weights_is_said() -> None:
@@ -341,7 +341,7 @@ def test_whole_configs_are_counted_or_refused() -> None:
     for path in sorted((SHARED / "configs").glob("*.json")):
         model = path.stem.replace("__", "/", 1)
         try:
-            total = network_from_config(json.loads(path.read_text())).parameters.total
+            total = network_from_config(json.loads(path.read_text())).parameters.counted
         except PlannerError as error:
             assert "\n" not in str(error)
             continue

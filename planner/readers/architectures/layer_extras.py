@@ -1,0 +1,39 @@
+"""Small weights that single families of plain decoders add to every layer.
+
+Each takes the config, the attention and the hidden size, and uses what it needs.
+"""
+
+# ruff: noqa: ARG001
+
+from planner.model.attention import Attention
+from planner.model.weight import Weight, matrix, vector
+from planner.readers.config_fields import ConfigFields
+
+
+def xielu_scalars(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """Apertus: the two learned numbers of its xIELU activation; its two constants are in no published file."""
+    return (vector("ffn_act", 2),)
+
+
+def bitnet_norms(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """BitNet: norms in front of the output and of the down projection."""
+    return (
+        vector("attn_sub_norm", hidden_size),
+        vector("ffn_sub_norm", fields.count("intermediate_size")),
+    )
+
+
+def differential_lambdas(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """DiffLlama: the four vectors that weigh the two attention maps against each other."""
+    return tuple(vector(f"attn_lambda_{name}", attention.key_head_dim) for name in ("q1", "k1", "q2", "k2"))
+
+
+def doge_masks(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """Doge: the dynamic mask of its attention and a gate on each residual stream."""
+    n_kv_heads = attention.n_kv_heads
+    return (
+        vector("attn_mask_a", n_kv_heads),
+        matrix("attn_mask_dt", n_kv_heads * attention.key_head_dim, n_kv_heads),
+        vector("attn_residual", hidden_size),
+        vector("ffn_residual", hidden_size),
+    )
