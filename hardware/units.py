@@ -65,6 +65,14 @@ def parse_count(text: str) -> int:
     return round(float(number) * {"": 1, "k": KB, "m": MB, "b": GB, "t": TB}[unit.lower()])
 
 
+def format_tokens(n_tokens: int) -> str:
+    """A context for people, the way `parse_tokens` reads it: "128k", "1M", "4,100"."""
+    for unit, name in ((MIB, "M"), (KIB, "k")):
+        if n_tokens % unit == 0 and n_tokens:
+            return f"{n_tokens // unit:,}{name}"
+    return f"{n_tokens:,}"
+
+
 def format_bytes(n_bytes: float) -> str:
     """A size for people: binary units, three significant places or so ("92.1 MiB", "24.0 GiB")."""
     for unit, name in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Model = Mapping[str, Any]
@@ -17,6 +18,17 @@ class FieldChange:
     field: str
     old: Any
     new: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatedModel:
+    """What came of fetching one model anew: changed fields, or the problem that kept it as it was."""
+
+    id: str
+    fetched_from: str | None  # ORG/NAME, or the path of a file
+    changes: tuple[FieldChange, ...] = ()
+    file: Path | None = None  # where it was written; None for a dry run and when nothing changed
+    problem: str | None = None
 
 
 def merged(old: Model, fetched: Model) -> dict[str, Any]:

@@ -32,6 +32,24 @@ class OwnModel:
         return wanted in (spelling.casefold() for spelling in known)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedModel:
+    """A model that is in the user's own folder now."""
+
+    entry: Mapping[str, Any]
+    file: Path
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedModel:
+    """A model that is not in the user's own folder any more; a packaged one of the same id shows again."""
+
+    id: str
+    file: Path
+    uncovers_packaged: bool
+
+
 def own_models() -> tuple[OwnModel, ...]:
     """Every model of the user's own folder, broken ones included: one of them does not hide the others."""
     found = []

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner.api.benchmarks import BenchAnswer, bench
-    from planner.api.fitting import CATALOGUE_CONTEXT, CatalogueAnswer, FitAnswer, fit, fit_catalogue
+    from planner.api.catalogue import list_models
+    from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
+    from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
+    from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
     "inspect": "machines",
@@ -32,6 +35,10 @@ _MODULES = {
     "FitAnswer": "fitting",
     "fit": "fitting",
     "fit_catalogue": "fitting",
+    "list_models": "catalogue",
+    "add_model": "own_models",
+    "update_models": "own_models",
+    "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
     "bench": "benchmarks",
     "prices": "pricing",
@@ -46,6 +53,7 @@ __all__ = [
     "BenchAnswer",
     "CatalogueAnswer",
     "FitAnswer",
+    "add_model",
     "bench",
     "bench_folder",
     "default_contexts",
@@ -54,11 +62,14 @@ __all__ = [
     "fit",
     "fit_catalogue",
     "inspect",
+    "list_models",
     "machine_for",
     "open_model",
     "prices",
+    "remove_model",
     "report",
     "speed_facts",
+    "update_models",
 ]
 
 

@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import Any
 
-from hardware.spec import Machine, Memory
-from planner.api.fitting import CATALOGUE_CONTEXT
-from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import PlannerError
+from planner.estimate.catalogue import (
+    CATALOGUE_CONTEXT,
+    CatalogueModel,
+    CatalogueQuery,
+    Listing,
+    SortKey,
+    has_wanted_size,
+    in_one_memory,
+    in_order,
+)
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.placement import place
 from planner.model.presets import preset_storage
 from planner.progress import Progress
 from planner.readers import open_model as reader
@@ -21,64 +26,7 @@ from profiles.loader import model_rows, own_model_ids
 from profiles.model_names import nearest, search
 
 DEFAULT_QUANT = "Q4_K_M"  # where the weights were not published in four bits themselves
-SortKey = Literal["family", "name", "params", "active", "context", "released", "size", "needs"]
-SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
-_ANY_MACHINE_BYTES = 2**60  # sized, not refused, when nobody gave a limit
 _MODALITY_WORDS = {"vision": "image", "images": "image", "sound": "audio", "speech": "audio"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueQuery:
-    """What is wanted of the catalogue; None and empty ask for nothing.
-
-    `licences` and `families` are names or patterns such as "llama*"; `released_after` is a year, month or day.
-    """
-
-    text: str = ""
-    licences: tuple[str, ...] = ()
-    families: tuple[str, ...] = ()
-    modalities: tuple[str, ...] = ()
-    min_context_tokens: int | None = None
-    min_parameters: int | None = None
-    max_parameters: int | None = None
-    mixture_of_experts: bool | None = None
-    released_after: str | None = None
-    max_memory_bytes: int | None = None
-    n_context_tokens: int | None = None  # to size the cache for; sizes every model where given
-    quant: str | None = None
-
-    @property
-    def sizes_memory(self) -> bool:
-        """Whether the memory that a model needs to run is asked for, not only the size of its file."""
-        return self.max_memory_bytes is not None or self.n_context_tokens is not None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueModel:
-    """One model of the catalogue; sizes are None where its architecture is not understood (`problem`)."""
-
-    entry: Mapping[str, Any]
-    is_own: bool  # from the user's own folder
-    parameters: int | None  # as published; counted where nobody says
-    active_parameters: float | None = None
-    mixture_of_experts: bool | None = None
-    quant: str | None = None
-    is_native_quant: bool = False  # the preset that keeps weights as they were published
-    weight_bytes: int | None = None
-    n_context_tokens: int | None = None
-    needed_bytes: int | None = None  # weights, cache and compute buffers in one memory
-    problem: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """The models that match, and how many there are besides."""
-
-    query: CatalogueQuery
-    models: tuple[CatalogueModel, ...]
-    n_models: int
-    n_too_large: int
-    notes: tuple[str, ...]
 
 
 def list_models(
@@ -102,7 +50,7 @@ def list_models(
     models, n_too_large, more = _sized(found, query, progress)
     return Listing(
         query=query,
-        models=tuple(_sorted(models, sort, reverse)),
+        models=tuple(in_order(models, sort, reverse)),
         n_models=len(entries),
         n_too_large=n_too_large,
         notes=(*notes, *more),
@@ -202,7 +150,7 @@ def _sized(
         if progress is not None:
             progress(i / len(entries), entry["id"])
         model = _described(entry, entry["id"] in own, query)
-        if not _network_matches(model, query):
+        if not has_wanted_size(model, query):
             continue
         if query.max_memory_bytes is not None and (model.needed_bytes or 0) > query.max_memory_bytes:
             n_too_large += 1
@@ -228,7 +176,11 @@ def _described(entry: Entry, is_own: bool, query: CatalogueQuery) -> CatalogueMo
         network = opened.network
         quant = query.quant or opened.native_preset or DEFAULT_QUANT
         described = DescribedModel(name=opened.name, network=network, storage=preset_storage(network, quant))
-        n, needed = (None, None) if not query.sizes_memory else _needed(described, query)
+        n, needed = (
+            (None, None)
+            if not query.sizes_memory
+            else in_one_memory(described, query.n_context_tokens or CATALOGUE_CONTEXT)
+        )
     except PlannerError as error:
         return CatalogueModel(entry=entry, is_own=is_own, parameters=published, problem=str(error))
     return CatalogueModel(
@@ -243,45 +195,3 @@ def _described(entry: Entry, is_own: bool, query: CatalogueQuery) -> CatalogueMo
         n_context_tokens=n,
         needed_bytes=needed,
     )
-
-
-def _needed(described: DescribedModel, query: CatalogueQuery) -> tuple[int, int]:
-    """The context a model is sized for and all that llama.cpp allocates then, in one memory."""
-    n = query.n_context_tokens or CATALOGUE_CONTEXT
-    n = min(n, described.network.context_tokens or n)
-    memory = Memory(total_bytes=_ANY_MACHINE_BYTES, available_bytes=_ANY_MACHINE_BYTES)
-    machine = Machine(name="one memory", cpu=None, memory=memory, gpus=(), described=True)
-    return n, place(described, machine, LlamaCppFlags(n_context_tokens=n)).needed_bytes
-
-
-def _network_matches(model: CatalogueModel, query: CatalogueQuery) -> bool:
-    """The filters on what is counted; a model that cannot be counted is kept out by none but these."""
-    if query.mixture_of_experts is not None and model.mixture_of_experts is not query.mixture_of_experts:
-        return False
-    if query.max_memory_bytes is not None and model.needed_bytes is None:
-        return False
-    bounds = (query.min_parameters, query.max_parameters)
-    if bounds == (None, None):
-        return True
-    least, most = bounds
-    n = model.parameters
-    return n is not None and (least or 0) <= n and (most is None or n <= most)
-
-
-_SORT_VALUES: dict[SortKey, Callable[[CatalogueModel], Any]] = {
-    "family": lambda model: (model.entry["family"].casefold(), model.parameters or 0),
-    "name": lambda model: model.entry["id"],
-    "params": lambda model: model.parameters,
-    "active": lambda model: model.active_parameters,
-    "context": lambda model: model.entry["context_tokens"],
-    "released": lambda model: model.entry["released"],
-    "size": lambda model: model.weight_bytes,
-    "needs": lambda model: model.needed_bytes,
-}
-
-
-def _sorted(models: Sequence[CatalogueModel], sort: SortKey, reverse: bool) -> list[CatalogueModel]:
-    """Small before large and old before new, or the other way round; unknown last in either."""
-    value = _SORT_VALUES[sort]
-    known = sorted((model for model in models if value(model) is not None), key=value, reverse=reverse)
-    return known + [model for model in models if value(model) is None]

@@ -8,6 +8,7 @@ from planner.api.machines import machine_for, speed_facts
 from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import UnknownArchitectureError
+from planner.estimate.catalogue import CATALOGUE_CONTEXT
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.placement import place
 from planner.estimate.ranking import best_placed, catalogue_rank
@@ -18,7 +19,6 @@ from profiles.loader import model_rows
 
 # Tried from the largest for the catalogue: the best quality that runs where it is fastest.
 CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
-CATALOGUE_CONTEXT = 8192
 
 
 @dataclass(frozen=True, kw_only=True)

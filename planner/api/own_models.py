@@ -1,7 +1,6 @@
 """The user's own models: fetched from the hub or this machine, kept as catalogue entries, fetched anew, removed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,48 +15,17 @@ from planner.readers.reference import (
     HubModel,
     LocalConfig,
     LocalFolder,
-    LocalGguf,
-    OllamaReference,
     Reference,
     parse_reference,
 )
 from profiles import user_models
 from profiles.errors import ProfileError
 from profiles.loader import packaged_model_rows, unknown_model
-from profiles.model_changes import FieldChange, changes, merged
+from profiles.model_changes import UpdatedModel, changes, merged
 from profiles.model_names import name_index
-from profiles.user_models import OwnModel
+from profiles.user_models import AddedModel, OwnModel, RemovedModel
 
 Entry = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddedModel:
-    """A model that is in the user's own folder now."""
-
-    entry: Entry
-    file: Path
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatedModel:
-    """What came of fetching one model anew: changed fields, or the problem that kept it as it was."""
-
-    id: str
-    fetched_from: str | None  # ORG/NAME, or the path of a file
-    changes: tuple[FieldChange, ...] = ()
-    file: Path | None = None  # where it was written; None for a dry run and when nothing changed
-    problem: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedModel:
-    """A model that is not in the user's own folder any more; a packaged one of the same id shows again."""
-
-    id: str
-    file: Path
-    uncovers_packaged: bool
 
 
 def add_model(
@@ -100,16 +68,16 @@ def _fetched(reference: Reference, text: str, label: Label, options: HubOptions,
             return entry_from_hub(reference, today=today, label=label, options=options)
         case LocalFolder() | LocalConfig():
             return entry_from_files(reference, today=today, label=label)
-        case LocalGguf() | OllamaReference():
-            raise NotFoundError(
-                f"{quoted(text)} describes itself, so it needs no catalogue: try `planner model {text}`; "
-                "to add a model, name its hub repository, its folder or its config.json"
-            )
         case CatalogueName(name=name):
             index = name_index(packaged_model_rows())
             hint = f"the catalogue has {index[name.casefold()]} already; " if name.casefold() in index else ""
             raise NotFoundError(
                 f"{quoted(text)} is no repository, folder or config.json; {hint}write ORG/NAME or a path"
+            )
+        case _:
+            raise NotFoundError(
+                f"{quoted(text)} has no config.json to keep; a GGUF file and an Ollama model describe themselves, try "
+                f"`planner model {text}`; to add a model, name its hub repository, its folder or its config.json"
             )
 
 

@@ -21,6 +21,7 @@ tables.MIN_PADDING = 0  # the library widens every header by two, which an 80-co
 FORMATS = ("table", "json", "csv", "md")
 _LEAST_WIDTH = 9  # of a column that is wrapped
 _LONGEST_NAME = 22
+_LONGEST_WORD = 12  # that is kept in one piece while something else can give way
 
 
 def render(document: Document, output_format: str) -> None:
@@ -116,13 +117,18 @@ def _column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> l
         least = max(map(len, header.split()), default=0) if i in table.right else len(header)
         widths.append(max(least, *(len(cell) for cell in column)))
     spare = width - 2 * (len(widths) - 1)
-    while sum(widths) > spare:
-        # The first column names the row, often to be copied: it is narrowed last, and only when it is long.
-        candidates = [i for i in text if widths[i] > (_LEAST_WIDTH if i else _LONGEST_NAME)]
-        candidates = [i for i in candidates if i > 0] or candidates
-        if not candidates:
-            break
-        widths[max(candidates, key=lambda i: widths[i])] -= 1
+    whole = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+    # Cells between words, then the first column, which names the row and is often copied, then words in two.
+    for floors in (
+        {i: max(_LEAST_WIDTH, min(whole[i], _LONGEST_WORD)) for i in text if i},
+        {0: _LONGEST_NAME},
+        {i: _LEAST_WIDTH for i in text if i},
+    ):
+        while sum(widths) > spare:
+            candidates = [i for i, least in floors.items() if i in text and widths[i] > least]
+            if not candidates:
+                break
+            widths[max(candidates, key=lambda i: widths[i])] -= 1
     return [max(1, n) for n in widths]
 
 

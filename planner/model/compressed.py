@@ -21,10 +21,10 @@ class Compressor:
         """Values and gates to sum up with, a position table within the block, and a norm."""
         width = self.head_dim * (2 if self.overlapping else 1)
         return (
-            matrix(f"{prefix}.kv", hidden_size, width),
-            matrix(f"{prefix}.gate", hidden_size, width),
-            Weight(role=f"{prefix}.ape", shape=(width, self.ratio)),
-            vector(f"{prefix}.norm", self.head_dim),
+            matrix(f"{prefix}_kv", hidden_size, width),
+            matrix(f"{prefix}_gate", hidden_size, width),
+            Weight(role=f"{prefix}_ape", shape=(width, self.ratio)),
+            vector(f"{prefix}_norm", self.head_dim),
         )
 
 
@@ -136,20 +136,20 @@ class CompressedAttention(CachesTokens):
             vector("attn_q_a_norm", self.q_lora_rank),
             matrix("attn_q_b", self.q_lora_rank, query),
             matrix("attn_kv", hidden_size, self.head_dim),
-            vector("attn_kv_norm", self.head_dim),
+            vector("attn_kv_a_norm", self.head_dim),
             Weight(role="attn_output_a", shape=(query // self.o_groups, self.o_lora_rank, self.o_groups)),
             matrix("attn_output_b", self.o_groups * self.o_lora_rank, hidden_size),
             vector("attn_sinks", self.n_heads),
         ]
         if self.compressor is not None:
-            found += self.compressor.weights(hidden_size, "compressor")
+            found += self.compressor.weights(hidden_size, "attn_compressor")
             if self.indexer is not None:
                 own = Compressor(
                     ratio=self.compressor.ratio,
                     head_dim=self.indexer.head_dim,
                     overlapping=self.compressor.overlapping,
                 )
-                found += own.weights(hidden_size, "indexer.compressor")
+                found += own.weights(hidden_size, "indexer_compressor")
                 found += [
                     matrix(
                         "indexer.attn_q_b", self.q_lora_rank, self.indexer.n_heads * self.indexer.head_dim
@@ -180,7 +180,7 @@ class HyperConnections:
     def head_weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """What joins the streams in front of the output head."""
         return (
-            matrix("hc_head_fn", self.n_streams * hidden_size, self.n_streams),
-            vector("hc_head_base", self.n_streams),
-            vector("hc_head_scale", 1),
+            matrix("output_hc_fn", self.n_streams * hidden_size, self.n_streams),
+            vector("output_hc_base", self.n_streams),
+            vector("output_hc_scale", 1),
         )

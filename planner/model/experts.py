@@ -72,12 +72,11 @@ class Experts:
                 for role, n in widths
             ]
         if self.expert_hidden_size is not None:
-            found += [
-                matrix("ffn_latent_down", hidden_size, inner),
-                matrix("ffn_latent_up", inner, hidden_size),
-            ]
+            # llama.cpp names them otherwise in the one family that has the norm (Kimi K3).
+            name = "ffn_routed" if self.latent_norm else "ffn_latent"
+            found += [matrix(f"{name}_down", hidden_size, inner), matrix(f"{name}_up", inner, hidden_size)]
             if self.latent_norm:
-                found.append(vector("ffn_latent_norm", inner))
+                found.append(vector(f"{name}_norm", inner))
         if self.shared is not None:
             found += [
                 Weight(role=_suffixed(w.role, "_shexp"), shape=w.shape, use=w.use)

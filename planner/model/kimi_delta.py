@@ -53,7 +53,7 @@ class KimiDeltaAttention(ConstantState):
             matrix("ssm_beta", hidden_size, self.n_heads),
         ]
         if self.full_rank_gate:
-            found.append(matrix("attn_gate", hidden_size, width))
+            found.append(matrix("ssm_g", hidden_size, width))
         else:
             found += [matrix("ssm_g_a", hidden_size, rank), matrix("ssm_g_b", rank, width)]
         found += [vector("ssm_norm", self.head_dim), matrix("attn_output", width, hidden_size)]

@@ -34,6 +34,6 @@ class LightningAttention(ConstantState):
         return (
             matrix("attn_qkv", hidden_size, 3 * width),
             matrix("attn_gate", hidden_size, width),
-            vector("attn_sub_norm", width),
+            vector("attn_norm_2", width),
             matrix("attn_output", width, hidden_size),
         )

@@ -1,7 +1,7 @@
 """A model's name in a card's words: which table row, column or sentence speaks of this model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from planner.model.card import Meaning, Place, StatedParameters
 from planner.readers.quantization_words import is_quantization_word
@@ -10,10 +10,14 @@ Words = tuple[str, ...]
 
 _WORD = re.compile(r"[a-z]+|\d+")
 _BRACKETS = re.compile(r"\([^()]{0,100}\)")
-_SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9.])(A?)(\d{1,4}(?:\.\d{1,3})?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
+_SIZE_IN_NAME = re.compile(
+    r"(?<![A-Za-z0-9.])(A?)(\d{1,4}(?:\.\d{1,3})?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE
+)
 _FACTORS = {"m": 10**6, "b": 10**9, "t": 10**12}
 # What a variant's name adds without changing what the network is.
-_VARIANT_WORDS = frozenset(("instruct", "base", "chat", "it", "thinking", "hf", "preview", "pt", "gguf", "i1"))
+_VARIANT_WORDS = frozenset(
+    ("instruct", "base", "chat", "it", "thinking", "hf", "preview", "pt", "gguf", "i1")
+)
 
 
 def name_variants(names: Sequence[str]) -> tuple[Words, ...]:
@@ -40,10 +44,24 @@ def likeness(label: str, variants: Sequence[Words]) -> int:
     return len(words) + any(variant == words for variant in variants)
 
 
-def is_named(sentence: str, variants: Sequence[Words]) -> bool:
-    """Whether a sentence names the model, by its whole name or the name without its variant."""
-    joined = f" {' '.join(_words(sentence))} "
-    return any(f" {' '.join(variant)} " in joined for variant in variants)
+def pieces_by_name(sentence: str, variants: Sequence[Words]) -> Iterator[tuple[str, bool]]:
+    """A sentence cut where it names the model or a longer name of its family; True after the model's own.
+
+    "GLM-4.5 has 355B parameters, GLM-4.5-Air has 106B": for GLM-4.5 only the first figure follows its name.
+    """
+    shortest = min(variants, key=len, default=())
+    if not shortest or f" {' '.join(shortest)} " not in f" {' '.join(_words(sentence))} ":
+        yield sentence, False
+        return
+    name = re.compile(
+        rf"(?<![A-Za-z0-9]){'[^A-Za-z0-9]{0,2}'.join(shortest)}(?:[-_.]?[A-Za-z0-9]{{1,20}}){{0,8}}",
+        re.IGNORECASE,
+    )
+    ours, start = False, 0
+    for match in name.finditer(sentence):
+        yield sentence[start : match.start()], ours
+        ours, start = _words(match[0]) in variants, match.start()
+    yield sentence[start:], ours
 
 
 def sizes_in_name(name: str) -> tuple[StatedParameters, ...]:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from planner.model.card import Meaning, Place, StatedContext, StatedParameters
-from planner.readers.card_names import Words, is_named, likeness
+from planner.readers.card_names import Words, likeness, pieces_by_name
 from planner.readers.card_tables import CardText, Row
 
-_Figure = TypeVar("_Figure", StatedParameters, StatedContext)
+_Figure = TypeVar("_Figure", bound=StatedParameters | StatedContext)
 
 MAX_FIGURES = 60  # of a kind; a card that states more is a list of models
 _MAX_MATCHES = 40  # numbers looked at in one sentence or cell
@@ -26,15 +26,22 @@ _AMOUNT = re.compile(
 )
 _UNITS = {"t": 10**12, "b": 10**9, "m": 10**6}
 _NOT_PARAMETERS = re.compile(r"\W{0,3}(?:tokens?|gpu|hours?|[gmt]i?b\b|samples?|images?|examples?|users?|downloads?|"
-                             r"languages?|layers?|experts?|tri?ain|documents?|times?)\b", re.IGNORECASE)  # fmt: skip
+                             r"languages?|layers?|experts?|train\w{0,4}|documents?|times?)\b", re.IGNORECASE)  # fmt: skip
 _COMPONENT = re.compile(r"\W{0,3}(?:\w+[\s-]+){0,4}?(?:vision|audio|image|speech|encoder|vit|draft|mtp|multi-token|"
                         r"adapter|lora|projector|tower|decoder)", re.IGNORECASE)  # fmt: skip
-_WITHOUT_EMBEDDING = re.compile(r"(?:non|without|excluding|w/o)[\s-]{0,2}(?:the\s)?(?:token\s)?embed", re.IGNORECASE)
+_WITHOUT_EMBEDDING_BEFORE = re.compile(
+    r"(?:non|without|excluding|w/o)[\s-]{0,2}embed\w{0,6}[\s):=]{0,3}$", re.IGNORECASE
+)
+_WITHOUT_EMBEDDING = re.compile(
+    r"(?:non|without|excluding|w/o)[\s-]{0,2}(?:the\s)?(?:token\s)?embed", re.IGNORECASE
+)
 _ACTIVE_AFTER = re.compile(r"\W{0,3}(?:\w+\s+){0,2}?(?:activ|per token|used for each token)", re.IGNORECASE)
 _ACTIVE_BEFORE = re.compile(r"activ\w{0,8}\s*(?:param\w{0,8}\s*)?(?:of|only|just|about|around|is|are|[:=(,]|\s){0,5}$",
                             re.IGNORECASE)  # fmt: skip
 _TOTAL_AFTER = re.compile(r"\W{0,3}(?:param\w{0,8}\s+)?(?:in\s+)?(?:total|overall)", re.IGNORECASE)
-_TOTAL_BEFORE = re.compile(r"total\s*(?:param\w{0,8}\s*)?(?:of|about|around|is|are|[:=(]|\s){0,5}$", re.IGNORECASE)
+_TOTAL_BEFORE = re.compile(
+    r"total\s*(?:param\w{0,8}\s*)?(?:of|about|around|is|are|[:=(]|\s){0,5}$", re.IGNORECASE
+)
 _PARAMETERS_AFTER = re.compile(r"[\s(-]{0,3}(?:[\w-]+[\s-]+){0,2}?param", re.IGNORECASE)
 _LIST_GAP = re.compile(r"\s*(?:,|/|&|–|—|-|and|or|to|,\s*and|,\s*or)\s*", re.IGNORECASE)
 
@@ -44,38 +51,43 @@ _CONTEXT_AFTER = re.compile(r"[\s-]{0,2}(?:tokens?[\s-]{1,2})?(?:(?:of|long|inpu
 _CONTEXT_BEFORE = re.compile(
     r"context(?:[\s-](?:lengths?|windows?|sizes?|capabilities|understanding|support|inputs?|of|up to|is|are|for)){0,4}"
     r"[\s:=(]{0,3}(?:(?:of|up to|to|is|extends? to|about|reaches)\s){0,2}$", re.IGNORECASE)  # fmt: skip
-_EXTENDED = re.compile(r"yarn|rope[\s-]scaling|extrapolat|extend|extensib", re.IGNORECASE)
-_NOT_CONTEXT = re.compile(r"\W{0,2}(?:generat|output|new tokens|vocab|tri?ain)", re.IGNORECASE)
-_NOT_CONTEXT_BEFORE = re.compile(r"(?:generat\w{0,4}|output|vocab\w{0,6}|trained on)\W{0,3}(?:\w+\s){0,2}$", re.IGNORECASE)
+_EXTENDED_BEFORE = re.compile(r"yarn|rope[\s-]scaling|extrapolat|extend|extensib", re.IGNORECASE)
+_EXTENDED_AFTER = re.compile(r"\W{0,3}(?:tokens?\W{1,3})?(?:(?:with|using|via|by|through|when)\s)?(?:yarn|rope|extrapol|"
+                             r"extend)", re.IGNORECASE)  # fmt: skip
+_NOT_CONTEXT = re.compile(r"\W{0,2}(?:generat|output|new tokens|vocab|train)", re.IGNORECASE)
+_NOT_CONTEXT_BEFORE = re.compile(
+    r"(?:generat\w{0,4}|output|vocab\w{0,6}|trained on)\W{0,3}(?:\w+\s){0,2}$", re.IGNORECASE
+)
 
 _LABELLED = re.compile(r"\W{0,6}([^:：=|]{2,70})\s{0,3}[:：=]\s{0,3}(.{1,300})")
 
 
 def stated_parameters(text: CardText, variants: Sequence[Words]) -> tuple[StatedParameters, ...]:
     """Every number of parameters that the card states, at most `MAX_FIGURES`."""
-    found = [*_from_tables(text.tables, variants, _parameters_label, _parameters_in)]
-    for sentence in text.sentences:
-        labelled = _LABELLED.match(sentence)
-        label = _parameters_label(labelled[1]) if labelled else None
-        if labelled and label:
-            found += [replace(f, place=Place.LABELLED) for f in _parameters_in(labelled[2], label)]
-            continue
-        place = Place.NAMED if is_named(sentence, variants) else Place.PROSE
-        found += [replace(figure, place=place) for figure in _parameters_in(sentence, None)]
-    return tuple(dict.fromkeys(found))[:MAX_FIGURES]
+    return _figures(text, variants, _parameters_label, _parameters_in)
 
 
 def stated_contexts(text: CardText, variants: Sequence[Words]) -> tuple[StatedContext, ...]:
     """Every context length that the card states, at most `MAX_FIGURES`."""
-    found = [*_from_tables(text.tables, variants, _context_label, _contexts_in)]
+    return _figures(text, variants, _context_label, _contexts_in)
+
+
+def _figures(
+    text: CardText,
+    variants: Sequence[Words],
+    meaning_of: Callable[[str], str | None],
+    read: Callable[[str, str | None], Iterator[_Figure]],
+) -> tuple[_Figure, ...]:
+    found = [*_from_tables(text.tables, variants, meaning_of, read)]
     for sentence in text.sentences:
         labelled = _LABELLED.match(sentence)
-        label = _context_label(labelled[1]) if labelled else None
+        label = meaning_of(labelled[1]) if labelled else None
         if labelled and label:
-            found += [replace(f, place=Place.LABELLED) for f in _contexts_in(labelled[2], label)]
+            found += [replace(figure, place=Place.LABELLED) for figure in read(labelled[2], label)]
             continue
-        place = Place.NAMED if is_named(sentence, variants) else Place.PROSE
-        found += [replace(figure, place=place) for figure in _contexts_in(sentence, None)]
+        for piece, ours in pieces_by_name(sentence, variants):
+            place = Place.NAMED if ours else Place.PROSE
+            found += [replace(figure, place=place) for figure in read(piece, None)]
     return tuple(dict.fromkeys(found))[:MAX_FIGURES]
 
 
@@ -110,9 +122,12 @@ def _labelled_cells(
         label = meaning_of(name)
         # A header with a figure in it is a row of a table without header.
         if label is not None and column and not any(_AMOUNT.fullmatch(cell) for cell in header):
+            about = None
             for row in rows:
                 if column < len(row):
-                    yield label, next((cell for cell in row[:column] if cell), None), row[column]
+                    # An empty first cell belongs to the row above it.
+                    about = next((cell for cell in row[:column] if cell), None) if row[0] else about
+                    yield label, about, row[column]
         elif label is not None and not column and not any(meaning_of(row[0]) for row in rows if row):
             yield from ((label, None, row[0]) for row in rows if row)
     for row in table:
@@ -132,7 +147,10 @@ def _parameters_label(label: str) -> str | None:
     low = label.lower()
     if not ("param" in low or re.fullmatch(r"\W{0,3}(?:model )?size\W{0,3}", low)) or "hyperparam" in low:
         return None
-    if any(word in low for word in ("sampling", "generation", "vision", "encoder", "draft", "lora", "shared", "per ")):
+    if any(
+        word in low
+        for word in ("sampling", "generation", "vision", "encoder", "draft", "lora", "shared", "per ")
+    ):
         return None
     if _WITHOUT_EMBEDDING.search(low) or "non-emb" in low:
         return Meaning.NON_EMBEDDING
@@ -154,7 +172,9 @@ def _parameters_in(text: str, label: str | None) -> Iterator[StatedParameters]:
         end = amounts[i + 1].start() if i + 1 < len(amounts) else len(text)
         start = amounts[i - 1].end() if i else 0
         gap = text[amount.end() : end]
-        meaning = _meaning_of(text[max(start, amount.start() - 40) : amount.start()], gap[:60], label, speaks_of_parameters)
+        meaning = _meaning_of(
+            text[max(start, amount.start() - 40) : amount.start()], gap[:60], label, speaks_of_parameters
+        )
         if meaning is None and i + 1 < len(amounts) and _LIST_GAP.fullmatch(gap[:12]):
             meaning = following  # "8B and 70B parameters"
         following = meaning
@@ -167,13 +187,13 @@ def _parameters_in(text: str, label: str | None) -> Iterator[StatedParameters]:
 def _meaning_of(before: str, after: str, label: str | None, speaks_of_parameters: bool) -> Meaning | None:
     if _NOT_PARAMETERS.match(after):
         return None
-    if _WITHOUT_EMBEDDING.search(after[:30]) or _WITHOUT_EMBEDDING.search(before[-30:]):
+    if speaks_of_parameters and _ACTIVE_AFTER.match(after):
+        return Meaning.ACTIVE
+    if _WITHOUT_EMBEDDING.search(after[:30]) or _WITHOUT_EMBEDDING_BEFORE.search(before):
         return Meaning.NON_EMBEDDING
     if _COMPONENT.match(after) or after.lstrip(" -(").lower().startswith("embed"):
         return None
     if speaks_of_parameters:
-        if _ACTIVE_AFTER.match(after):
-            return Meaning.ACTIVE
         if _TOTAL_AFTER.match(after):
             return Meaning.TOTAL
         if _ACTIVE_BEFORE.search(before):
@@ -206,7 +226,9 @@ def _parameters_of(amount: re.Match[str], meaning: Meaning) -> StatedParameters 
 def _context_label(label: str) -> str | None:
     low = label.lower()
     known = "context" in low or "sequence length" in low or "max position" in low
-    other = any(word in low for word in ("output", "local", "sliding", "benchmark", "long context", "in-context"))
+    other = any(
+        word in low for word in ("output", "local", "sliding", "benchmark", "long context", "in-context")
+    )
     return "context" if known and not other else None
 
 
@@ -225,8 +247,8 @@ def _contexts_in(text: str, label: str | None) -> Iterator[StatedContext]:
             continue
         figure = _context_of(match)
         if figure is not None:
-            extended = bool(_EXTENDED.search(after)) or bool(_EXTENDED.search(before))
-            yield replace(figure, extended=extended)
+            extended = _EXTENDED_AFTER.match(after) or _EXTENDED_BEFORE.search(before)
+            yield replace(figure, extended=extended is not None)
 
 
 def _context_of(match: re.Match[str]) -> StatedContext | None:
@@ -236,4 +258,6 @@ def _context_of(match: re.Match[str]) -> StatedContext | None:
     least, most = round(number * decimal), round(number * binary)
     if not _LEAST_TOKENS <= most <= _MOST_TOKENS:
         return None
-    return StatedContext(least_tokens=least, most_tokens=most, text=" ".join(match[0].split()), place=Place.PROSE)
+    return StatedContext(
+        least_tokens=least, most_tokens=most, text=" ".join(match[0].split()), place=Place.PROSE
+    )

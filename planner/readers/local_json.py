@@ -4,14 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hardware.units import MIB
+from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError
 from planner.readers.byte_source import read_bounded
 from planner.readers.quoting import quoted
 
 MAX_JSON_BYTES = 16 * MIB
 _MAX_DEPTH = 64
-_MAX_VALUES = 2_000_000
+_MAX_VALUES = 500_000  # a value takes up to 300 bytes; the longest known config.json holds 50,000
+_MAX_TEXT_BYTES = 40 * MIB  # in memory, where one strange character makes a text four times as large
 
 
 def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
@@ -29,6 +30,11 @@ def parse_json_object(data: bytes, name: str, *, max_values: int = _MAX_VALUES) 
     n_values = data.count(b",") + data.count(b"[") + data.count(b"{")
     if n_values > max_values:
         raise MalformedError(f"{name} holds about {n_values:,} JSON values; at most {max_values:,} are read")
+    if not (data.isascii() and b"\\u" not in data) and len(data) > _MAX_TEXT_BYTES // 4:
+        raise MalformedError(
+            f"{name} has {format_bytes(len(data))}; at most {format_bytes(_MAX_TEXT_BYTES // 4)} are read of a text "
+            "that is not plain ASCII"
+        )
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

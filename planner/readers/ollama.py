@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from hardware.units import KIB, MIB, format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
 from planner.readers.local_json import parse_json_object, read_json_object
+from planner.readers.ollama_manifest import MAX_MANIFEST_BYTES, OllamaName, parse_manifest, parse_ollama_name
 from planner.readers.quoting import quoted
 
 if TYPE_CHECKING:  # urllib.request takes longer to import than most commands take to run
@@ -25,13 +26,12 @@ if TYPE_CHECKING:  # urllib.request takes longer to import than most commands ta
 
 DEFAULT_TIMEOUT_S = 3.0
 _MAX_ANSWER_BYTES = 32 * MIB
-_MAX_ANSWER_VALUES = 8_000_000  # a vocabulary and its merges are about a million
 _SYSTEM_MODELS = Path("/usr/share/ollama/.ollama/models")  # the home of the service's own user on Linux
-_MODEL_LAYER = "application/vnd.ollama.image.model"
-_PROJECTOR_LAYER = "application/vnd.ollama.image.projector"
-_DIGEST = re.compile(r"sha256[:-]([0-9a-f]{64})")
-_NAME_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,126}[A-Za-z0-9_])?")
-_HOST_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.:\-]{0,126}[A-Za-z0-9_])?")
+# A vocabulary in an answer, of a million values that change no size. Quantifiers that never give back: no pattern
+# of brackets makes this slow.
+_VOCABULARY = re.compile(
+    rb'("tokenizer\.[a-z_.]++"\s*+:\s*+)\[(?:[^"\[\]]++|"(?:[^"\\]++|\\.)*+")*+\]', re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,9 @@ class OllamaTensor:
 class OllamaModel:
     """What is known of one of Ollama's models.
 
-    `blob_path` is the GGUF on this machine, if it is here; then nothing else was asked. Otherwise `model_info`
-    (GGUF metadata; long arrays may be None), `tensors` and `details` are what the server answered.
+    `blob_path` is the GGUF on this machine, if it is here; then nothing else was asked. `config` is the config.json
+    of a model that is stored tensor by tensor. Otherwise `model_info` (GGUF metadata; long arrays may be None),
+    `tensors` and `details` are what the server answered. `notes` say what is loaded beside the weights.
     """
 
     name: str
@@ -59,17 +60,9 @@ class OllamaModel:
     tensors: tuple[OllamaTensor, ...] | None
     details: Mapping[str, Any]
     size_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Name:
-    """The parts of [HOST/][NAMESPACE/]MODEL[:TAG], with Ollama's defaults filled in."""
-
-    host: str
-    namespace: str
-    model: str
-    tag: str
-    given: str
+    adapter_paths: tuple[Path, ...] = ()
+    config: Mapping[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def resolve_ollama(
@@ -86,7 +79,7 @@ def resolve_ollama(
     Raises NotFoundError when neither the folders nor the server have it, UnreachableError when it is not in the
     folders and no server answers within `timeout_s`.
     """
-    parsed = _parse_name(name)
+    parsed = parse_ollama_name(name)
     folders = _model_folders(env, home, system_models)
     for folder in folders:
         found = _from_folder(parsed, folder)
@@ -129,68 +122,44 @@ def server_url(env: Mapping[str, str]) -> str:
     return f"{scheme}://{shown_host}:{port if given_port is None else given_port}{parts.path.rstrip('/')}"
 
 
-def _parse_name(name: str) -> _Name:
-    given = name.removeprefix("ollama:")
-    path, colon, tag = given.rpartition(":")
-    if not colon or "/" in tag:  # HOST:PORT/MODEL has a colon, but no tag
-        path, tag = given, "latest"
-    segments = path.split("/")
-    defaults = ["registry.ollama.ai", "library"]
-    host, namespace, model = [*defaults[: max(0, 3 - len(segments))], *segments][-3:]
-    parts = ((host, _HOST_PART), (namespace, _NAME_PART), (model, _NAME_PART), (tag, _NAME_PART))
-    if len(segments) > 3 or ".." in given or not all(pattern.fullmatch(part) for part, pattern in parts):
-        raise NotFoundError(f"{quoted(given)} is not a name of an Ollama model; write NAME or NAME:TAG")
-    return _Name(host=host, namespace=namespace, model=model, tag=tag, given=given)
-
-
 def _model_folders(env: Mapping[str, str], home: Path, system_models: Path) -> list[Path]:
     """Where manifests and blobs may lie; OLLAMA_MODELS replaces the user's own folder."""
     chosen = env.get("OLLAMA_MODELS", "").strip().strip("\"'")
     return [Path(chosen) if chosen else home / ".ollama" / "models", system_models]
 
 
-def _from_folder(name: _Name, folder: Path) -> OllamaModel | None:
+def _from_folder(name: OllamaName, folder: Path) -> OllamaModel | None:
     """The model in one folder; None if its manifest or its weights are not there, or may not be read."""
     manifest_path = folder / "manifests" / name.host / name.namespace / name.model / name.tag
     try:
-        manifest = read_json_object(manifest_path, MIB)
+        manifest = parse_manifest(read_json_object(manifest_path, MAX_MANIFEST_BYTES), quoted(manifest_path))
     except (NotFoundError, AccessError):  # the service's folder often belongs to another user: ask the server
         return None
-    blob, size_bytes = _layer(manifest, _MODEL_LAYER, folder, manifest_path)
-    if blob is None:
+
+    def blobs(kind: str) -> tuple[Path, ...]:
+        paths = (folder / "blobs" / layer.blob_name for layer in manifest.of(kind))
+        return tuple(path for path in paths if path.is_file())
+
+    models, config = blobs("model"), None
+    if not models and manifest.config is not None:
+        config_path = folder / "blobs" / manifest.config.blob_name
+        config = read_json_object(config_path) if config_path.is_file() else None
+    if not models and config is None:
         return None
-    projector, _ = _layer(manifest, _PROJECTOR_LAYER, folder, manifest_path)
+    sizes = [layer.size_bytes for layer in (*manifest.of("model"), *manifest.of("tensor"))]
     return OllamaModel(
         name=name.model,
         tag=name.tag,
-        blob_path=blob,
-        projector_path=projector,
+        blob_path=models[0] if models else None,
+        projector_path=next(iter(blobs("projector")), None),
+        adapter_paths=blobs("adapter"),
+        config=config,
         model_info=None,
         tensors=None,
         details={},
-        size_bytes=size_bytes,
+        size_bytes=None if None in sizes else sum(size for size in sizes if size is not None),
+        notes=manifest.notes,
     )
-
-
-def _layer(
-    manifest: Mapping[str, Any], media_type: str, folder: Path, manifest_path: Path
-) -> tuple[Path | None, int | None]:
-    """Blob and size of the first layer of a type; no blob if there is no such layer or its file is absent."""
-    layers = manifest.get("layers")
-    if not isinstance(layers, list):
-        raise MalformedError(f"{quoted(manifest_path)} is not an Ollama manifest: it lists no layers")
-    for layer in layers:
-        if not isinstance(layer, dict) or layer.get("mediaType") != media_type:
-            continue
-        # A digest becomes part of a path, so nothing but a digest is let through.
-        match = _DIGEST.fullmatch(str(layer.get("digest")))
-        if match is None:
-            raise MalformedError(
-                f"{quoted(manifest_path)} has the digest {quoted(layer.get('digest'))}; sha256 is expected"
-            )
-        blob, size = folder / "blobs" / f"sha256-{match[1]}", layer.get("size")
-        return (blob if blob.is_file() else None), (size if type(size) is int and size >= 0 else None)
-    return None, None
 
 
 def _default_opener(url: str) -> "OpenerDirector":
@@ -210,13 +179,19 @@ def _default_opener(url: str) -> "OpenerDirector":
     return build_opener(*handlers)
 
 
-def _from_server(name: _Name, url: str, opener: "OpenerDirector", timeout_s: float) -> OllamaModel:
+def _from_server(name: OllamaName, url: str, opener: "OpenerDirector", timeout_s: float) -> OllamaModel:
     answer = _show(name, url, opener, timeout_s, verbose=False)
     info = answer.get("model_info")
     if isinstance(info, dict) and any(_is_left_out(key, value) for key, value in info.items()):
         # A short answer leaves out per-layer arrays; the long one also has the vocabulary, so it is second.
         answer = _show(name, url, opener, timeout_s, verbose=True)
         info = answer.get("model_info")
+    remote = answer.get("remote_host")
+    if isinstance(remote, str) and remote:
+        raise NotFoundError(
+            f"{quoted(name.given)} runs on {quoted(remote)} and not on this machine; its weights are not known here, "
+            "name a hub repository instead"
+        )
     if not isinstance(info, dict) or not info:
         raise MalformedError(
             f"the Ollama server at {url} tells no architecture of {quoted(name.given)}; "
@@ -232,7 +207,14 @@ def _from_server(name: _Name, url: str, opener: "OpenerDirector", timeout_s: flo
         tensors=_tensors(answer.get("tensors"), url),
         details=details if isinstance(details, dict) else {},
         size_bytes=None,
+        notes=_server_notes(answer),
     )
+
+
+def _server_notes(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    if not answer.get("projector_info"):
+        return ()
+    return ("Ollama loads a projector (vision or audio) beside the model",)
 
 
 def _is_left_out(key: str, value: object) -> bool:
@@ -260,7 +242,7 @@ def _tensors(rows: object, url: str) -> tuple[OllamaTensor, ...] | None:
 
 
 def _show(
-    name: _Name, url: str, opener: "OpenerDirector", timeout_s: float, *, verbose: bool
+    name: OllamaName, url: str, opener: "OpenerDirector", timeout_s: float, *, verbose: bool
 ) -> dict[str, Any]:
     import http.client
     import urllib.error
@@ -289,7 +271,7 @@ def _show(
         raise UnreachableError(
             f"the server at {url} broke off its answer ({type(error).__name__})"
         ) from error
-    return parse_json_object(data, f"the answer of {url}", max_values=_MAX_ANSWER_VALUES)
+    return parse_json_object(_VOCABULARY.sub(rb"\1null", data), f"the answer of {url}")
 
 
 def _pieces(response: "HTTPResponse", url: str, timeout_s: float) -> Iterator[bytes]:
@@ -306,7 +288,7 @@ def _pieces(response: "HTTPResponse", url: str, timeout_s: float) -> Iterator[by
         yield piece
 
 
-def _status_error(status: int, name: _Name, url: str) -> ReadError:
+def _status_error(status: int, name: OllamaName, url: str) -> ReadError:
     if status == 404:
         return NotFoundError(
             f"Ollama at {url} has no model {quoted(name.given)}; get it with: ollama pull {name.given}"

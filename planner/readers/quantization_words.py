@@ -20,7 +20,9 @@ def quantization_words(texts: Iterable[str]) -> tuple[str, ...]:
         for match in _QUANTIZATION.finditer(text):
             if len(found) >= _MAX_FOUND:
                 return tuple(found)
-            found[match[0].upper().replace("BITSANDBYTES", "BNB").replace("BIT", "-bit").replace("--", "-")] = None
+            found[
+                match[0].upper().replace("BITSANDBYTES", "BNB").replace("BIT", "-bit").replace("--", "-")
+            ] = None
     return tuple(found)
 
 

@@ -27,6 +27,7 @@ _MAX_HEADER_BYTES = (
 )  # of one file; the format allows 100 MB, which a third of would be 70,000 tensors
 _MAX_DIMENSIONS = 64
 _MAX_SHARDS = 2000
+_MAX_HEADER_VALUES = 800_000  # eight for a tensor
 _SHARD_NAME = re.compile(r".+-\d{5,6}-of-\d{5,6}\.safetensors", re.DOTALL)
 
 _DTYPE_BITS = {
@@ -145,7 +146,8 @@ def parse_safetensors_header(source: ByteSource) -> tuple[StoredTensorInfo, ...]
         raise MalformedError(
             f"{name}: reading stopped {header_bytes - len(raw):,} bytes before the header's end"
         )
-    return _tensors(parse_json_object(raw, f"the header of {name}"), name, data_bytes)
+    header = parse_json_object(raw, f"the header of {name}", max_values=_MAX_HEADER_VALUES)
+    return _tensors(header, name, data_bytes)
 
 
 def _tensors(header: Mapping[str, Any], name: str, data_bytes: int) -> tuple[StoredTensorInfo, ...]:

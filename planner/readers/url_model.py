@@ -44,7 +44,7 @@ def read_url_checkpoint(url: str, *, options: HubOptions = DEFAULT_OPTIONS) -> U
     The config.json of weights lies next to them. A config under any other name ending in .json is read as one.
     """
     name = url_file_name(url)
-    if name.endswith(".safetensors") or name.endswith(".safetensors.index.json"):
+    if name.endswith((".safetensors", ".safetensors.index.json")):
         config = fetch_url_json(sibling_url(url, "config.json"), options=options)
         return UrlCheckpoint(config=config, tensors=read_url_safetensors(url, options=options))
     return UrlCheckpoint(config=fetch_url_json(url, options=options), tensors=None)

@@ -72,7 +72,7 @@ def _words(url: str, timeout_s: float) -> FileWords:
     label = url_label(checked_url(url))
 
     def errors(host: str) -> AbstractContextManager[None]:
-        return _url_errors(label, host, timeout_s)
+        return url_errors(quoted(label), host, timeout_s)
 
     def status_error(status: int, host: str) -> ReadError:
         return _status_error(label, status, host)
@@ -92,8 +92,8 @@ def _status_error(label: str, status: int, host: str) -> ReadError:
 
 
 @contextmanager
-def _url_errors(label: str, host: str, timeout_s: float) -> Iterator[None]:
-    """Turn the client's errors while it reads an address into UnreachableError and its like."""
+def url_errors(file: str, host: str, timeout_s: float) -> Iterator[None]:
+    """Turn the client's errors while it reads `file`, already quoted, into UnreachableError."""
     from huggingface_hub import errors
 
     # The client has changed its HTTP library between versions; all of its errors derive from this base.
@@ -102,15 +102,15 @@ def _url_errors(label: str, host: str, timeout_s: float) -> Iterator[None]:
         yield
     except errors.OfflineModeIsEnabled as error:
         raise UnreachableError(
-            f"{quoted(label)} cannot be fetched: HF_HUB_OFFLINE is set; unset it, or name a local path"
+            f"{file} cannot be fetched: HF_HUB_OFFLINE is set; unset it, or name a local path"
         ) from error
     except (http_error, OSError) as error:
         if any(kind.__name__ == "TimeoutException" for kind in type(error).__mro__):
             raise UnreachableError(
-                f"{host} did not answer within {timeout_s:g} s while fetching {quoted(label)}; "
+                f"{host} did not answer within {timeout_s:g} s while fetching {file}; "
                 "check the network, or name a local path"
             ) from error
         raise UnreachableError(
-            f"{host} cannot be reached, or broke off, for {quoted(label)} ({type(error).__name__}: "
+            f"{host} cannot be reached, or broke off, for {file} ({type(error).__name__}: "
             f"{quoted(error)}); check the address and the network, or name a local path"
         ) from error

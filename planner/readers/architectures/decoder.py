@@ -46,6 +46,7 @@ class Dialect:
     qk_norm_bias: bool = False
     norms_per_layer: int = 2  # vectors of hidden size
     four_norms_if: Choice = False
+    norm_weights_if: Choice = True  # norms without weights are nothing to store
     one_norm_if: Choice = False  # config flag of a parallel layer, in which both halves share one norm
     norm_bias: Choice = False
     final_norm: Choice = True
@@ -60,6 +61,7 @@ class Dialect:
     sinks: bool = False
     head_bias: Choice = False
     windows: WindowDefault = "none"
+    experts_if: Choice = True
     mixture: MixtureRules = field(default_factory=MixtureRules)
     dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner", "dff")
     dense_first: int = 0  # dense layers in front of the experts, when the config does not say
@@ -100,7 +102,7 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     kinds, window = attention_kinds(fields, n_layers, dialect.windows)
     if "linear" in kinds:
         raise UnknownArchitectureError(f"{fields.model_type}: linear-attention layers are not understood yet")
-    experts = mixture(fields, dialect.mixture)
+    experts = mixture(fields, dialect.mixture) if chosen(fields, dialect.experts_if) else None
     sparse = expert_layers(fields, n_layers, dialect.dense_first) if experts else (False,) * n_layers
     norm_bias = chosen(fields, dialect.norm_bias)
     n_norms = dialect.norms_per_layer
@@ -108,6 +110,8 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         n_norms = 1
     if chosen(fields, dialect.four_norms_if):
         n_norms = 4
+    if not chosen(fields, dialect.norm_weights_if):
+        n_norms = 0
     norms = norm_vectors(hidden_size, n_norms, bias=norm_bias)
     if dialect.extras is not None:
         norms += dialect.extras(fields, attention, hidden_size)
@@ -173,7 +177,7 @@ def _outer(
     if dialect.embedding_width is not None:
         width = fields.positive(dialect.embedding_width) or hidden_size
     outer = embeddings(width, vocab_size, tied=tied, final_norm=False, head_bias=chosen(fields, dialect.head_bias))
-    if chosen(fields, dialect.final_norm):
+    if chosen(fields, dialect.final_norm) and chosen(fields, dialect.norm_weights_if):
         outer += (vector("output_norm", hidden_size),)
         if chosen(fields, dialect.norm_bias):
             outer += (vector("output_norm.bias", hidden_size),)

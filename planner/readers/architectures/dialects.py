@@ -37,7 +37,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "mixtral": Dialect(qkv_bias=False, windows="all"),
     "granitemoe": Dialect(output_bias="attention_bias"),
     "qwen2": Dialect(qkv_bias=True, windows="qwen"),
-    "qwen2_moe": Dialect(qkv_bias=True, windows="qwen", mixture=MixtureRules(shared_gate=True)),
+    "qwen2_moe": Dialect(qkv_bias="qkv_bias=true", windows="qwen", mixture=MixtureRules(shared_gate=True)),
     "mimo": Dialect(qkv_bias=True, windows="qwen", mtp="plain", unused=("attention_bias",)),
     "qwen3": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
     "qwen3_moe": Dialect(
@@ -130,13 +130,15 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "bloom": Dialect(**_GPT, tied=True, fused_qkv=True, embedding_norm=True, dense_multiple=4),
     "opt": Dialect(
-        **_GPT, tied=True, learned_positions=True, spare_positions=2, unused=("do_layer_norm_before",),
-        embedding_width="word_embed_proj_dim",
+        **_GPT | dict.fromkeys(("qkv_bias", "output_bias", "mlp_bias"), "enable_bias=true"),
+        tied=True, learned_positions=True, spare_positions=2, final_norm="do_layer_norm_before=true",
+        norm_weights_if="layer_norm_elementwise_affine=true", embedding_width="word_embed_proj_dim",
+        refused_if=("_remove_final_layer_norm",),
     ),
     "phi": Dialect(**_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4),
     "minimax_m2": Dialect(
-        qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm",
-        mixture=MixtureRules(correction_bias="use_routing_bias"),
+        qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm=true",
+        mixture=MixtureRules(correction_bias="use_routing_bias=true"),
         # The extra prediction layers that these fields describe are not in the published files.
         unused=("qk_norm_type", "use_mtp", "mtp_transformer_layers", "attn_type_list"),
     ),
@@ -157,8 +159,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "diffllama": Dialect(output_bias="attention_bias", extras=differential_lambdas),
     "doge": Dialect(
         qk_norm="head", output_bias="attention_bias", mlp_bias="mlp_bias", extras=doge_masks,
-        refused_if=("is_moe",),
-        unused=("num_experts", "num_experts_per_tok", "keep_window_size"),
+        refused_if=("is_moe",), experts_if=False,
+        unused=("keep_window_size", "num_experts", "num_experts_per_tok"),
     ),
     "vaultgemma": Dialect(output_bias="attention_bias", windows="even"),
     "nanochat": Dialect(
@@ -195,10 +197,11 @@ DIALECTS: Mapping[str, Dialect] = {
         mixture=MixtureRules(correction_bias=True), dense_first=1,
     ),
     "mellum": Dialect(output_bias="attention_bias", qk_norm="head"),
-    "solar_open": Dialect(output_bias="attention_bias", mixture=MixtureRules(correction_bias=True)),
+    "solar_open": Dialect(output_bias="attention_bias"),  # its files hold no correction bias
     "cohere2_moe": Dialect(
         norms_per_layer=1, output_bias="attention_bias", windows="cohere2_moe",
         dense_size_names=("prefix_dense_intermediate_size", "intermediate_size"),
+        unused=("prefix_dense_sliding_window_pattern",),
     ),
     # Decoders from before 2023.
     "biogpt": Dialect(**_GPT, learned_positions=True, spare_positions=2),

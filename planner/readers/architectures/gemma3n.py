@@ -20,9 +20,7 @@ def gemma3n_network(fields: ConfigFields) -> Network:
     n_layers = layer_count(fields)
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
-    if not fields.has("layer_types"):
-        raise MalformedError("config.json of a gemma3n_text model has no layer_types")
-    kinds, window = attention_kinds(fields, n_layers, "none")
+    kinds, window = attention_kinds(fields, n_layers, "every_fifth_full")
     head_dim = fields.count("head_dim")
     bias = fields.flag("attention_bias")
     attention = Attention(

@@ -2,17 +2,24 @@
 
 from dataclasses import replace
 
-from planner.errors import MalformedError
 from planner.model.attention import Attention
 from planner.model.feed_forward import FeedForward
 from planner.model.network import Block, Network, embeddings
 from planner.model.weight import Use, Weight, matrix, vector
 from planner.readers.architectures.decoder import norm_vectors, tie
-from planner.readers.architectures.layer_plan import PlannedLayer, attention_kinds, group_layers, layer_count
+from planner.readers.architectures.layer_plan import (
+    LayerKind,
+    PlannedLayer,
+    attention_kinds,
+    group_layers,
+    layer_count,
+)
 from planner.readers.architectures.mixture import MixtureRules, mixture
+from planner.readers.architectures.per_layer import layer_overrides
 from planner.readers.config_fields import ConfigFields
 
-MODEL_TYPES = ("gemma4_text",)
+MODEL_TYPES = ("gemma4_text", "gemma4_unified_text")
+_FULL_HEAD_DIM = 512  # the reference code's default
 
 
 def gemma4_network(fields: ConfigFields) -> Network:
@@ -20,11 +27,10 @@ def gemma4_network(fields: ConfigFields) -> Network:
     n_layers = layer_count(fields)
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
-    if not fields.has("layer_types"):
-        raise MalformedError("config.json of a gemma4_text model has no layer_types")
-    kinds, window = attention_kinds(fields, n_layers, "none")
+    kinds, window = attention_kinds(fields, n_layers, "every_sixth_full")
+    kinds = (*kinds[:-1], "full")  # whatever the list says
     n_shared = min(fields.maybe_count("num_kv_shared_layers") or 0, n_layers)
-    full, sliding = _attention(fields, window)
+    mixers = _attention_by_layer(fields, kinds, window)
     dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
     wide = FeedForward(intermediate_size=2 * dense.intermediate_size)
     doubled = fields.flag("use_double_wide_mlp")
@@ -39,11 +45,10 @@ def gemma4_network(fields: ConfigFields) -> Network:
     if per_layer:
         norms += per_layer_input(hidden_size, per_layer)
     layers = []
-    for i, kind in enumerate(kinds):
+    for i, mixer in enumerate(mixers):
         shares = i >= n_layers - n_shared
         mlp = wide if doubled and shares else dense
         block: Block = mlp if experts is None else replace(experts, residual=mlp)
-        mixer = full if kind == "full" else sliding
         layers.append(PlannedLayer(replace(mixer, shares_kv=shares), block, norms))
     tied = tie(fields, default=True)
     outer = embeddings(hidden_size, vocab_size, tied=tied)
@@ -81,12 +86,17 @@ def per_layer_tables(hidden_size: int, all_widths: int, width: int, rows: int) -
     )
 
 
-def _attention(fields: ConfigFields, window: int | None) -> tuple[Attention, Attention]:
-    """The full and the sliding attention. The value norm has no weights, so qk_norm counts all of them."""
+def _attention_by_layer(
+    fields: ConfigFields, kinds: tuple[LayerKind, ...], window: int | None
+) -> list[Attention]:
+    """Full layers have wider heads, and fewer of them; newer files say so layer by layer.
+
+    The value norm has no weights, so qk_norm counts all of them.
+    """
     head_dim = fields.count("head_dim")
     n_kv_heads = fields.count("num_key_value_heads")
     one_matrix = fields.flag("attention_k_eq_v")
-    full_dim = fields.positive("global_head_dim") or head_dim
+    full_dim = fields.positive("global_head_dim") or _FULL_HEAD_DIM
     full_kv_heads = fields.positive("num_global_key_value_heads")
     bias = fields.flag("attention_bias")
     sliding = Attention(
@@ -108,4 +118,15 @@ def _attention(fields: ConfigFields, window: int | None) -> tuple[Attention, Att
         window_tokens=None,
         value_is_key=one_matrix,
     )
-    return full, sliding
+    own = layer_overrides(fields, len(kinds), ("head_dim", "num_key_value_heads"))
+    if own is None:
+        return [full if kind == "full" else sliding for kind in kinds]
+    return [
+        replace(
+            full if kind == "full" else sliding,
+            n_kv_heads=values.get("num_key_value_heads", n_kv_heads),
+            key_head_dim=values.get("head_dim", head_dim),
+            value_head_dim=values.get("head_dim", head_dim),
+        )
+        for kind, values in zip(kinds, own, strict=True)
+    ]

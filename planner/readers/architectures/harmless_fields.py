@@ -11,6 +11,7 @@ HARMLESS_FIELDS: Final = frozenset(
     {
         # activation functions
         "hidden_act",
+        "hidden_mamba_act",
         "hidden_activation",
         "mamba_hidden_act",
         "mlp_hidden_act",
@@ -20,26 +21,33 @@ HARMLESS_FIELDS: Final = frozenset(
         "hidden_dropout",
         "hidden_dropout_prob",
         # how a router scores and balances experts
+        "enable_moe_fp32_combine",
+        "expert_selection_fn",
         "moe_aux_loss_coef",
         "moe_eval_capacity_factor",
         "moe_min_capacity",
+        "moe_norm_min",
         "moe_renormalize",
         "moe_router_activation_func",
         "moe_router_dtype",
+        "moe_routed_scaling_factor",
         "moe_router_scaling_factor",
         "moe_shared_expert_overlap",
         "moe_token_dropping",
         "moe_train_capacity_factor",
         "norm_topk_prob",
         "num_expert_group",
+        "shared_expert_combination_strategy",
         # numerical constants of norms and gates
         "gate_lower_bound",
         "layer_norm_eps",
         "layer_norm_epsilon",
         "norm_eps",
         "norm_epsilon",
+        "post_norm_eps",
         "rms_norm_eps",
         # multipliers of activations
+        "lm_head_multiplier",
         "mlp_multipliers",
         "ssm_in_multiplier",
         "ssm_multipliers",
@@ -47,6 +55,7 @@ HARMLESS_FIELDS: Final = frozenset(
         # rotary embedding and position
         "compress_rope_theta",
         "index_rope_interleave",
+        "layer_rope_theta",
         "max_window_size",
         # numerical precision
         "mamba_ssm_cache_dtype",

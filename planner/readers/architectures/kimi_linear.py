@@ -23,13 +23,14 @@ def kimi_linear_network(fields: ConfigFields) -> Network:
     vocab_size = fields.count("vocab_size")
     # MLA has neither KV heads nor one head width; how experts are grouped does not change their number.
     fields.unused("num_key_value_heads", "head_dim", "moe_layer_freq", "topk_group", "mla_use_nope")
+    fields.unused("qk_head_dim")  # the sum of two others
     if fields.few("num_nextn_predict_layers"):
         raise UnknownArchitectureError("kimi_linear: extra prediction layers are not understood yet")
     latent, delta, uses_latent = _mixers(fields, n_layers)
     experts = mixture(fields, MixtureRules(correction_bias=True))
     if experts is not None and fields.flag("latent_moe_use_norm"):
         experts = replace(experts, latent_norm=experts.expert_hidden_size is not None)
-    sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
+    sparse = expert_layers(fields, n_layers, default_dense=1) if experts else (False,) * n_layers
     dense = None if all(sparse) else FeedForward(intermediate_size=fields.count("intermediate_size"))
     norms = norm_vectors(hidden_size, 2)
     outer = embeddings(hidden_size, vocab_size, tied=(tied := tie(fields, default=False)))
@@ -70,7 +71,7 @@ def _mixers(
     )
     linear = fields.section("linear_attn_config")
     if linear is None:
-        raise MalformedError("config.json of a kimi_linear model has no linear_attn_config section")
+        return latent, *_mixers_by_name(fields, n_layers)
     full_rank = linear.flag("use_full_rank_gate")
     head_dim = linear.count("head_dim")
     delta = KimiDeltaAttention(
@@ -88,3 +89,18 @@ def _mixers(
             f"config.json: full_attn_layers and kda_layers do not share out {n_layers} layers"
         )
     return latent, delta, tuple(i + 1 in full for i in range(n_layers))
+
+
+def _mixers_by_name(fields: ConfigFields, n_layers: int) -> tuple[KimiDeltaAttention, tuple[bool, ...]]:
+    """The form that transformers writes: the kind of each layer by name, sizes beside the others."""
+    delta = KimiDeltaAttention(
+        n_heads=fields.count("linear_num_heads"),
+        head_dim=fields.count("linear_head_dim"),
+        conv_kernel=fields.count("linear_conv_kernel_dim"),
+    )
+    named = fields.words("layer_types")
+    if named is None:
+        return delta, tuple(i > 0 and i % 4 == 0 for i in range(n_layers))
+    if len(named) < n_layers or not set(named) <= {"full_attention", "linear_attention"}:
+        raise MalformedError("config.json: layer_types must say full or linear attention for every layer")
+    return delta, tuple(kind == "full_attention" for kind in named[:n_layers])

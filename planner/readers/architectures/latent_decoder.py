@@ -1,17 +1,25 @@
-"""DeepSeek V2/V3/V3.2, Kimi K2, GLM-5, Mistral Small 4: latent attention, with or without a sparse index, and experts."""
+"""DeepSeek V2/V3/V3.2, Kimi K2, GLM-4.7-Flash and GLM-5, Mistral Small 4 and others with latent attention in every layer.
+
+With or without a sparse index, with or without experts.
+"""
 
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.experts import Experts
 from planner.model.feed_forward import FeedForward
 from planner.model.latent import Indexer, LatentAttention
 from planner.model.network import Network, embeddings
-from planner.model.weight import Weight
+from planner.model.weight import Weight, vector
 from planner.readers.architectures.decoder import extra_prediction, norm_vectors, tie
 from planner.readers.architectures.layer_plan import PlannedLayer, expert_layers, group_layers, layer_count
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
 
-MODEL_TYPES = ("deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2", "glm_moe_dsa", "mistral4")
+MODEL_TYPES = (
+    "axk1", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "minicpm3",
+    "mistral4", "youtu",
+)  # fmt: skip
+_NO_CORRECTION = ("deepseek_v2", "mistral4")  # routers without a correction bias, unless topk_method says so
+_NORM_AFTER_EXPERTS = ("axk1",)
 # DeepSeek V3 and V3.2 store the embedding table and the head once more in the extra layer; GLM-5 does not.
 _COPIED_EMBEDDINGS = ("deepseek_v3", "deepseek_v32")
 
@@ -22,16 +30,21 @@ def latent_network(fields: ConfigFields) -> Network:
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
     # V2 routes by softmax and stores no correction bias; "noaux_tc" is the bias of V3.
-    noaux = fields.text("topk_method") == "noaux_tc"
+    method = fields.text("topk_method")
+    noaux = method == "noaux_tc" if method else fields.model_type not in _NO_CORRECTION
     experts = mixture(fields, MixtureRules(correction_bias=noaux))
     sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
     dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
     norms = norm_vectors(hidden_size, 2)
+    norms += _biases(fields, hidden_size)
+    sparse_norms = norms
+    if fields.model_type in _NORM_AFTER_EXPERTS:
+        sparse_norms += (vector("post_ffw_norm", hidden_size),)
     layers = [
-        PlannedLayer(mixer, experts if is_sparse else dense, norms)
+        PlannedLayer(mixer, experts if is_sparse else dense, sparse_norms if is_sparse else norms)
         for mixer, is_sparse in zip(_attention_by_layer(fields, n_layers), sparse, strict=True)
     ]
-    tied = tie(fields, default=False)
+    tied = tie(fields, default=fields.model_type in ("minicpm3", "youtu"))
     return Network(
         architecture=fields.model_type,
         hidden_size=hidden_size,
@@ -44,9 +57,19 @@ def latent_network(fields: ConfigFields) -> Network:
     )
 
 
+def _biases(fields: ConfigFields, hidden_size: int) -> tuple[Weight, ...]:
+    """Biases of the projections from and to the hidden size."""
+    if not fields.flag("attention_bias"):
+        return ()
+    found = (
+        vector("attn_kv_a_mqa.bias", fields.count("kv_lora_rank") + fields.count("qk_rope_head_dim")),
+        vector("attn_output.bias", hidden_size),
+    )
+    rank = fields.positive("q_lora_rank")
+    return found if rank is None else (vector("attn_q_a.bias", rank), *found)
+
+
 def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAttention]:
-    if fields.flag("attention_bias"):
-        raise UnknownArchitectureError(f"{fields.model_type}: latent attention with biases is not understood")
     indexer = None
     top_k_tokens = None
     # Configs repeat the head count and a head width here; MLA has neither KV heads nor one head width.
@@ -62,7 +85,11 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
     # How the list of indexers was made, and a head width that is the sum of two others.
     fields.unused("index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "qk_head_dim")
     fields.unused("index_share_for_mtp_iteration")
-    if set(fields.words("layer_types") or ()) - {"deepseek_sparse_attention", "full_attention"}:
+    if set(fields.words("layer_types") or ()) - {
+        "deepseek_sparse_attention",
+        "full_attention",
+        "indexed_attention",
+    }:
         raise UnknownArchitectureError(
             f"{fields.model_type}: layer_types holds kinds that are not latent attention"
         )

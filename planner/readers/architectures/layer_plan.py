@@ -67,13 +67,16 @@ def attention_kinds(
     fields.unused("max_window_layers")
     use_window = fields.flag("use_sliding_window", default=default != "qwen")
     no_rope = fields.counts("no_rope_layers")
+    if chunk is not None:
+        fields.unused("no_rope_layer_interval")  # what no_rope_layers was made with
     kinds: tuple[LayerKind, ...]
     if listed is not None:
         kinds = _listed_kinds(listed, n_layers, fields.model_type)
     elif chunk is not None and no_rope is not None and len(no_rope) >= n_layers:
         kinds = tuple(_either(not uses_rope, "chunked") for uses_rope in no_rope[:n_layers])
     elif chunk is not None and default == "every_fourth_full":
-        kinds = tuple(_either((i + 1) % 4 == 0, "chunked") for i in range(n_layers))
+        period = fields.count("no_rope_layer_interval", default=4)
+        kinds = tuple(_either((i + 1) % period == 0, "chunked") for i in range(n_layers))
     elif window is None or not use_window:
         kinds = (FULL,) * n_layers
     elif pattern is not None and default != "cohere2_moe":

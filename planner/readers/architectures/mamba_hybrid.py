@@ -16,6 +16,7 @@ from planner.readers.config_fields import ConfigFields
 GRANITE_TYPES = ("granitemoehybrid",)
 BAMBA_TYPES = ("bamba",)
 JAMBA_TYPES = ("jamba",)
+_ATTENDS = {"mamba": False, "linear_attention": False, "attention": True, "full_attention": True}
 
 
 def granite_hybrid_network(fields: ConfigFields) -> Network:
@@ -24,9 +25,9 @@ def granite_hybrid_network(fields: ConfigFields) -> Network:
     kinds = fields.words("layer_types", "layers_block_type")
     if kinds is None:
         kinds = ("mamba",) * n_layers  # the reference code's default
-    if len(kinds) < n_layers or not set(kinds) <= {"mamba", "attention"}:
+    if len(kinds) < n_layers or not set(kinds) <= _ATTENDS.keys():
         raise MalformedError("config.json: layer_types must say mamba or attention for every layer")
-    attends = [kind == "attention" for kind in kinds[:n_layers]]
+    attends = [_ATTENDS[kind] for kind in kinds[:n_layers]]
     block: Block | None = mixture(fields, MixtureRules())
     if block is None:
         fields.unused("intermediate_size")  # of experts, which the dense models do not have

@@ -22,20 +22,16 @@ def mimo_v2_network(fields: ConfigFields) -> Network:
     vocab_size = fields.count("vocab_size")
     window = fields.count("sliding_window", "sliding_window_size")
     fields.unused("attention_chunk_size")  # repeats the window
-    windowed = fields.counts("hybrid_layer_pattern")
-    if windowed is None or len(windowed) < n_layers:
-        raise MalformedError(
-            f"config.json: hybrid_layer_pattern has {len(windowed or ())} entries for {n_layers} layers"
-        )
+    windowed = _windowed(fields, n_layers)
     full = _attention(fields, "", None, fields.flag("add_full_attention_sink_bias"))
-    sliding = _attention(fields, "swa_", window, fields.flag("add_swa_attention_sink_bias"))
+    sliding = _attention(fields, "swa_", window, fields.flag("add_swa_attention_sink_bias", default=True))
     experts = mixture(fields, MixtureRules(correction_bias=True))
-    sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
+    sparse = expert_layers(fields, n_layers, default_dense=1) if experts else (False,) * n_layers
     dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
     norms = norm_vectors(hidden_size, 2)
     layers = [
         PlannedLayer(sliding if is_windowed else full, experts if is_sparse else dense, norms)
-        for is_windowed, is_sparse in zip(windowed[:n_layers], sparse, strict=True)
+        for is_windowed, is_sparse in zip(windowed, sparse, strict=True)
     ]
     n_extra = _RELEASED_EXTRA_LAYERS
     known = fields.has("num_nextn_predict_layers")
@@ -55,13 +51,29 @@ def mimo_v2_network(fields: ConfigFields) -> Network:
     )
 
 
+def _windowed(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
+    listed = fields.counts("hybrid_layer_pattern")
+    named = fields.words("layer_types")
+    if listed is None and named is not None:
+        listed = tuple(int(kind == "sliding_attention") for kind in named)
+    if listed is None:
+        return tuple(i > 0 and (i + 1) % 6 > 0 for i in range(n_layers))  # the reference code's default
+    if len(listed) < n_layers:
+        raise MalformedError(
+            f"config.json: hybrid_layer_pattern has {len(listed)} entries for {n_layers} layers"
+        )
+    return tuple(bool(kind) for kind in listed[:n_layers])
+
+
 def _attention(fields: ConfigFields, prefix: str, window: int | None, sinks: bool) -> Attention:
     bias = fields.flag("attention_bias")
+    # Without fields of their own, sliding layers have twice the KV heads of the full ones.
+    n_kv_heads = fields.count("num_key_value_heads")
     return Attention(
-        n_heads=fields.count(f"{prefix}num_attention_heads"),
-        n_kv_heads=fields.count(f"{prefix}num_key_value_heads"),
-        key_head_dim=fields.count(f"{prefix}head_dim"),
-        value_head_dim=fields.count(f"{prefix}v_head_dim"),
+        n_heads=fields.count(f"{prefix}num_attention_heads", "num_attention_heads"),
+        n_kv_heads=fields.count(f"{prefix}num_key_value_heads", default=2 * n_kv_heads if prefix else None),
+        key_head_dim=fields.count(f"{prefix}head_dim", "head_dim"),
+        value_head_dim=fields.count(f"{prefix}v_head_dim", "v_head_dim"),
         window_tokens=window,
         qkv_bias=bias,
         sinks=sinks,

@@ -22,10 +22,13 @@ def minimax_hybrid_network(fields: ConfigFields) -> Network:
     head_dim = fields.positive("head_dim") or hidden_size // n_heads
     listed = fields.counts("attn_type_list")
     named = fields.words("layer_types")
+    if listed is None and named is None and fields.model_type == "minimax":
+        listed = tuple((i + 1) % 2 for i in range(n_layers))  # the reference code's default
     if listed is None and named is not None:
         listed = tuple(_KINDS.get(name, 2) for name in named)
     if listed is None or len(listed) < n_layers or not set(listed) <= {0, 1}:
         raise MalformedError("config.json: attn_type_list must say 0 (lightning) or 1 (full) for every layer")
+    fields.unused("mlp_alpha_factor", "mlp_beta_factor", "block_size")
     fields.unused("shared_moe_mode", "layernorm_mlp_alpha", "layernorm_mlp_beta", "postnorm")
     fields.unused("layernorm_full_attention_alpha", "layernorm_full_attention_beta")
     fields.unused("layernorm_linear_attention_alpha", "layernorm_linear_attention_beta")

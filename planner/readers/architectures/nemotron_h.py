@@ -14,12 +14,14 @@ from planner.readers.config_fields import ConfigFields
 from planner.readers.quoting import quoted
 
 MODEL_TYPES = ("nemotron_h",)
-_SYMBOLS = {"mamba": "M", "attention": "*", "mlp": "-", "moe": "E"}
+_SYMBOLS = {
+    "mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "mlp": "-", "moe": "E",
+}  # fmt: skip
 
 
 def nemotron_h_network(fields: ConfigFields) -> Network:
     """The network of a Nemotron-H config; one norm a layer."""
-    pattern = _pattern(fields, "hybrid_override_pattern", "layers_block_type")
+    pattern = _pattern(fields, "hybrid_override_pattern", "layers_block_type", "layer_types")
     if pattern is None:
         raise MalformedError("config.json of a nemotron_h model has no hybrid_override_pattern")
     if fields.positive("num_hidden_layers") not in (None, len(pattern)):
@@ -48,9 +50,9 @@ def nemotron_h_network(fields: ConfigFields) -> Network:
     )
 
 
-def _pattern(fields: ConfigFields, text_name: str, list_name: str) -> str | None:
+def _pattern(fields: ConfigFields, text_name: str, *list_names: str) -> str | None:
     text = fields.text(text_name)
-    listed = fields.words(list_name)
+    listed = fields.words(*list_names)
     if text is None and listed is not None:
         text = "".join(_SYMBOLS.get(kind, "?") for kind in listed)
     if text is None:

@@ -16,6 +16,7 @@ from planner.readers.architectures import (
     kimi_linear,
     latent_decoder,
     lfm2,
+    longcat,
     mamba_hybrid,
     mimo_v2,
     minimax_hybrid,
@@ -25,6 +26,7 @@ from planner.readers.architectures import (
     recurrent_gemma,
     rwkv7,
     step3,
+    zamba,
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
@@ -53,6 +55,9 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(mimo_v2.MODEL_TYPES, mimo_v2.mimo_v2_network)
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
     | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
+    | dict.fromkeys(longcat.MODEL_TYPES, longcat.longcat_network)
+    | dict.fromkeys(zamba.ZAMBA_TYPES, zamba.zamba_network)
+    | dict.fromkeys(zamba.ZAMBA2_TYPES, zamba.zamba2_network)
 )
 
 BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(

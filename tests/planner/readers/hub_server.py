@@ -69,7 +69,11 @@ class LocalHub:
     gated: set[str] = field(default_factory=set)
     hanging: set[str] = field(default_factory=set)  # requests whose path contains one of these get no answer
     failing: dict[str, int] = field(default_factory=dict)  # the same, with an HTTP status
-    storage_faults: set[str] = field(default_factory=set)  # no-range, wrong-range, short, drip, …
+    storage_faults: set[str] = field(default_factory=set)  # no-range, wrong-range, short, drip, growing, …
+    redirects: dict[str, str] = field(
+        default_factory=dict
+    )  # storage requests containing the key go to the value
+    resets: int = 0  # so many storage answers break off in their middle
     seen: list[Seen] = field(default_factory=list)
     sent_bytes: int = 0  # bodies sent by the storage server
     released: threading.Event = field(default_factory=threading.Event)
@@ -150,6 +154,14 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request for a path."""
         raise NotImplementedError
 
+    def redirected(self) -> bool:
+        """Whether the request was sent elsewhere."""
+        for part, location in self.local_hub.redirects.items():
+            if part in self.path:
+                self.reply(302, b"", {"Location": location})
+                return True
+        return False
+
     def reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """A whole answer."""
         self.send_response(status)
@@ -164,19 +176,32 @@ class _Handler(BaseHTTPRequestHandler):
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         ranged = match is not None and "no-range" not in faults
         start = int(match[1]) if match and ranged else 0
+        if ranged and start >= file.n_bytes:
+            self.reply(416, b"", {"Content-Range": f"bytes */{file.n_bytes}"})
+            return 0
         stop = min(int(match[2]) + 1, file.n_bytes) if match and ranged and match[2] else file.n_bytes
         self.send_response(206 if ranged else 200)
         for key, value in headers.items():
             self.send_header(key, value)
         if ranged:
             first = start + 1 if "wrong-range" in faults else start
-            self.send_header("Content-Range", f"bytes {first}-{stop - 1}/{file.n_bytes}")
+            total = file.n_bytes + (start if "growing" in faults else 0)
+            self.send_header("Content-Range", f"bytes {first}-{stop - 1}/{total}")
+        if "changing" in faults:
+            self.send_header("ETag", f'"{len(self.local_hub.seen)}"')
         if "compressed" in faults:
             self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(stop - start))
+        if "no-length" in faults:
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(stop - start))
         self.end_headers()
         if self.command == "HEAD":
             return 0
+        if self.server_label == "storage" and self.local_hub.resets > 0 and stop - start > 100:
+            self.local_hub.resets -= 1
+            stop = start + (stop - start) // 2
+            self.close_connection = True
         if "short" in faults:
             stop = start + (stop - start) // 2
         sent = 0
@@ -259,9 +284,15 @@ class _StorageHandler(_Handler):
     server_label = "storage"
 
     def answer(self, path: str) -> None:
+        if self.redirected():
+            return
         match = re.fullmatch(r"/([^/]+/[^/]+)/(.+)", path)
         faults = self.local_hub.storage_faults
         if match is None or "forbidden" in faults:
             self.reply(403, b"<Error>expired</Error>", {})
             return
-        self.send_file(self.local_hub.repos[match[1]][unquote(match[2])], {}, faults)
+        file = self.local_hub.repos.get(match[1], {}).get(unquote(match[2]))
+        if file is None:
+            self.reply(404, b"<Error>not found</Error>", {})
+            return
+        self.send_file(file, {}, faults)

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import ByteSource
@@ -154,21 +156,77 @@ class CountingReader:
         return piece + bytes(size - len(piece))
 
 
-@pytest.mark.parametrize("n_tokens", [10, 40_000, 400_000])
-def test_of_a_remote_file_little_more_than_the_header_is_fetched(n_tokens: int) -> None:
-    metadata: dict[str, Value] = {
-        "t.tokens": ("array", ("string", [f"token number {number}" for number in range(n_tokens)]))
+def _vocabulary(n_tokens: int, n_merges: int) -> dict[str, Value]:
+    """Metadata like a real vocabulary's: short tokens first, as byte-pair encoding makes them."""
+    tokens = [f"{number:x}"[-1 - number * 8 // n_tokens :] for number in range(n_tokens)]
+    return {
+        "general.architecture": ("string", "deepseek2"),
+        "tokenizer.chat_template": ("string", "{{ message }} " * 300),
+        "tokenizer.ggml.tokens": ("array", ("string", tokens)),
+        "tokenizer.ggml.token_type": ("array", ("int32", [1] * n_tokens)),
+        "tokenizer.ggml.merges": ("array", ("string", [f"{n:x} {n % 97:x}" for n in range(n_merges)])),
     }
-    header = gguf_header(metadata, TWO_TENSORS)
+
+
+def _many_tensors(n: int) -> list[Tensor]:
+    return [(f"blk.{number}.attn_norm.weight", (32,), F32, 128) for number in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "tensors", "most_requests"),
+    [
+        ({"split.no": ("uint16", 0)}, _many_tensors(750), 9),  # 50 kB, of a part without a vocabulary
+        (_vocabulary(30_000, 30_000), _many_tensors(300), 13),  # 1 MB
+        (_vocabulary(163_840, 163_328), _many_tensors(1096), 13),  # 6 MB, the shape of Kimi-K2
+        (_vocabulary(500_000, 600_000), _many_tensors(1096), 13),  # 20 MB
+    ],
+    ids=["50 kB", "1 MB", "6 MB", "20 MB"],
+)
+def test_of_a_remote_file_a_tenth_more_than_the_header_is_fetched_in_few_requests(
+    metadata: dict[str, Value], tensors: list[Tensor], most_requests: int
+) -> None:
+    header = gguf_header(metadata, tensors)
     reader = CountingReader(header)
     # The file claims 100 GB of which nothing but the header can be had.
     file = parse_gguf_header(reader.read, 10**11, "org/name/m.gguf")
 
     assert file.header_bytes == len(header)
-    assert len(file.tensors) == 2
-    # One tenth, or half a MiB for short headers; and not thousands of small requests.
-    assert reader.fetched_bytes <= max(1.1 * len(header) + 1, len(header) + 512 * 1024)
-    assert reader.n_requests <= 2 + len(header) // (512 * 1024)
+    assert len(file.tensors) == len(tensors)
+    assert reader.fetched_bytes <= 1.1 * len(header)
+    assert reader.n_requests <= most_requests
+
+
+NAMES = st.lists(st.text("abc.", min_size=1, max_size=40), max_size=30, unique=True)
+VALUES = st.one_of(
+    st.text(max_size=2000).map(lambda text: ("string", text)),
+    st.integers(0, 255).map(lambda number: ("uint8", number)),
+    st.lists(st.text(max_size=30), max_size=200).map(lambda texts: ("array", ("string", texts))),
+    st.lists(st.integers(0, 9), max_size=200).map(lambda numbers: ("array", ("int32", numbers))),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(keys=NAMES, values=st.lists(VALUES, min_size=30, max_size=30), names=NAMES)
+def test_no_header_whatever_makes_more_than_a_tenth_fetched_in_vain(
+    keys: list[str], values: list[Value], names: list[str]
+) -> None:
+    """The rest of a header that is certain is a lower bound, so this holds for every file, not for usual ones."""
+    header = gguf_header(dict(zip(keys, values, strict=False)), [(name, (32,), F32, 128) for name in names])
+    reader = CountingReader(header)
+    file = parse_gguf_header(reader.read, 10**11, "m.gguf")
+    assert file.header_bytes == len(header)
+    assert reader.fetched_bytes <= 1.1 * len(header)
+
+
+def test_a_text_longer_than_any_template_stays_in_the_file(tmp_path: Path) -> None:
+    text = "é" * 600_000  # 1.2 MB, such as a whole tokenizer.json
+    metadata: dict[str, Value] = {"tokenizer.huggingface.json": ("string", text), "after": ("uint32", 7)}
+    file = read_gguf(write_gguf(tmp_path / "m.gguf", metadata))
+    stored = file.metadata["tokenizer.huggingface.json"]
+    assert isinstance(stored, GgufArray)
+    assert (stored.element_type, len(stored), stored.n_bytes) == ("string", 1, 8 + 1_200_000)
+    assert stored.values() == (text,)
+    assert file.metadata["after"] == 7
 
 
 def test_the_fingerprint_is_of_the_header_alone(tmp_path: Path) -> None:
@@ -263,6 +321,7 @@ def test_names_of_parts() -> None:
     assert split_part_names("a.gguf") is None
     assert split_part_names("a-00004-of-00003.gguf") is None
     assert split_part_names("a-00000-of-00003.gguf") is None
+    assert split_part_names("a-00001-of-99999.gguf") is None  # more parts than any model has
 
 
 def test_names_of_file_types() -> None:

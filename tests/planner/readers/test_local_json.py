@@ -40,7 +40,15 @@ def test_an_object_is_read(tmp_path: Path) -> None:
         (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"[" * 70 + b"]" * 70 + b"}", "nested too deeply; at most 64 levels"),
-        (b'{"a": [' + b"[]," * 2_500_000 + b"0]}", "JSON values; at most 2,000,000 are read"),
+        (
+            '{"a": "é"}'.encode() + b" " * 10_485_760,
+            "has 10.0 MiB; at most 10.0 MiB are read of a text that is not",
+        ),
+        (
+            b'{"a": "\\u00e9"}' + b" " * 10_485_760,
+            "at most 10.0 MiB are read of a text that is not plain ASCII",
+        ),
+        (b'{"a": [' + b"[]," * 2_500_000 + b"0]}", "JSON values; at most 500,000 are read"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -15,6 +15,8 @@ from planner.readers.reference import (
     LocalGguf,
     OllamaReference,
     Reference,
+    UrlConfig,
+    UrlGguf,
     parse_reference,
 )
 
@@ -51,8 +53,15 @@ from planner.readers.reference import (
             "https://huggingface.co/org/name/resolve/v1/m.gguf",
             HubModel(repo_id="org/name", revision="v1", filename="m.gguf"),
         ),
+        ("https://example.com/a/M.GGUF?x=1", UrlGguf(url="https://example.com/a/M.GGUF?x=1")),
+        ("http://nas:8000/m-00001-of-00002.gguf", UrlGguf(url="http://nas:8000/m-00001-of-00002.gguf")),
+        ("https://[::1]/m.gguf", UrlGguf(url="https://[::1]/m.gguf")),
+        ("https://example.com/a/config.json", UrlConfig(url="https://example.com/a/config.json")),
+        ("https://example.com/m.safetensors", UrlConfig(url="https://example.com/m.safetensors")),
+        ("https://mirror.example/org/name/resolve/main/m.safetensors.index.json",
+         UrlConfig(url="https://mirror.example/org/name/resolve/main/m.safetensors.index.json")),
     ],
-)
+)  # fmt: skip
 def test_names_of_what_is_elsewhere(tmp_path: Path, text: str, meaning: Reference) -> None:
     assert parse_reference(text, cwd=tmp_path, home=tmp_path) == meaning
 
@@ -135,6 +144,10 @@ def test_a_missing_file_is_answered_with_its_neighbour(tmp_path: Path) -> None:
         "hf://name",
         "hf://org/name/../../x.gguf",
         "https://example.com/org/name",
+        "https://exa mple.com/m.gguf",
+        "https://user:pw@/m.gguf",
+        "https://example.com:0/m.gguf",
+        "ftp://example.com/m.gguf",
         "https://huggingface.co",
         "https://huggingface.co/org/name/blob/main/..%2F..%2Fx.gguf",
         "file:///etc/passwd",

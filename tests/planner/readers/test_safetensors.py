@@ -82,7 +82,7 @@ def _changed(**fields: object) -> Header:
         (b"", "has 0 bytes, fewer than a safetensors header"),
         (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
         (struct.pack("<Q", 2**60) + bytes(10), "claims a header of 1,152,921,504,606,846,976 bytes"),
-        (struct.pack("<Q", 100_000_001) + bytes(10), "the format allows 100,000,000"),
+        (struct.pack("<Q", 100_000_001) + bytes(10), "at most 32.0 MiB are read"),
         (struct.pack("<Q", 100) + b"{}", "ends inside its header, 98 bytes are missing"),
         (_file(b"[]", 0), "the header of 'm.safetensors' holds a JSON list"),
         (_file({"a": 5}, 0), "is described by '5'"),
