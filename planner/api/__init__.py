@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue import list_models
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
+    from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
@@ -27,6 +28,7 @@ _MODULES = {
     "speed_facts": "machines",
     "bench_folder": "machines",
     "open_model": "models",
+    "open_model_with_card": "model_cards",
     "demo_model_path": "models",
     "default_contexts": "models",
     "described_models": "models",
@@ -65,6 +67,7 @@ __all__ = [
     "list_models",
     "machine_for",
     "open_model",
+    "open_model_with_card",
     "prices",
     "remove_model",
     "report",

@@ -3,7 +3,15 @@
 import click
 
 from planner import api
-from planner.cli.options import TOKENS, CommaList, assume_option, format_option, mendable_errors, on_option
+from planner.cli.options import (
+    TOKENS,
+    CommaList,
+    assume_option,
+    format_option,
+    mendable_errors,
+    on_option,
+    reference_argument,
+)
 from planner.cli.render import render
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
@@ -13,7 +21,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 
 
 @click.command("fit")
-@click.argument("ref", required=False)
+@reference_argument(required=False)
 @on_option
 @click.option(
     "--context",

@@ -14,6 +14,7 @@ import click
 COMMANDS = {
     "hardware": ("planner.cli.hardware", "What this machine is and what is free; --measure its memory."),
     "model": ("planner.cli.model", "What a network is: parameters, layers, experts, quantization, cache."),
+    "models": ("planner.cli.models", "The catalogue, filtered and searched; add models of your own."),
     "fit": ("planner.cli.fit", "Does it fit, how fast, with which flags; without a name: what fits here."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),

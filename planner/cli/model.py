@@ -3,13 +3,13 @@
 import click
 
 from planner import api
-from planner.cli.options import TOKENS, assume_option, format_option, mendable_errors
+from planner.cli.options import TOKENS, assume_option, format_option, mendable_errors, reference_argument
 from planner.cli.render import render
 from planner.report.model_document import model_document
 
 
 @click.command("model")
-@click.argument("ref")
+@reference_argument()
 @click.option("--context", type=TOKENS, default=None, help="Context to size the cache for, such as 64k.")
 @assume_option
 @format_option
@@ -25,4 +25,4 @@ def command(ref: str, context: int | None, assume: tuple[str, ...], output_forma
       planner model qwen3-30b-a3b --context 128k
       planner model openai/gpt-oss-20b --format json
     """
-    render(model_document(api.open_model(ref, assume), context), output_format)
+    render(model_document(api.open_model_with_card(ref, assume), context), output_format)

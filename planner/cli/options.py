@@ -5,25 +5,30 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from hardware.units import parse_tokens
+from hardware.units import parse_count, parse_size_bytes, parse_tokens
 from planner.cli.render import FORMATS
 from planner.errors import USER_ERRORS
+from profiles.errors import ProfileError
+from profiles.loader import model_rows, packaged_model_rows
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class TokenCount(click.ParamType[int]):
-    """A number of tokens: 8192, 64k, 1M."""
+class Quantity(click.ParamType[int]):
+    """A whole number that may be written with a unit, such as 64k tokens or 24GiB."""
 
-    name = "tokens"
+    def __init__(self, name: str, parse: Callable[[str], int]):
+        self.name = name
+        self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number, or a usage error that shows how to write it."""
         if isinstance(value, int):
             return value
         try:
-            return parse_tokens(str(value))
+            return self._parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -70,7 +75,31 @@ class Assumption(click.ParamType[str]):
         return str(value)
 
 
-TOKENS = TokenCount()
+TOKENS = Quantity("tokens", parse_tokens)
+SIZE = Quantity("size", parse_size_bytes)
+COUNT = Quantity("count", parse_count)
+
+
+def complete_model(
+    _ctx: click.Context, _param: click.Parameter | None, incomplete: str
+) -> list[CompletionItem]:
+    """Names of the catalogue that go on from what was typed."""
+    try:
+        models = model_rows()
+    except ProfileError:  # the shell shows nothing of what is written here; the command itself will say it
+        models = packaged_model_rows()
+    typed = incomplete.casefold()
+    return [CompletionItem(model["id"]) for model in models if model["id"].startswith(typed)]
+
+
+def _complete_reference(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the catalogue, and files, which the shell finds itself."""
+    return [*complete_model(ctx, param, incomplete), CompletionItem(incomplete, type="file")]
+
+
+def reference_argument(*, required: bool = True) -> Callable[[F], F]:
+    """REF, a model: a path, a repository or a name of the catalogue, which the shell can complete."""
+    return click.argument("ref", required=required, shell_complete=_complete_reference)
 
 
 def assume_option(command: F) -> F:

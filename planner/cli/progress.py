@@ -1,8 +1,9 @@
 """A progress bar on standard error, with time left; a line every so often where there is no terminal."""
 
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
@@ -25,6 +26,23 @@ def progress_bar(label: str) -> Iterator[Progress]:
         def show(done: float, text: str) -> None:
             step = round(max(0.0, min(1.0, done)) * _STEPS) - bar.pos
             bar.update(max(0, step), text)
+
+        yield show
+
+
+@contextmanager
+def patient_progress(label: str, patience_s: float = 2.0) -> Iterator[Progress]:
+    """A progress bar for work that is mostly over at once: nothing is shown before it has taken this long."""
+    started = time.monotonic()
+    with ExitStack() as stack:
+        shown: Progress | None = None
+
+        def show(done: float, text: str) -> None:
+            nonlocal shown
+            if shown is None and time.monotonic() - started > patience_s:
+                shown = stack.enter_context(progress_bar(label))
+            if shown is not None:
+                shown(done, text)
 
         yield show
 

@@ -22,6 +22,9 @@ def reference() -> str:
         command = planner.get_command(root, name)
         assert command is not None
         parts += [f"## planner {name}", _help_of(command, f"planner {name}")]
+        for inner_name, inner in getattr(command, "commands", {}).items():
+            full = f"planner {name} {inner_name}"
+            parts += [f"### {full}", _help_of(inner, full)]
     return "\n\n".join(parts) + "\n"
 
 

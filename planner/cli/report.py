@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from planner import api
-from planner.cli.options import assume_option, format_option, mendable_errors, on_option
+from planner.cli.options import assume_option, format_option, mendable_errors, on_option, reference_argument
 from planner.cli.progress import progress_bar
 from planner.cli.render import render, wrapped
 from planner.errors import PlannerError
@@ -19,7 +19,7 @@ from planner.report.story import story
 
 
 @click.command("report")
-@click.argument("ref", required=False)
+@reference_argument(required=False)
 @click.option("--demo", is_flag=True, help="Use the small model that the demo installs.")
 @on_option
 @click.option("--quant", default=None, help="GGUF preset to plan with, for a model known by its config.")

@@ -17,6 +17,15 @@ class Compressor:
     head_dim: int
     overlapping: bool
 
+    @property
+    def state_elements(self) -> int:
+        """Values and gates of the block being summed up, and of the one before where blocks overlap.
+
+        2 · width · ratio, twice that with overlap (llama.cpp: src/llama-kv-cache-dsv4.cpp).
+        """
+        blocks = 2 if self.overlapping else 1
+        return 2 * (self.head_dim * blocks) * (self.ratio * blocks)
+
     def weights(self, hidden_size: int, prefix: str) -> tuple[Weight, ...]:
         """Values and gates to sum up with, a position table within the block, and a norm."""
         width = self.head_dim * (2 if self.overlapping else 1)
@@ -100,6 +109,24 @@ class CompressedAttention(CachesTokens):
         return tuple(found)
 
     @property
+    def state_elements(self) -> int:
+        """What the compressors hold of the blocks they have not finished."""
+        if self.compressor is None:
+            return 0
+        own = self._index_compressor
+        return self.compressor.state_elements + (own.state_elements if own else 0)
+
+    @property
+    def _index_compressor(self) -> Compressor | None:
+        if self.compressor is None or self.indexer is None:
+            return None
+        return Compressor(
+            ratio=self.compressor.ratio,
+            head_dim=self.indexer.head_dim,
+            overlapping=self.compressor.overlapping,
+        )
+
+    @property
     def score_flop_per_cached_token(self) -> int:
         """Every head's score and value of one entry: 4·h·d."""
         return 4 * self.n_heads * self.head_dim
@@ -143,12 +170,8 @@ class CompressedAttention(CachesTokens):
         ]
         if self.compressor is not None:
             found += self.compressor.weights(hidden_size, "attn_compressor")
-            if self.indexer is not None:
-                own = Compressor(
-                    ratio=self.compressor.ratio,
-                    head_dim=self.indexer.head_dim,
-                    overlapping=self.compressor.overlapping,
-                )
+            own = self._index_compressor
+            if self.indexer is not None and own is not None:
                 found += own.weights(hidden_size, "indexer_compressor")
                 found += [
                     matrix(

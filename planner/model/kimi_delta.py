@@ -14,6 +14,7 @@ class KimiDeltaAttention(ConstantState):
     head_dim: int
     conv_kernel: int
     full_rank_gate: bool = False
+    full_rank: bool = False  # decay and output gate as one matrix each (Ling 3)
     decay_elements: int | None = None  # stored entries of A_log, where a release pads them past n_heads
 
     @property
@@ -45,14 +46,18 @@ class KimiDeltaAttention(ConstantState):
         width, rank = self._width, self.head_dim
         found = [matrix(f"attn_{part}", hidden_size, width) for part in "qkv"]
         found += [Weight(role=f"ssm_conv1d_{part}", shape=(self.conv_kernel, width)) for part in "qkv"]
+        if self.full_rank:
+            found.append(matrix("ssm_f_a", hidden_size, width))
+        else:
+            found += [matrix("ssm_f_a", hidden_size, rank), matrix("ssm_f_b", rank, width)]
         found += [
-            matrix("ssm_f_a", hidden_size, rank),
-            matrix("ssm_f_b", rank, width),
             vector("ssm_dt.bias", width),
             vector("ssm_a", self.decay_elements or self.n_heads),
             matrix("ssm_beta", hidden_size, self.n_heads),
         ]
-        if self.full_rank_gate:
+        if self.full_rank:
+            found.append(matrix("ssm_g_a", hidden_size, width))
+        elif self.full_rank_gate:
             found.append(matrix("ssm_g", hidden_size, width))
         else:
             found += [matrix("ssm_g_a", hidden_size, rank), matrix("ssm_g_b", rank, width)]

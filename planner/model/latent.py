@@ -14,6 +14,12 @@ class Indexer:
 
     n_heads: int
     head_dim: int
+    pooled: bool = False  # GLM-5-Next keeps a key, a gate and a pooled value, and summarises every few tokens
+
+    @property
+    def cached_elements(self) -> int:
+        """Elements kept per token."""
+        return self.head_dim * (3 if self.pooled else 1)
 
     @property
     def score_flop_per_cached_token(self) -> int:
@@ -86,7 +92,7 @@ class LatentAttention(CachesTokens):
         )
         if self.indexer is None:
             return (latent,)
-        return (latent, TokenCache(name="index", k_elements=self.indexer.head_dim))
+        return (latent, TokenCache(name="index", k_elements=self.indexer.cached_elements))
 
     def decode_flop(self, n_context_tokens: Any) -> Any:
         """Absorbed attention to the picked tokens, and the indexer's scores of all of them."""

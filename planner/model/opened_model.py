@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.model.card import Card
+from planner.model.claims import Claim, SourceFacts
 from planner.model.network import Network
 from planner.model.storage import Storage
 
@@ -24,4 +26,7 @@ class OpenedModel:
     stored_bytes: int | None = None
     licence: str | None = None
     native_preset: str | None = None  # the GGUF preset that keeps weights published in four bits as they are
+    facts: SourceFacts | None = None  # what config or header say beside the network
+    card: Card | None = None
+    claims: tuple[Claim, ...] = ()  # of card, name and a second file, held against what was found
     notes: tuple[str, ...] = ()

@@ -15,7 +15,9 @@ class Rwkv7TimeMix(ConstantState):
     decay_rank: int
     learning_rate_rank: int
     value_rank: int | None  # None in the first layer, which has no earlier value to mix in
-    gate_rank: int
+    gate_rank: int | None
+    norm: bool = True
+    n_token_shifts: int = 2  # of the time mix, and of the channel mix where the model has one
 
     @property
     def kind(self) -> str:
@@ -30,7 +32,7 @@ class Rwkv7TimeMix(ConstantState):
     @property
     def conv_state_elements(self) -> int:
         """The last token's inputs, which token shift mixes in."""
-        return 2 * self.width
+        return self.n_token_shifts * self.width
 
     @property
     def state_flop_per_token(self) -> int:
@@ -41,7 +43,7 @@ class Rwkv7TimeMix(ConstantState):
         """Token shift, receptance, key, value and output; low-rank decay, rate, value and gate; norm."""
         width = self.width
         found = [
-            Weight(role="time_mix_lerp_fused", shape=(hidden_size, 6)),
+            Weight(role="time_mix_lerp_fused", shape=(hidden_size, 6 if self.gate_rank else 5)),
             matrix("time_mix_receptance", hidden_size, width),
             matrix("time_mix_key", hidden_size, width),
             matrix("time_mix_value", hidden_size, width),
@@ -49,11 +51,14 @@ class Rwkv7TimeMix(ConstantState):
             vector("time_mix_k_k", width),
             vector("time_mix_k_a", width),
             vector("time_mix_r_k", width),
-            vector("time_mix_ln", width),
-            vector("time_mix_ln.bias", width),
-            matrix("time_mix_g1", hidden_size, self.gate_rank),
-            matrix("time_mix_g2", self.gate_rank, width),
         ]
+        if self.norm:
+            found += [vector("time_mix_ln", width), vector("time_mix_ln.bias", width)]
+        if self.gate_rank is not None:
+            found += [
+                matrix("time_mix_g1", hidden_size, self.gate_rank),
+                matrix("time_mix_g2", self.gate_rank, width),
+            ]
         for name, rank in (("w", self.decay_rank), ("a", self.learning_rate_rank), ("v", self.value_rank)):
             if rank is not None:
                 found += [

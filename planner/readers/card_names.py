@@ -13,7 +13,7 @@ _BRACKETS = re.compile(r"\([^()]{0,100}\)")
 _SIZE_IN_NAME = re.compile(
     r"(?<![A-Za-z0-9.])(A?)(\d{1,4}(?:\.\d{1,3})?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE
 )
-_FACTORS = {"m": 10**6, "b": 10**9, "t": 10**12}
+_POWERS = {"m": 6, "b": 9, "t": 12}
 # What a variant's name adds without changing what the network is.
 _VARIANT_WORDS = frozenset(
     ("instruct", "base", "chat", "it", "thinking", "hf", "preview", "pt", "gguf", "i1")
@@ -74,8 +74,8 @@ def sizes_in_name(name: str) -> tuple[StatedParameters, ...]:
     return tuple(
         StatedParameters(
             meaning=Meaning.ACTIVE if active else Meaning.UNSAID,
-            value=float(number) * _FACTORS[unit.lower()],
-            step=_FACTORS[unit.lower()] * 10.0 ** -len(number.partition(".")[2]),
+            value=float(number) * 10.0 ** _POWERS[unit.lower()],
+            step=10.0 ** (_POWERS[unit.lower()] - len(number.partition(".")[2])),
             text=f"{number}{unit}",
             place=Place.NAME,
         )

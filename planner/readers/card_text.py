@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from hardware.units import KB, KIB
 from planner.model.card import Meaning, Place, StatedContext, StatedParameters
 from planner.readers.card_names import Words, likeness, pieces_by_name
 from planner.readers.card_tables import CardText, Row
@@ -24,7 +25,7 @@ _AMOUNT = re.compile(
     rf"(?<![\w.,/-])[~≈∼]?{_NUMBER}(?:[\s-]?(trillion|billion|million|[TBM])(?![A-Za-z0-9]))?(?![\w,]|\.\d)",
     re.IGNORECASE,
 )
-_UNITS = {"t": 10**12, "b": 10**9, "m": 10**6}
+_POWERS = {"": 0, "m": 6, "b": 9, "t": 12}
 _NOT_PARAMETERS = re.compile(r"\W{0,3}(?:tokens?|gpu|hours?|[gmt]i?b\b|samples?|images?|examples?|users?|downloads?|"
                              r"languages?|layers?|experts?|train\w{0,4}|documents?|times?)\b", re.IGNORECASE)  # fmt: skip
 _COMPONENT = re.compile(r"\W{0,3}(?:\w+[\s-]+){0,4}?(?:vision|audio|image|speech|encoder|vit|draft|mtp|multi-token|"
@@ -210,14 +211,14 @@ def _parameters_of(amount: re.Match[str], meaning: Meaning) -> StatedParameters 
     plain = number.replace(",", "")
     if not unit and number.count(",") < 2:  # a bare number is a count only when it is written out
         return None
-    factor = _UNITS.get(unit, 1)
-    value = float(plain) * factor
+    power = _POWERS[unit]
+    value = round(float(plain) * 10**power)
     if not 10**5 <= value <= 10**14:
         return None
     return StatedParameters(
         meaning=meaning,
         value=value,
-        step=factor * 10.0 ** -len(plain.partition(".")[2]),
+        step=10.0 ** (power - len(plain.partition(".")[2])),
         text=" ".join(amount[0].split()),
         place=Place.PROSE,
     )
@@ -254,8 +255,8 @@ def _contexts_in(text: str, label: str | None) -> Iterator[StatedContext]:
 def _context_of(match: re.Match[str]) -> StatedContext | None:
     unit = (match[2] or "").lower()
     number = float(match[1].replace(",", ""))
-    decimal, binary = {"": (1, 1), "k": (1000, 1024), "m": (10**6, 2**20)}[unit]
-    least, most = round(number * decimal), round(number * binary)
+    power = ("", "k", "m").index(unit)
+    least, most = round(number * KB**power), round(number * KIB**power)
     if not _LEAST_TOKENS <= most <= _MOST_TOKENS:
         return None
     return StatedContext(

@@ -72,7 +72,8 @@ class RangeReader:
     def size(self, first_bytes: int) -> int:
         """Bytes of the whole file, learnt by fetching its first ones; they are kept for the next read."""
         if self._n_bytes is None:
-            self._front += self._ranged(0, first_bytes)
+            first = self._ranged(0, first_bytes)
+            self._front[: len(first)] = first
         if self._n_bytes is None:
             raise self._broken("does not say how large the file is")
         return self._n_bytes

@@ -7,7 +7,7 @@ settings hold: HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE. Weights are never
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class HubRepoInfo:
     licence: str | None = None  # as the card states it; the licence's own name where it is "other"
     created: date | None = None
     base_models: tuple[str, ...] = ()  # repositories that the card says it was made from
+    gated: bool | None = None
+    card_metadata: Mapping[str, object] = field(default_factory=dict)  # public even where the card is gated
 
 
 def _set_up_client() -> None:
@@ -112,6 +114,8 @@ def repo_info(
         licence=stated_licence(info.card_data),
         created=created_on(info.created_at),
         base_models=base_models(info.tags),
+        gated=None if info.gated is None else bool(info.gated),
+        card_metadata={} if info.card_data is None else dict(vars(info.card_data)),
     )
 
 
@@ -138,6 +142,19 @@ def fetch_json(
     max_bytes: int = MAX_JSON_BYTES,
 ) -> dict[str, Any]:
     """A JSON object of a repository, through the client's cache; a file over `max_bytes` is not downloaded."""
+    data = fetch_file(repo_id, filename, revision, options=options, max_bytes=max_bytes)
+    return parse_json_object(data, quoted(f"{repo_id}/{filename}"))
+
+
+def fetch_file(
+    repo_id: str,
+    filename: str,
+    revision: str | None = None,
+    *,
+    options: HubOptions = DEFAULT_OPTIONS,
+    max_bytes: int,
+) -> bytes:
+    """A small file of a repository, through the client's cache; a file over `max_bytes` is not downloaded."""
     _set_up_client()
     from huggingface_hub import hf_hub_download
 
@@ -157,7 +174,7 @@ def fetch_json(
                 etag_timeout=options.timeout_s,
                 local_files_only=offline,
             )
-    return parse_json_object(read_bounded(Path(path), max_bytes), quoted(f"{repo_id}/{filename}"))
+    return read_bounded(Path(path), max_bytes)
 
 
 def hub_source(

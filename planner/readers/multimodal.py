@@ -1,88 +1,142 @@
-"""Models of several parts: which section of the config is the language model, and what stands in front of it."""
+"""Models of several parts: which section of the config is the language model, and what stands in front of it.
 
+A tower that is not understood, or whose section holds a structural field that nobody asked for, never hinders
+sizing the language model: it is then listed without a count, and a note says what the planner would need.
+"""
+
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from planner.errors import MalformedError, UnknownArchitectureError
+from planner.errors import MissingFactError, UnknownArchitectureError
 from planner.model.network import Tower
+from planner.readers.architectures.registry import BUILDERS
 from planner.readers.config_fields import ConfigFields
-from planner.readers.towers.registry import REFERENCE_TOWERS, RELEASED_TOWERS, TOWERS
-from planner.readers.unread_fields import refuse_unread
+from planner.readers.quoting import quoted
+from planner.readers.towers.registry import WRAPPERS
+from planner.readers.towers.wrapper import PartReader
+from planner.readers.unread_fields import unread_structural
 
-# Types with a vision tower; the value is the type of the text part where its section does not say.
-WRAPPERS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "gemma3": "gemma3_text",
-        "llama4": "llama4_text",
-        "qwen2_vl": "qwen2",
-        "qwen2_5_vl": "qwen2",
-        "qwen3_vl": "qwen3",
-        "qwen3_vl_moe": "qwen3_moe",
-        "qwen3_5": "qwen3_5_text",
-        "qwen3_5_moe": "qwen3_5_moe_text",
-        "mistral3": "mistral",
-        "gemma3n": "gemma3n_text",
-        "gemma4": "gemma4_text",
-        "kimi_k25": "kimi_k2",
-        "kimi_k3": "kimi_linear",
-    }
+# Names under which configs keep the language model; an Omni model's thinker holds a text_config in turn.
+_TEXT_SECTIONS: Final = ("text_config", "llm_config", "language_config")
+# Sections that describe something beside the language model.
+_PART_SECTION: Final = re.compile(
+    r"(\w+_)?(vision|image|video|audio|speech|encoder|vit|vq|tts|talker|token2wav|code2wav|projector|adapter"
+    r"|adaptor|perceiver|qformer|tokenizer_encoder|timestamp)_(config|encoder_config)"
 )
-_SECTION_TYPES: Final = MappingProxyType(
+_MOST_SHOWN: Final = 4
+# Types of text sections that other types describe.
+_SECTION_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "qwen2_vl_text": "qwen2",
         "qwen2_5_vl_text": "qwen2",
+        "qwen2_5_omni_text": "qwen2",
         "qwen3_vl_text": "qwen3",
         "qwen3_vl_moe_text": "qwen3_moe",
+        "qwen3_omni_moe_text": "qwen3_moe",
+        "paddleocr_vl_text": "ernie4_5",
     }
 )
-_TEXT_AT_TOP: Final = frozenset({"qwen2_vl", "qwen2_5_vl"})  # may keep the text fields outside a section
 
 
 def text_part(fields: ConfigFields) -> ConfigFields:
     """The fields of the language model: a section of a multimodal config, else the config itself."""
-    model_type = fields.model_type
-    if model_type not in WRAPPERS:
-        return fields
-    text = fields.section("text_config", "llm_config", "language_config", "thinker_config")
-    if text is None and model_type in _TEXT_AT_TOP:
-        fields.model_type = WRAPPERS[model_type]
+    wrapper = WRAPPERS.get(fields.model_type)
+    if wrapper is None:
+        text = None if fields.model_type in BUILDERS else _root(fields).section(*_TEXT_SECTIONS)
+        return fields if text is None else _named(text)
+    root = _root(fields)
+    text = root.section(*_TEXT_SECTIONS)
+    if text is None and wrapper.text_at_top:
+        fields.model_type = wrapper.text
         return fields
     if text is None:
-        raise MalformedError(f"config.json of a {model_type} model has no text_config section")
-    inner = _SECTION_TYPES.get(text.model_type, text.model_type)
-    text.model_type = WRAPPERS[model_type] if inner == model_type else inner
-    return text
+        raise MissingFactError(
+            f"config.json of a {fields.label} model has no text_config section to describe its language model; "
+            "use the complete config, or plan the language model by its own name"
+        )
+    if text.model_type in (fields.model_type, root.model_type):
+        text.model_type = wrapper.text
+    return _named(text)
 
 
 def towers_in_front(
     fields: ConfigFields, model_type: str, text_hidden_size: int
 ) -> tuple[tuple[Tower, ...], tuple[str, ...]]:
-    """The vision and audio towers of a multimodal config, and notes on how they were counted."""
-    if model_type not in WRAPPERS:
+    """The vision and audio towers of a multimodal config, and a note for each that is not counted."""
+    wrapper = WRAPPERS.get(model_type)
+    root = _root(fields)
+    at_top = root.section(*_TEXT_SECTIONS) is None
+    if wrapper is None and (model_type in BUILDERS or at_top):
         return (), ()
-    released = RELEASED_TOWERS.get((model_type, text_hidden_size))
-    if released is not None:
-        fields.unused("vision_config", "audio_config")
-        refuse_unread(fields)
-        return (released.tower,), (released.note,)
-    if fields.has("audio_config"):
-        raise UnknownArchitectureError(f"{model_type}: audio towers are not understood yet")
-    vision = fields.section("vision_config")
-    notes: tuple[str, ...] = ()
-    if vision is None:
-        reference = REFERENCE_TOWERS.get(model_type)
-        if reference is None:
-            raise UnknownArchitectureError(
-                f"{model_type}: the model has a vision tower, but its config has no vision_config to count "
-                "it from; use the complete config"
+    towers: dict[str, Tower] = {}
+    for name, reader in wrapper.parts if wrapper else ():
+        tower = _tower(name, reader, root, text_hidden_size)
+        if tower is not None:
+            towers[name] = tower
+    for level in (fields,) if root is fields else (fields, root):
+        _mark_unread(towers, level, is_text=at_top and level is fields)
+    if wrapper is None and not towers:
+        towers["other parts"] = Tower(
+            name="other parts", parameters=None, unknown="this multimodal type is not known to the planner"
+        )
+    shown = quoted(model_type[:60])
+    return tuple(towers.values()), tuple(
+        f"{tower.name} of {shown} not counted: {tower.unknown}" for tower in towers.values() if tower.unknown
+    )
+
+
+def _root(fields: ConfigFields) -> ConfigFields:
+    """Where the sections stand: the config itself, or an Omni model's thinker."""
+    return fields.section("thinker_config") or fields
+
+
+def _named(text: ConfigFields) -> ConfigFields:
+    if text.model_type not in BUILDERS:
+        text.model_type = _SECTION_TYPES.get(text.model_type, text.model_type)
+    return text
+
+
+def _tower(name: str, reader: PartReader, root: ConfigFields, text_hidden_size: int) -> Tower | None:
+    try:
+        parameters = reader(root, text_hidden_size)
+    except (UnknownArchitectureError, MissingFactError) as error:
+        return Tower(name=name, parameters=None, unknown=str(error))
+    return Tower(name=name, parameters=parameters) if parameters else None
+
+
+def _mark_unread(towers: dict[str, Tower], level: ConfigFields, *, is_text: bool) -> None:
+    """Takes back the count of a tower whose section has structural fields that nobody asked for."""
+    for section_name, section in level.sections():
+        if section_name in _TEXT_SECTIONS or section_name == "thinker_config":
+            continue
+        unknown = _listed(unread_structural(section))
+        if unknown:
+            name = _name_for(section_name, towers)
+            towers[name] = Tower(
+                name=name,
+                parameters=None,
+                unknown=f"{section_name} has fields that are not known ({unknown})",
             )
-        vision = ConfigFields(reference.fields, model_type, fields)
-        notes = (reference.note,)
-    reader = TOWERS.get(vision.model_type) or TOWERS.get(model_type)
-    if reader is None:
-        raise UnknownArchitectureError(f"{model_type}: vision tower {vision.label} is not understood yet")
-    tower = reader(vision, text_hidden_size)
-    refuse_unread(vision)
-    refuse_unread(fields)
-    return (tower,), notes
+    for key in level.unread():
+        if _PART_SECTION.fullmatch(key) and isinstance(level.raw(key), dict):
+            name = f"{key.removesuffix('_config')} part"[:60]
+            towers[name] = Tower(name=name, parameters=None, unknown="this type is not known to have one")
+    unknown = "" if is_text else _listed(unread_structural(level))
+    if unknown:
+        towers["other parts"] = Tower(
+            name="other parts",
+            parameters=None,
+            unknown=f"the config has fields that are not known ({unknown})",
+        )
+
+
+def _name_for(section_name: str, towers: Mapping[str, Tower]) -> str:
+    """The part that a section describes, by the word they share."""
+    word = section_name.partition("_")[0]
+    return next((name for name in towers if name.startswith(word)), f"{word} part")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(quoted(name) for name in names[:_MOST_SHOWN])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planner.errors import MalformedError, NotFoundError, UnknownArchitectureError
+from planner.errors import MalformedError, NotFoundError, UnknownArchitectureError, UnreachableError
 from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
@@ -17,6 +17,7 @@ from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, repo_
 from planner.readers.hub_gguf import choose_gguf, gguf_files, read_hub_gguf
 from planner.readers.local_json import read_json_object
 from planner.readers.ollama import OllamaModel, resolve_ollama
+from planner.readers.ollama_registry import read_ollama_registry
 from planner.readers.quoting import quoted
 from planner.readers.reference import (
     CatalogueName,
@@ -25,9 +26,14 @@ from planner.readers.reference import (
     LocalFolder,
     LocalGguf,
     OllamaReference,
+    UrlConfig,
+    UrlGguf,
     parse_reference,
 )
 from planner.readers.safetensors import read_safetensors
+from planner.readers.source_facts import facts_of_config, facts_of_gguf
+from planner.readers.url_model import read_url_checkpoint, read_url_gguf
+from planner.readers.url_source import url_label
 from profiles.loader import model_entry
 
 # Stored elements may exceed the parameters by scales and buffers; more than this is a disagreement.
@@ -53,8 +59,12 @@ def open_model(
             return _from_config(config, text, path.stem, source="config.json", assumptions=assumptions)
         case HubModel():
             return _from_hub(reference, text, options, assumptions)
+        case UrlGguf(url=url):
+            return from_gguf(read_url_gguf(url, options=options), text, source="GGUF at a web address")
+        case UrlConfig(url=url):
+            return _from_url(url, text, options, assumptions)
         case OllamaReference(name=name):
-            return _from_ollama(resolve_ollama(name, os.environ, Path.home()), text)
+            return _from_ollama(name, text, options, assumptions)
         case CatalogueName(name=name):
             return from_catalogue(model_entry(name), text, assumptions)
 
@@ -74,6 +84,7 @@ def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = Non
         header_bytes=file.header_bytes,
         n_files=file.n_parts,
         licence=licence if isinstance(licence, str) else None,
+        facts=facts_of_gguf(file.metadata),
     )
 
 
@@ -87,6 +98,7 @@ def _from_config(
         source=source,
         network=network,
         native_preset=_native_preset(config),
+        facts=facts_of_config(config),
         notes=network.notes,
     )
 
@@ -166,12 +178,44 @@ def _from_hub(reference: HubModel, text: str, options: HubOptions, assumptions: 
     )
 
 
-def _from_ollama(found: OllamaModel, text: str) -> OpenedModel:
-    if found.blob_path is not None:
-        opened = from_gguf(read_gguf(found.blob_path), text, source="Ollama's folder", path=found.blob_path)
+def _from_url(url: str, text: str, options: HubOptions, assumptions: Assumptions) -> OpenedModel:
+    found = read_url_checkpoint(url, options=options)
+    label = url_label(url)
+    opened = _from_config(
+        found.config, text, label, source="config.json at a web address", assumptions=assumptions
+    )
+    if found.tensors is None:
+        return opened
+    elements = sum(_elements(tensor.shape) for tensor in found.tensors)
+    return _with_stored(opened, elements, sum(tensor.n_bytes for tensor in found.tensors))
+
+
+def _from_ollama(name: str, text: str, options: HubOptions, assumptions: Assumptions) -> OpenedModel:
+    """From Ollama's folder or server; a model that was not pulled, from its registry."""
+    try:
+        found = resolve_ollama(name, os.environ, Path.home())
+    except (NotFoundError, UnreachableError) as error:
+        try:
+            far = read_ollama_registry(name, options=options)
+        except UnreachableError as unreachable:
+            raise UnreachableError(f"{error}; nor does its registry answer: {unreachable}") from unreachable
+        source, notes = "Ollama's registry", far.manifest.notes
+        if far.config is not None:
+            opened = _from_config(far.config, text, name, source=source, assumptions=assumptions)
+        else:
+            assert far.gguf is not None
+            opened = from_gguf(far.gguf, text, source=source)
     else:
-        opened = from_gguf(_told_gguf(found), text, source="Ollama's server")
-    return opened
+        notes = found.notes
+        if found.blob_path is not None:
+            opened = from_gguf(
+                read_gguf(found.blob_path), text, source="Ollama's folder", path=found.blob_path
+            )
+        elif found.config is not None:
+            opened = _from_config(found.config, text, name, source="Ollama's folder", assumptions=assumptions)
+        else:
+            opened = from_gguf(_told_gguf(found), text, source="Ollama's server")
+    return replace(opened, notes=(*opened.notes, *notes))
 
 
 def _told_gguf(found: OllamaModel) -> GgufFile:
@@ -222,5 +266,6 @@ def from_catalogue(
         network=network,
         licence=entry["licence"],
         native_preset=_native_preset(entry["config"]),
+        facts=facts_of_config(entry["config"]),
         notes=network.notes,
     )

@@ -3,16 +3,15 @@
 from datetime import date
 from typing import Any
 
-from planner.model.network import Network
-from planner.model.storage import Storage
 from planner.report.estimate_data import fit_row_data, interval_data
 from planner.report.findings import headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
 from planner.report.machine_data import machine_data
+from planner.report.model_data import model_data
 from planner.report.run_data import run_data
 from planner.report.story import story
 
-SCHEMA = "planner.report/1"
+SCHEMA = "planner.report/2"  # 2: the model is described as `planner model` does
 
 Data = dict[str, Any]
 
@@ -28,7 +27,7 @@ def report_data(report: FullReport) -> Data:
         "answer": list(told.answer),
         "command": list(headline(report).command) if headline(report).placement.fits else None,
         "machine": machine_data(report.machine),
-        "model": _model_data(report),
+        "model": model_data(report.opened, report.before.model.storage),
         "estimate_before_benchmark": fit_row_data(report.before),
         "estimates": [fit_row_data(row) for row in report.rows],
         "benchmark": None if report.run is None else run_data(report.run),
@@ -65,77 +64,6 @@ def report_data(report: FullReport) -> Data:
         "cost": _cost_data(report),
         "apis": [_api_data(api) for api in report.apis],
         "notes": list(report.notes),
-    }
-
-
-def _model_data(report: FullReport) -> Data:
-    opened, model = report.opened, report.before.model
-    return {
-        "name": opened.name,
-        "reference": opened.reference,
-        "source": opened.source,
-        "path": None if opened.path is None else str(opened.path),
-        "fingerprint": opened.fingerprint,
-        "header_bytes": opened.header_bytes,
-        "n_files": opened.n_files,
-        "stored_elements": opened.stored_elements,
-        "stored_bytes": opened.stored_bytes,
-        "licence": opened.licence,
-        "network": _network(model.network),
-        "storage": _storage(model.storage),
-        "notes": list(opened.notes),
-    }
-
-
-def _network(network: Network) -> Data:
-    parameters = network.parameters
-    return {
-        "architecture": network.architecture,
-        "n_layers": network.n_layers,
-        "hidden_size": network.hidden_size,
-        "vocab_size": network.vocab_size,
-        "tied_embeddings": network.tied_embeddings,
-        "context_tokens": network.context_tokens,
-        "parameters": {
-            "total": parameters.total,
-            "text": parameters.text,
-            "mtp": parameters.mtp,
-            "towers": parameters.towers,
-            "copies": parameters.copies,
-            "active": parameters.active,
-        },
-        "layer_groups": [
-            {
-                "kind": group.kind,
-                "layers": list(group.layers),
-                "parameters_per_layer": sum(w.parameters for w in group.weights(network.hidden_size)),
-            }
-            for group in network.groups
-        ],
-        "towers": [
-            {"name": tower.name, "parameters": tower.parameters, "unknown": tower.unknown}
-            for tower in network.towers
-        ],
-        "notes": list(network.notes),
-    }
-
-
-def _storage(storage: Storage) -> Data:
-    by_type: dict[str, Data] = {}
-    for weight in storage.weights:
-        found = by_type.setdefault(weight.type_name, {"n_tensors": 0, "n_elements": 0, "n_bytes": 0})
-        found["n_tensors"] += 1
-        found["n_elements"] += weight.n_elements
-        found["n_bytes"] += weight.n_bytes
-    return {
-        "label": storage.label,
-        "predicted": storage.predicted,
-        "file_bytes": storage.file_bytes,
-        "total_bytes": storage.total_bytes,
-        "n_elements": storage.n_elements,
-        "bits_per_weight": storage.bits_per_weight,
-        "read_bytes_per_token": storage.read_bytes_per_token,
-        "by_type": by_type,
     }
 
 

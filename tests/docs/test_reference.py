@@ -38,8 +38,11 @@ def _options(name: str) -> set[str]:
     context = click.Context(planner, info_name="planner")
     command = planner.get_command(context, name)
     assert command is not None
-    with click.Context(command, parent=context, info_name=name) as own:
-        return {word for param in command.get_params(own) for word in (*param.opts, *param.secondary_opts)}
+    found = set()
+    for each in (command, *getattr(command, "commands", {}).values()):
+        with click.Context(each, parent=context, info_name=name) as own:
+            found |= {word for param in each.get_params(own) for word in (*param.opts, *param.secondary_opts)}
+    return found
 
 
 def _mentioned() -> Iterator[tuple[str, str]]:

@@ -65,6 +65,7 @@ class Dialect:
     mixture: MixtureRules = field(default_factory=MixtureRules)
     dense_size_names: tuple[str, ...] = ("intermediate_size", "ffn_hidden_size", "ffn_dim", "n_inner", "dff")
     dense_first: int = 0  # dense layers in front of the experts, when the config does not say
+    dense_divisor: int = 1  # Qwen 1 counts gate and up together
     dense_multiple: int | None = None  # intermediate size over hidden size, when the config does not say
     mtp: Literal["none", "copied_embeddings", "plain", "dense"] = "none"
     embedding_width: str | None = None  # field that gives embeddings a width of their own (OPT-350M)
@@ -121,7 +122,8 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         dense = FeedForward(
             intermediate_size=fields.count(
                 *dialect.dense_size_names, default=multiple * hidden_size if multiple else None
-            ),
+            )
+            // dialect.dense_divisor,
             gated=dialect.gated,
             bias=chosen(fields, dialect.mlp_bias),
             fused_gate=dialect.fused_gate,
@@ -129,12 +131,14 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
     else:
         # Configs of models that have experts in every layer still give the size of a dense layer.
         fields.unused(*dialect.dense_size_names)
-    heads = _heads_by_layer(fields, attention, n_layers)
+    heads = _heads_by_layer(fields, "num_attention_heads_per_layer", attention.n_heads, n_layers)
+    kv_heads = _heads_by_layer(fields, "num_key_value_heads_per_layer", attention.n_kv_heads, n_layers)
     layers = [
         PlannedLayer(
             replace(
                 attention,
                 n_heads=heads[i],
+                n_kv_heads=kv_heads[i],
                 window_tokens=None if kind == "full" else window,
                 chunked=kind == "chunked",
             ),
@@ -231,7 +235,7 @@ def extra_prediction(
 def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int) -> Attention:
     n_heads = fields.count("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
     n_kv_heads = fields.count(
-        "num_key_value_heads", "num_kv_heads", "multi_query_group_num", "num_attention_groups",
+        "num_key_value_heads", "num_kv_heads", "n_kv_heads", "multi_query_group_num", "num_attention_groups",
         default=n_heads,
     )  # fmt: skip
     if dialect.one_kv_head_if is not None and chosen(fields, dialect.one_kv_head_if):
@@ -260,12 +264,10 @@ def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int) -> Atte
     )
 
 
-def _heads_by_layer(fields: ConfigFields, attention: Attention, n_layers: int) -> tuple[int, ...]:
-    listed = fields.counts("num_attention_heads_per_layer")
+def _heads_by_layer(fields: ConfigFields, name: str, usual: int, n_layers: int) -> tuple[int, ...]:
+    listed = fields.counts(name)
     if listed is None:
-        return (attention.n_heads,) * n_layers
+        return (usual,) * n_layers
     if len(listed) < n_layers or not all(listed[:n_layers]):
-        raise MalformedError(
-            f"config.json: num_attention_heads_per_layer must give the heads of all {n_layers} layers"
-        )
+        raise MalformedError(f"config.json: {name} must give the heads of all {n_layers} layers")
     return listed[:n_layers]

@@ -11,6 +11,7 @@ from planner.readers.architectures.layer_extras import (
     bitnet_norms,
     differential_lambdas,
     doge_masks,
+    grove_experts,
     xielu_scalars,
 )
 from planner.readers.architectures.mixture import MixtureRules
@@ -175,6 +176,57 @@ DIALECTS: Mapping[str, Dialect] = {
         unused=("qk_norm_type", "rope_scaling_layers"), refused_if=("norm_after",),
     ),
     "cosmos3_edge_text": Dialect(gated=False, output_bias="attention_bias", mlp_bias="mlp_bias"),
+    # Models whose code comes with their weights.
+    **dict.fromkeys(("Yi", "baichuan", "xverse", "skywork", "aquila"), Dialect(qkv_bias=False)),
+    "apriel": _LLAMA,
+    "solar": Dialect(
+        output_bias="attention_bias", mlp_bias="mlp_bias", windows="all",
+        unused=("bskcn_1", "bskcn_2", "bskcn_3", "bskcn_4", "bskcn_tv"),
+    ),
+    "deci": Dialect(output_bias="attention_bias", mlp_bias="mlp_bias"),
+    "internlm": Dialect(qkv_bias="bias=true", output_bias="bias=true"),
+    "PanguEmbedded": Dialect(qkv_bias="bias=true", output_bias="bias=true"),
+    "Dream": Dialect(qkv_bias=True, windows="qwen"),
+    "orion": Dialect(qkv_bias=False, norm_bias=True),
+    "minicpm": Dialect(tied=True, output_bias="attention_bias", unused=("mup_denominator",)),
+    "chatglm": Dialect(
+        fused_qkv=True, fused_gate=True, qkv_bias="add_qkv_bias", output_bias="add_bias_linear",
+        mlp_bias="add_bias_linear", dense_size_names=("ffn_hidden_size",),
+        unused=("rmsnorm", "post_layer_norm", "apply_residual_connection_post_layernorm",
+                "fp32_residual_connection", "multi_query_attention", "bias_dropout_fusion", "layernorm_epsilon"),
+    ),
+    "qwen": Dialect(
+        qkv_bias=True, fused_qkv=True, dense_divisor=2,
+        unused=("no_bias", "use_dynamic_ntk", "use_logn_attn", "use_cache_kernel"),
+    ),
+    "jais": Dialect(
+        **_GPT | {"gated": True}, tied=True, fused_qkv=True, unused=("position_embedding_type",),
+    ),
+    "llada": Dialect(
+        qkv_bias="include_qkv_bias", output_bias="include_bias", mlp_bias="include_bias",
+        dense_size_names=("mlp_hidden_size",), refused_if=("multi_query_attention", "attention_layer_norm"),
+        unused=("block_type", "block_group_size", "layer_norm_type", "layer_norm_with_affine",
+                "attention_layer_norm_with_affine", "bias_for_layer_norm", "embedding_size",
+                "input_emb_norm", "scale_logits", "flash_attention", "rope_full_precision", "mlp_ratio"),
+    ),
+    "deepseek": Dialect(output_bias="attention_bias"),
+    "smallthinker": Dialect(
+        qkv_bias=False, tied=True,
+        unused=("moe_enable_early_router", "moe_primary_router_apply_softmax", "moe_enable_secondary_experts",
+                "moe_num_secondary_experts", "moe_secondary_expert_size", "rope_layout"),
+    ),
+    "grove_moe": Dialect(
+        qk_norm="head", output_bias="attention_bias", windows="qwen", extras=grove_experts,
+    ),
+    "llada_moe": Dialect(
+        qk_norm="head", qk_norm_if="qk_layernorm", output_bias="attention_bias",
+        dense_size_names=("dense_intermediate_size", "intermediate_size"), unused=("router_num_group",),
+    ),
+    "rnd1": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
+    "stablelm_epoch": Dialect(
+        qkv_bias="use_qkv_bias", norm_bias=True, qk_norm="full", qk_norm_if="qk_layernorm",
+        one_norm_if="use_parallel_residual",
+    ),
     # Text parts of models with towers.
     "qwen2_vl_text": Dialect(qkv_bias=True, windows="qwen"),
     "qwen2_5_vl_text": Dialect(qkv_bias=True, windows="qwen"),

@@ -7,7 +7,7 @@ from planner.readers.architectures.decoder import norm_vectors, tie
 from planner.readers.architectures.layer_plan import PlannedLayer, group_layers, layer_count
 from planner.readers.config_fields import ConfigFields
 
-MODEL_TYPES = ("falcon",)
+MODEL_TYPES = ("falcon", "RefinedWeb", "RefinedWebModel")  # the last two in the first releases
 
 
 def falcon_network(fields: ConfigFields) -> Network:
@@ -19,7 +19,7 @@ def falcon_network(fields: ConfigFields) -> Network:
     if hidden_size % n_heads:
         raise ValueError(f"a hidden size of {hidden_size} does not divide over {n_heads} heads")
     bias = fields.flag("bias")
-    new = fields.flag("new_decoder_architecture")
+    new = fields.flag("new_decoder_architecture", default=fields.model_type == "RefinedWeb")
     one_kv_head = fields.flag("multi_query", default=True) and not new
     n_kv_heads = fields.count("num_kv_heads", "n_head_kv", default=n_heads)
     parallel = fields.flag("parallel_attn", default=True)

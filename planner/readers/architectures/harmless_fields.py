@@ -53,11 +53,14 @@ HARMLESS_FIELDS: Final = frozenset(
         "ssm_multipliers",
         "ssm_out_multiplier",
         # rotary embedding and position
+        "alibi_bias_max",
         "compress_rope_theta",
         "index_rope_interleave",
         "layer_rope_theta",
         "max_window_size",
+        "rope_ratio",
         # numerical precision
+        "apply_query_key_layer_scaling",
         "mamba_ssm_cache_dtype",
         "mamba_ssm_dtype",
         "ssm_dtype",

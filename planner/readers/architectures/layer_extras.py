@@ -37,3 +37,23 @@ def doge_masks(fields: ConfigFields, attention: Attention, hidden_size: int) -> 
         vector("attn_residual", hidden_size),
         vector("ffn_residual", hidden_size),
     )
+
+
+def grove_experts(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """GroveMoE: small experts that pairs of experts share, used where either of the pair is (arXiv:2508.07785).
+
+    A token that picks k of E experts at random leaves out a pair with (E − k)(E − k − 1) / (E(E − 1)).
+    """
+    n_experts = fields.count("num_experts")
+    n_active = fields.count("num_experts_per_tok")
+    size = fields.count("parallel_expert_intermediate_size", default=fields.count("head_dim", default=128))
+    pairs = n_experts // 2
+    unused = (n_experts - n_active) * (n_experts - n_active - 1) / (n_experts * (n_experts - 1))
+    return tuple(
+        Weight(role=role, shape=(n_in, n_out, pairs), active_experts=pairs * (1 - unused))
+        for role, n_in, n_out in (
+            ("ffn_gate_chexps", hidden_size, size),
+            ("ffn_up_chexps", hidden_size, size),
+            ("ffn_down_chexps", size, hidden_size),
+        )
+    )

@@ -39,7 +39,7 @@ class PlannedLayer:
 
 def layer_count(fields: ConfigFields) -> int:
     """Number of layers, bounded so that a broken config cannot make the planner build millions."""
-    n_layers = fields.count("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    n_layers = fields.count("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
     if not 1 <= n_layers <= MAX_LAYERS:
         raise MalformedError(f"config.json says {n_layers:,} layers; expected 1 to {MAX_LAYERS:,}")
     return n_layers
@@ -63,6 +63,7 @@ def attention_kinds(
     window = fields.positive("sliding_window", "sliding_window_size", "attention_window_size", "window_size")
     chunk = fields.positive("attention_chunk_size")
     listed = fields.words("layer_types", "attention_layers")
+    flagged = fields.counts("sliding_window_layout")
     pattern = fields.raw("sliding_window_pattern", "_sliding_window_pattern")
     fields.unused("max_window_layers")
     use_window = fields.flag("use_sliding_window", default=default != "qwen")
@@ -72,6 +73,8 @@ def attention_kinds(
     kinds: tuple[LayerKind, ...]
     if listed is not None:
         kinds = _listed_kinds(listed, n_layers, fields.model_type)
+    elif flagged is not None and window is not None and len(flagged) >= n_layers:
+        kinds = tuple(_either(not windowed) for windowed in flagged[:n_layers])
     elif chunk is not None and no_rope is not None and len(no_rope) >= n_layers:
         kinds = tuple(_either(not uses_rope, "chunked") for uses_rope in no_rope[:n_layers])
     elif chunk is not None and default == "every_fourth_full":

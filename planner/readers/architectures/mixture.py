@@ -23,17 +23,20 @@ class MixtureRules:
 
 def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
     """The expert block, or None for a model without experts."""
-    n_experts = fields.uniform("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+    n_experts = fields.uniform(
+        "num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "moe_num_primary_experts"
+    )
     active_names = (
         "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
-        "experts_per_token",
+        "experts_per_token", "moe_num_active_primary_experts",
     )  # fmt: skip
     if n_experts is None:
         fields.unused(*active_names)
         return None
     n_active = fields.uniform(*active_names) or fields.count(*active_names, default=rules.default_active)
     size = fields.uniform(
-        "moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "expert_hidden_dim"
+        "moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "expert_hidden_dim",
+        "moe_ffn_hidden_size",
     )
     if size is None:
         size = fields.count("intermediate_size")

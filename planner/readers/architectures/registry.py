@@ -13,6 +13,7 @@ from planner.readers.architectures import (
     falcon_h1,
     gemma3n,
     gemma4,
+    grok,
     kimi_linear,
     latent_decoder,
     lfm2,
@@ -20,8 +21,10 @@ from planner.readers.architectures import (
     mamba_hybrid,
     mimo_v2,
     minimax_hybrid,
+    mosaic,
     nemotron_h,
     nemotron_nas,
+    openelm,
     pure_mamba,
     recurrent_gemma,
     rwkv7,
@@ -56,6 +59,10 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
     | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
     | dict.fromkeys(longcat.MODEL_TYPES, longcat.longcat_network)
+    | dict.fromkeys(mosaic.MPT_TYPES, mosaic.mpt_network)
+    | dict.fromkeys(mosaic.DBRX_TYPES, mosaic.dbrx_network)
+    | dict.fromkeys(openelm.MODEL_TYPES, openelm.openelm_network)
+    | dict.fromkeys(grok.MODEL_TYPES, grok.grok_network)
     | dict.fromkeys(zamba.ZAMBA_TYPES, zamba.zamba_network)
     | dict.fromkeys(zamba.ZAMBA2_TYPES, zamba.zamba2_network)
 )

@@ -153,7 +153,7 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     result = run("report", "qwen3-30b-a3b", "--on", ON, "--out", str(good))
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in good.iterdir()) == ["report.html", "report.json", "report.md"]
-    assert json.loads((good / "report.json").read_text())["schema"] == "planner.report/1"
+    assert json.loads((good / "report.json").read_text())["schema"] == "planner.report/2"
 
 
 @pytest.mark.parametrize("output_format", ["json", "csv", "md"])

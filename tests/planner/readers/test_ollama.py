@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -292,3 +293,96 @@ def test_an_address_that_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(UnreachableError, match=r"OLLAMA_HOST is .*; write HOST:PORT") as caught:
         server_url({"OLLAMA_HOST": text})
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        '["<unk>", "a\\"]", "\\\\", "[", "é"]',
+        "[1, 2, 3]",
+        "[]",
+        "[" + ", ".join(['"Ġtoken"'] * 300_000) + "]",
+    ],
+    ids=["texts", "numbers", "empty", "long"],
+)
+def test_a_vocabulary_in_an_answer_is_left_unread(tmp_path: Path, told: str) -> None:
+    # Three times 300,000 values, beyond what is read of any JSON: nothing depends on them.
+    template = json.dumps('"tokenizer.ggml.tokens": [1, 2')
+    body = (
+        f'{{"template": {template}, "model_info": {{"x.block_count": 2, "tokenizer.ggml.tokens": {told}, '
+        f'"tokenizer.ggml.merges" : {told}, "tokenizer.ggml.token_type":{told}, "y": [1]}}}}'
+    )
+    with _server(lambda question: (200, body.encode())) as (host, _):
+        found = _resolve("m", tmp_path, host)
+    assert found.model_info == {
+        "x.block_count": 2,
+        "tokenizer.ggml.tokens": None,
+        "tokenizer.ggml.merges": None,
+        "tokenizer.ggml.token_type": None,
+        "y": [1],
+    }
+
+
+def _always(body: bytes, question: dict[str, Any]) -> tuple[int, bytes]:
+    return 200, body
+
+
+def test_an_answer_of_nothing_but_brackets_is_refused_quickly(tmp_path: Path) -> None:
+    for piece in (b'"tokenizer.a":["', b'"tokenizer.a":[', b'"tokenizer.a":["\\', b'"tokenizer.a":["""'):
+        body = b'{"model_info": ' + piece * (8 * 2**20 // len(piece))
+        started = time.monotonic()
+        with _server(partial(_always, body)) as (host, _), pytest.raises(MalformedError):
+            _resolve("m", tmp_path, host)
+        assert time.monotonic() - started < 5
+
+
+def test_what_is_loaded_beside_the_weights_is_told(tmp_path: Path) -> None:
+    models = tmp_path / ".ollama" / "models"
+    layers = [
+        _layer(f"sha256:{HEX}"),
+        _layer("sha256:" + "cd" * 32, "projector", 2**30),
+        _layer("sha256:" + "ef" * 32, "adapter", None),
+        _layer("sha256:" + "12" * 32, "draft", 3 * 2**20),
+        {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": "no digest"},
+    ]
+    _store(models, "registry.ollama.ai/library/m/latest", layers)
+    _blob(models, HEX)
+    adapter = _blob(models, "ef" * 32)
+
+    found = _resolve("m", tmp_path)
+    assert found.notes == (
+        "Ollama loads a projector (vision or audio) beside the model: 1.0 GiB",
+        "Ollama loads an adapter (LoRA) beside the model",
+        "Ollama loads a draft model beside the model: 3.0 MiB",
+    )
+    assert found.adapter_paths == (adapter,)
+    assert found.projector_path is None  # not on this machine
+
+    answer = {**SHOWN, "projector_info": {"general.architecture": "clip"}}
+    with _server(lambda question: (200, json.dumps(answer).encode())) as (host, _):
+        assert _resolve("other", tmp_path, host).notes == (
+            "Ollama loads a projector (vision or audio) beside the model",
+        )
+
+
+def test_a_model_stored_tensor_by_tensor_has_its_config(tmp_path: Path) -> None:
+    models = tmp_path / ".ollama" / "models"
+    layers = [
+        {**_layer(f"sha256:{HEX}", "json"), "name": "config.json"},
+        {**_layer("sha256:" + "22" * 32, "tensor", 1000), "name": "model.embed_tokens.weight"},
+        {**_layer("sha256:" + "33" * 32, "tensor", 500), "name": "model.norm.weight"},
+    ]
+    _store(models, "registry.ollama.ai/library/m/mlx", layers)
+    (models / "blobs").mkdir()
+    (models / "blobs" / f"sha256-{HEX}").write_text('{"model_type": "llama"}')
+    found = _resolve("m:mlx", tmp_path)
+    assert (found.blob_path, found.config, found.size_bytes) == (None, {"model_type": "llama"}, 1500)
+
+
+def test_a_model_that_runs_in_a_cloud_is_told_so(tmp_path: Path) -> None:
+    answer = {"model_info": {"general.architecture": "x"}, "remote_host": "https://ollama.com:443"}
+    with (
+        _server(partial(_always, json.dumps(answer).encode())) as (host, _),
+        pytest.raises(NotFoundError, match=r"'m:cloud' runs on 'https://ollama.com:443' and not on this"),
+    ):
+        _resolve("m:cloud", tmp_path, host)

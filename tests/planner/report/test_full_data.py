@@ -47,7 +47,7 @@ def numbers(data: Any, path: str = "") -> Iterator[tuple[str, float]]:
 def test_it_survives_json(report: FullReport) -> None:
     data = report_data(report)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert data["schema"] == "planner.report/1"
+    assert data["schema"] == "planner.report/2"
 
 
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)

@@ -1,0 +1,1 @@
+"""Quantization formats other than GGUF: which bytes a weight takes, one file per format."""

@@ -1,0 +1,138 @@
+"""A network stored as a quantization plan says: exact bytes of every weight, and what a hub would count."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from planner.model.formats.modules import Module, ModuleKind, modules_of, tower_names
+from planner.model.formats.piece import DTYPE_BYTES, Format, Piece, pieces_bytes
+from planner.model.formats.plain import Plain
+from planner.model.formats.plan import QuantizationPlan
+from planner.model.network import Network
+from planner.model.storage import Storage, StoredWeight
+from planner.model.weight import Use
+
+# Vectors that publishers store in 32 bits whatever the type of the rest.
+_F32_ROLES = frozenset({"exp_probs_b.bias"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormatLayout:
+    """The language model's storage; extra layers and towers apart; element counts of the files.
+
+    `parameters_by_dtype` counts as the hub does since 2026: packed weights unpacked, scales left out.
+    `elements_by_dtype` counts every stored element, as the hub did before and as file headers do.
+    """
+
+    storage: Storage
+    extra_bytes: int
+    tower_bytes: int
+    parameters_by_dtype: Mapping[str, int]
+    elements_by_dtype: Mapping[str, int]
+    unmatched_patterns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the weight files, headers apart."""
+        return self.storage.total_bytes + self.extra_bytes + self.tower_bytes
+
+    @property
+    def hub_parameters(self) -> int:
+        """The total that the hub shows for such a repository."""
+        return sum(self.parameters_by_dtype.values())
+
+    @property
+    def stored_elements(self) -> int:
+        """Elements of all stored tensors, scales and packed words included."""
+        return sum(self.elements_by_dtype.values())
+
+
+def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
+    """The network stored as the plan says.
+
+    Raises MalformedError where a format cannot hold a weight's shape: an exclusion list is then missing.
+    """
+    stored: list[StoredWeight] = []
+    parameters: Counter[str] = Counter()
+    elements: Counter[str] = Counter()
+    extra_bytes = 0
+    names: set[str] = set()
+    pieces_of: dict[tuple[Format, int, int], tuple[Piece, ...]] = {}
+    for module in modules_of(network):
+        names.update(module.names)
+        chosen = _kept_type(plan.format_of(module), module)
+        key = (chosen, module.n_in, module.n_out)
+        if key not in pieces_of:
+            pieces_of[key] = chosen.pieces(module.n_in, module.n_out)
+        for piece in pieces_of[key]:
+            elements[piece.dtype] += piece.n_elements * module.n_matrices
+            if piece.n_values:
+                parameters[piece.dtype] += piece.n_values * module.n_matrices
+        n_bytes = pieces_bytes(pieces_of[key]) * module.n_matrices
+        if module.is_extra:
+            extra_bytes += n_bytes
+        stored += _stored(module, chosen.label, n_bytes)
+    kept_bytes = DTYPE_BYTES[plan.kept.dtype]
+    outside = sum(tower.parameters for tower in network.towers) + network.stored_copies
+    for counter in (parameters, elements):
+        counter[plan.kept.dtype] += outside
+    notes = list(plan.notes)
+    if plan.average_bits:
+        notes.append(
+            "sizes follow the average bits the config states; the exact ones are in the files' headers"
+        )
+    return FormatLayout(
+        storage=Storage(
+            label=plan.label,
+            weights=tuple(
+                weight for weight in stored if weight.layer is None or weight.layer < network.n_layers
+            ),
+            predicted=True,
+        ),
+        extra_bytes=extra_bytes,
+        tower_bytes=outside * kept_bytes,
+        parameters_by_dtype=dict(parameters),
+        elements_by_dtype=dict(elements),
+        unmatched_patterns=_unmatched(plan, frozenset(names), has_towers=bool(network.towers)),
+        notes=tuple(notes),
+    )
+
+
+def _kept_type(chosen: Format, module: Module) -> Format:
+    if isinstance(chosen, Plain) and module.kind is ModuleKind.OTHER and module.weights[0].role in _F32_ROLES:
+        return Plain(dtype="F32")
+    return chosen
+
+
+def _stored(module: Module, label: str, n_bytes: int) -> list[StoredWeight]:
+    """The module's bytes, shared out over our weights by their elements."""
+    total = sum(weight.parameters for weight in module.weights)
+    found = []
+    left = n_bytes
+    for i, weight in enumerate(module.weights):
+        last = i + 1 == len(module.weights)
+        share = left if last else n_bytes * weight.parameters // total
+        left -= share
+        found.append(
+            StoredWeight(
+                role=weight.role,
+                layer=module.layer,
+                type_name=label,
+                shape=weight.shape,
+                n_elements=weight.parameters,
+                n_bytes=share,
+                use=Use.UNUSED if module.is_extra else weight.use,
+                active_fraction=weight.active_fraction,
+            )
+        )
+    return found
+
+
+def _unmatched(plan: QuantizationPlan, names: frozenset[str], *, has_towers: bool) -> tuple[str, ...]:
+    found = []
+    for rule in plan.rules:
+        found += [
+            pattern for pattern in rule.names.unmatched(names) if not (has_towers and tower_names(pattern))
+        ]
+    return tuple(found)

@@ -1,0 +1,286 @@
+"""Reads a GGUF header into a network: metadata say the kinds, the tensor table says what is there.
+
+Every tensor must be accounted for by a part that the planner knows. A tensor that no part explains, or a
+layer whose parts do not add up to its tensors, is refused by name. Names and keys follow llama.cpp
+(src/llama-arch.cpp and src/models/*.cpp, as shipped with llama-cpp-python 0.3.36).
+"""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from planner.errors import MalformedError, UnknownArchitectureError
+from planner.model.attention import Attention
+from planner.model.network import Mixer, Network
+from planner.model.ngram_history import NgramHistory
+from planner.model.parallel import ParallelMixers
+from planner.model.repeated_layer import RepeatedMixer
+from planner.model.storage import Storage, StoredWeight
+from planner.model.weight import Use, Weight
+from planner.readers.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
+from planner.readers.gguf import GgufFile, GgufTensor, file_type_name
+from planner.readers.gguf_architectures.attention import attention, indexed, replaced_by_linear, uncached
+from planner.readers.gguf_architectures.blocks import feed_forward_block
+from planner.readers.gguf_architectures.keys import ArchitectureKeys
+from planner.readers.gguf_architectures.latent import compressed_attention, latent_attention, own_indexes
+from planner.readers.gguf_architectures.other_weights import other_layer_weight, outer_weight
+from planner.readers.gguf_architectures.recurrent import recurrent_mixer
+from planner.readers.gguf_architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS, Architecture
+from planner.readers.gguf_architectures.tensor_table import (
+    LayerTensors,
+    by_layer_and_role,
+    has,
+    split_name,
+    use_of,
+    weight_of,
+)
+from planner.readers.quoting import quoted
+
+_DIFFUSION_NOTE: Final = (
+    "writes by denoising blocks of text over many steps: it keeps no cache, and estimates of tokens one by one "
+    "do not hold for it"
+)
+
+
+def network_from_gguf(file: GgufFile) -> Network:
+    """The network a GGUF file holds.
+
+    Raises UnknownArchitectureError for an architecture, tensor or window the planner does not know.
+    """
+    keys = ArchitectureKeys(file.metadata)
+    known = _known(keys)
+    by_layer, outer = by_layer_and_role(file.tensors)
+    n_layers, mtp_layers, notes = _depth(keys, by_layer, file.path)
+    reader = _LayerReader(keys, known, n_layers)
+    try:
+        layers = [reader.layer(i, by_layer[i]) for i in range(n_layers)]
+        layers = _repeated(keys, known, layers)
+        groups = group_layers(layers)
+    except ValueError as error:
+        raise MalformedError(f"{quoted(file.path)}: the header contradicts itself: {error}") from error
+    if len(layers) > n_layers:
+        notes.append(
+            f"runs its {n_layers} layers {len(layers)} times in all, each with a cache of its own; weights are "
+            "counted once, and the speed estimate reads them once a token"
+        )
+    if not known.cached:
+        notes.append(_DIFFUSION_NOTE)
+    tied = "output" not in outer
+    embedding = outer.get("token_embd")
+    if embedding is None or len(embedding.shape) != 2:
+        raise MalformedError(f"{quoted(file.path)}: no token_embd tensor; is this a language model's main file?")
+    return Network(
+        architecture=keys.architecture,
+        hidden_size=keys.count("embedding_length"),
+        vocab_size=embedding.shape[1],
+        tied_embeddings=tied,
+        groups=groups,
+        outer=tuple(outer_weight(keys, role, tensor, tied, outer) for role, tensor in outer.items()),
+        mtp=tuple(
+            Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
+            for i in mtp_layers
+            for role, tensor in by_layer[i].items()
+        ),
+        context_tokens=keys.maybe_count("context_length"),
+        notes=tuple(notes),
+    )
+
+
+def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
+    """The file's own tensor table, with what each tensor costs a token."""
+    tied = network.tied_embeddings
+    known = {
+        layer: {weight.role: weight for weight in group.weights(network.hidden_size)}
+        for group in network.groups
+        for layer in group.layers
+    }
+    stored = []
+    for tensor in file.tensors:
+        layer, role = split_name(tensor.name)
+        weight = known.get(layer, {}).get(role) if layer is not None else None
+        if weight is not None:
+            use = weight.use
+        elif layer is None:
+            use = use_of(role, tensor, tied)
+        else:
+            use = Use.UNUSED  # a prediction layer's
+        stored.append(
+            StoredWeight(
+                role=role,
+                layer=layer,
+                type_name=tensor.type_name,
+                shape=tensor.shape,
+                n_elements=tensor.n_elements,
+                n_bytes=tensor.n_bytes,
+                use=use,
+                active_fraction=1.0 if weight is None else weight.active_fraction,
+                offset=tensor.offset,
+            )
+        )
+    file_type = file.metadata.get("general.file_type")
+    label = file_type_name(file_type) if isinstance(file_type, int) else "mixed types"
+    return Storage(label=label, weights=tuple(stored), predicted=False, file_bytes=file.file_bytes)
+
+
+def _known(keys: ArchitectureKeys) -> Architecture:
+    name = keys.architecture
+    if name in NOT_TEXT_MODELS:
+        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is {NOT_TEXT_MODELS[name]}")
+    found = ARCHITECTURES.get(name)
+    if found is None:
+        like = get_close_matches(name, ARCHITECTURES, n=1)
+        hint = f"; the nearest known name is {like[0]!r}" if like else ""
+        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is not understood yet{hint}")
+    return found
+
+
+def _depth(
+    keys: ArchitectureKeys, by_layer: Mapping[int, LayerTensors], path: str
+) -> tuple[int, Sequence[int], list[str]]:
+    """Layers of the language model, indices of the prediction layers behind them, and what to say about them."""
+    n_all, n_extra = keys.count("block_count"), keys.maybe_count("nextn_predict_layers") or 0
+    if not 1 <= n_all <= MAX_LAYERS or n_extra >= n_all:
+        raise MalformedError(
+            f"{quoted(path)}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}"
+        )
+    stored = sorted(by_layer)
+    repeats = ARCHITECTURES[keys.architecture].repeats
+    if repeats == "cycles":
+        n_all = 2 * keys.count("hrm.layers_per_stack")
+    trunk = n_all - n_extra
+    if stored == list(range(trunk, n_all)) and n_extra:
+        raise UnknownArchitectureError(
+            f"{quoted(path)} holds only the {n_extra} prediction layers (MTP) of a {keys.label} model; they "
+            "draft for its main file: name that one"
+        )
+    if stored == list(range(trunk)) and n_extra:
+        note = f"its {n_extra} prediction layers (MTP) are not in this file"
+        return trunk, (), [note]
+    if stored != list(range(n_all)):
+        raise MalformedError(f"{quoted(path)}: tensors for {len(by_layer)} layers, block_count says {n_all}")
+    if not any(role.startswith("nextn.") for i in range(trunk, n_all) for role in by_layer[i]):
+        trunk = n_all  # the key speaks of layers that the converter left out (src/models/deepseek4.cpp)
+    return trunk, range(trunk, n_all), []
+
+
+class _LayerReader:
+    """Reads the layers of one file, one by one."""
+
+    def __init__(self, keys: ArchitectureKeys, known: Architecture, n_layers: int):
+        self._keys = keys
+        self._known = known
+        self._hidden_size = keys.count("embedding_length")
+        self._windows = known.windows.windows(keys, n_layers)
+        self._own_indexes = own_indexes(keys, n_layers)
+        self._ngram_layers = self._listed("ple.layers")
+        self._first_shared = n_layers
+        if known.first_shared_kv_layer == "key":
+            shared = keys.maybe_count("attention.shared_kv_layers") or 0
+            self._first_shared = n_layers - min(shared, n_layers)
+        elif known.first_shared_kv_layer is not None:
+            self._first_shared = known.first_shared_kv_layer
+
+    def layer(self, index: int, tensors: LayerTensors) -> PlannedLayer:
+        """A layer with every tensor explained."""
+        mixer = self._mixer(index, tensors)
+        block = feed_forward_block(self._keys, index, tensors)
+        explained: dict[str, Weight] = {}
+        for part in (mixer, block):
+            if part is not None:
+                explained.update({weight.role: weight for weight in part.weights(self._hidden_size)})
+        others = list(replaced_by_linear(tensors) if mixer is None else ())
+        explained.update({weight.role: weight for weight in others})
+        missing = set(explained)
+        for role, tensor in tensors.items():
+            if role in explained:
+                _check_shape(tensor, explained[role])
+                missing.discard(role)
+            else:
+                others.append(other_layer_weight(self._keys, role, tensor, tensors))
+        if missing:
+            raise UnknownArchitectureError(
+                f"GGUF architecture {self._keys.label}: layer {index} has no {min(missing)!r}, "
+                "which its parts should have"
+            )
+        return PlannedLayer(mixer, block, tuple(others))
+
+    def _listed(self, key: str) -> tuple[int, ...]:
+        value = self._keys.raw(key)
+        return tuple(entry for entry in value if isinstance(entry, int)) if isinstance(value, tuple) else ()
+
+    def _mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:
+        found = self._one_mixer(index, tensors)
+        if found is not None and index in self._ngram_layers and "ple_key" in tensors:
+            return NgramHistory(
+                mixer=found,
+                hidden_size=self._hidden_size,
+                n_streams=self._keys.count("hyper_connection.count"),
+                ngram_size=self._keys.count("ple.ngram_size"),
+                conv_kernel=self._keys.count("ple.conv_kernel"),
+                embedding_width=tensors["ple_key"].shape[0],
+            )
+        return found if self._known.cached else uncached(found)
+
+    def _one_mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:
+        keys, window = self._keys, self._windows[index]
+        if "attn_kv_a_mqa" in tensors:
+            return latent_attention(keys, index, tensors, window, index_is_own=self._own_indexes[index])
+        if has(tensors, "attn_kv", "attn_output_a"):
+            return compressed_attention(keys, index, tensors)
+        recurrent = recurrent_mixer(keys, index, tensors)
+        if "attn_output" not in tensors or not ("attn_q" in tensors or "attn_qkv" in tensors):
+            return recurrent
+        if recurrent is not None and not has(tensors, "ssm_in", "attn_q"):
+            return recurrent  # its tensors carry the names of attention's
+        part = self._attention(index, tensors, window)
+        return part if recurrent is None else ParallelMixers(attention=part, recurrent=recurrent)
+
+    def _attention(self, index: int, tensors: LayerTensors, window: int | None) -> Attention:
+        part = attention(
+            self._keys,
+            index,
+            tensors,
+            window,
+            chunked=self._known.windows.chunked,
+            shares_kv=index >= self._first_shared,
+        )
+        if self._known.indexed and "indexer.k_proj" in tensors:
+            return indexed(self._keys, part, index_stores_values=self._known.index_stores_values)
+        return part
+
+
+def _repeated(
+    keys: ArchitectureKeys, known: Architecture, layers: list[PlannedLayer]
+) -> list[PlannedLayer]:
+    """Passes over the same layers, in the order the engine numbers their caches."""
+    if known.repeats == "loops":
+        passes = max(1, keys.maybe_count("num_loops") or 1)
+        order = list(range(len(layers))) * passes
+    elif known.repeats == "cycles":
+        stack = len(layers) // 2
+        low, high = list(range(stack)), list(range(stack, 2 * stack))
+        low_passes = keys.count("hrm.l_cycles")
+        order = (low * low_passes + high) * keys.count("hrm.h_cycles")
+    else:
+        return layers
+    if len(order) > MAX_LAYERS:
+        raise MalformedError(f"{keys.label}: {len(order):,} passes over its layers; expected {MAX_LAYERS:,} at most")
+    passes_seen: set[int] = set()
+    found = []
+    for index in order:
+        layer = layers[index]
+        if index in passes_seen and layer.mixer is not None:
+            layer = PlannedLayer(RepeatedMixer(mixer=layer.mixer), None, ())
+        passes_seen.add(index)
+        found.append(layer)
+    return found
+
+
+def _check_shape(tensor: GgufTensor, weight: Weight) -> None:
+    if tensor.n_elements != weight.parameters:
+        raise MalformedError(
+            f"tensor {quoted(tensor.name)} has the shape {tensor.shape}, the metadata say {weight.shape}"
+        )
+
+
+__all__ = ["network_from_gguf", "storage_from_gguf", "weight_of"]

@@ -1,0 +1,57 @@
+"""Image encoders that any wrapper may carry, by the `model_type` of their own section."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from planner.errors import UnknownArchitectureError
+from planner.readers.config_fields import ConfigFields
+from planner.readers.towers.contrastive import (
+    clip,
+    idefics2_vision,
+    idefics3_vision,
+    janus_vision,
+    radio,
+    siglip,
+    siglip2,
+)
+from planner.readers.towers.intern_vit import intern_vit
+from planner.readers.towers.pixtral import pixtral
+from planner.readers.towers.qwen_vision import qwen2_5_vision
+from planner.readers.towers.wrapper import PartReader, vision_section
+
+ENCODERS: Final[Mapping[str, Callable[[ConfigFields], int]]] = MappingProxyType(
+    {
+        "clip_vision_model": clip,
+        "siglip_vision_model": siglip,
+        "siglip2_vision_model": siglip2,
+        "idefics2_vision": idefics2_vision,
+        "idefics2": idefics2_vision,
+        "idefics3_vision": idefics3_vision,
+        "idefics3": idefics3_vision,
+        "smolvlm_vision": idefics3_vision,
+        "janus_vision_model": janus_vision,
+        "internvl_vision": intern_vit,
+        "qianfan_ocr_vision": intern_vit,
+        "intern_vit_6b": intern_vit,
+        "pixtral": pixtral,
+        "qwen2_5_vl_vision": qwen2_5_vision,
+        "qwen2_5_vl": qwen2_5_vision,
+        "radio": radio,
+    }
+)
+
+
+def encoder(default: str) -> PartReader:
+    """A reader for whatever encoder the vision section names; `default` is the wrapper's own."""
+    return partial(_encoder, default=default)
+
+
+def _encoder(config: ConfigFields, _text_hidden_size: int, default: str) -> int:
+    section = vision_section(config)
+    name = default if section.model_type == config.model_type else section.model_type
+    reader = ENCODERS.get(name)
+    if reader is None:
+        raise UnknownArchitectureError(f"the encoder {section.label} is not understood yet")
+    return reader(section)
