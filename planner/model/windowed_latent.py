@@ -26,9 +26,7 @@ class WindowedLatentAttention(LatentAttention):
     @property
     def token_caches(self) -> tuple[TokenCache, ...]:
         """The latents of the window."""
-        return (
-            TokenCache(name="latent", k_elements=self.k_elements_per_token, window_tokens=self.window),
-        )
+        return (TokenCache(name="latent", k_elements=self.k_elements_per_token, window_tokens=self.window),)
 
     def decode_flop(self, n_context_tokens: Any) -> Any:
         """Absorbed attention to the window."""

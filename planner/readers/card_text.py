@@ -7,6 +7,7 @@ the like beside it. What the words leave open stays open: several sizes of a fam
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from hardware.units import KB, KIB
@@ -17,6 +18,7 @@ from planner.readers.card_tables import CardText, Row
 _Figure = TypeVar("_Figure", bound=StatedParameters | StatedContext)
 
 MAX_FIGURES = 60  # of a kind; a card that states more is a list of models
+_MAX_READ = 1000  # figures read before like ones are dropped
 _MAX_MATCHES = 40  # numbers looked at in one sentence or cell
 _LEAST_TOKENS, _MOST_TOKENS = 256, 200_000_000
 
@@ -79,8 +81,10 @@ def _figures(
     meaning_of: Callable[[str], str | None],
     read: Callable[[str, str | None], Iterator[_Figure]],
 ) -> tuple[_Figure, ...]:
-    found = [*_from_tables(text.tables, variants, meaning_of, read)]
+    found = [*islice(_from_tables(text.tables, variants, meaning_of, read), _MAX_READ)]
     for sentence in text.sentences:
+        if len(found) > _MAX_READ:
+            break
         labelled = _LABELLED.match(sentence)
         label = meaning_of(labelled[1]) if labelled else None
         if labelled and label:
@@ -98,20 +102,28 @@ def _from_tables(
     meaning_of: Callable[[str], str | None],
     read: Callable[[str, str | None], Iterator[_Figure]],
 ) -> Iterator[_Figure]:
-    """Figures of labelled columns and rows; where a table names this model, those of other models are left out."""
+    """Figures of labelled columns and rows; where a table names this model, those of other models are left out.
+
+    The label most like the model's name decides: "Sea V3" is Sea-V3-Lite only while no table has Sea-V3-Lite.
+    """
+    groups: list[tuple[str, list[_Figure]]] = []
     for table in tables:
         of_meaning: dict[str, list[_Figure]] = {}
         for label, about, cell in _labelled_cells(table, meaning_of):
-            figures = [replace(figure, about=about) for figure in read(cell, label)]
+            figures = [replace(figure, about=about) for figure in islice(read(cell, label), _MAX_READ)]
             of_meaning.setdefault(label, []).extend(figures)
-        for figures in of_meaning.values():
-            likest = max((likeness(f.about or "", variants) for f in figures), default=0)
-            if likest:
-                ours = [f for f in figures if likeness(f.about or "", variants) == likest]
-                yield from (replace(figure, place=Place.NAMED) for figure in ours)
-            else:
-                several = len({figure.about for figure in figures}) > 1
-                yield from (replace(f, place=Place.PROSE if several else Place.LABELLED) for f in figures)
+        groups += of_meaning.items()
+    best: dict[str, int] = {}
+    for label, figures in groups:
+        likest = max((likeness(f.about or "", variants) for f in figures), default=0)
+        best[label] = max(best.get(label, 0), likest)
+    for label, figures in groups:
+        if any(likeness(f.about or "", variants) for f in figures):
+            ours = [f for f in figures if likeness(f.about or "", variants) == best[label]]
+            yield from (replace(figure, place=Place.NAMED) for figure in ours)
+        else:
+            several = len({figure.about for figure in figures}) > 1
+            yield from (replace(f, place=Place.PROSE if several else Place.LABELLED) for f in figures)
 
 
 def _labelled_cells(

@@ -24,13 +24,14 @@ class ConfigFields:
         self._values = values
         self._read: set[str] = set()
         self._sections: dict[str, ConfigFields] = {}
-        self.model_type = model_type
+        # What is no plain name is kept quoted: it stands in messages, and no type of that name is known anyway.
+        self.model_type = model_type if _PLAIN_NAME.fullmatch(model_type) else quoted(model_type)
         self.parent = parent
 
     @property
     def label(self) -> str:
-        """The model type as messages show it; quoted where a file gives something odd."""
-        return self.model_type if _PLAIN_NAME.fullmatch(self.model_type) else quoted(self.model_type)
+        """The model type as messages show it."""
+        return self.model_type
 
     def afresh(self) -> "ConfigFields":
         """The same fields with none of them read yet, to try another reading."""

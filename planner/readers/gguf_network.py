@@ -5,41 +5,46 @@ layer whose parts do not add up to its tensors, is refused by name. Names and ke
 (src/llama-arch.cpp and src/models/*.cpp, as shipped with llama-cpp-python 0.3.36).
 """
 
-import re
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from difflib import get_close_matches
 from typing import Final
 
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.attention import Attention
-from planner.model.delta_net import GatedDeltaNet
-from planner.model.experts import Experts
-from planner.model.feed_forward import FeedForward
-from planner.model.latent import LatentAttention
-from planner.model.mamba2 import Mamba2
-from planner.model.network import Block, Mixer, Network
+from planner.model.network import Mixer, Network
+from planner.model.ngram_history import NgramHistory
+from planner.model.parallel import ParallelMixers
+from planner.model.repeated_layer import RepeatedMixer
 from planner.model.storage import Storage, StoredWeight
 from planner.model.weight import Use, Weight
 from planner.readers.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
-from planner.readers.gguf import GgufArray, GgufFile, GgufTensor, file_type_name
+from planner.readers.gguf import GgufFile, GgufTensor, file_type_name
+from planner.readers.gguf_architectures.attention import (
+    attention,
+    head_dims,
+    indexed,
+    replaced_by_linear,
+    uncached,
+)
+from planner.readers.gguf_architectures.blocks import feed_forward_block
+from planner.readers.gguf_architectures.keys import ArchitectureKeys
+from planner.readers.gguf_architectures.latent import compressed_attention, latent_attention, own_indexes
+from planner.readers.gguf_architectures.other_weights import other_layer_weight, outer_weight
+from planner.readers.gguf_architectures.recurrent import recurrent_mixer
+from planner.readers.gguf_architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS, Architecture
+from planner.readers.gguf_architectures.tensor_table import (
+    LayerTensors,
+    by_layer_and_role,
+    has,
+    split_name,
+    use_of,
+)
+from planner.readers.quoting import quoted
 
-# Architectures whose attention layers all see the whole context in llama.cpp.
-FULL_ATTENTION: Final = frozenset(
-    """
-    llama qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe phi3 phimoe gemma mistral3 granite
-    granitemoe smollm3 internlm2 stablelm starcoder2 command-r olmo olmoe exaone seed_oss glm4 glm4moe
-    minimax-m2 dots1 deepseek2 ernie4_5 ernie4_5-moe hunyuan-dense hunyuan-moe bailingmoe2 nemotron arcee
-    qwen3next qwen35 qwen35moe nemotron_h nemotron_h_moe granitehybrid
-    """.split()  # noqa: SIM905 — a list of forty names reads better as words
+_DIFFUSION_NOTE: Final = (
+    "writes by denoising blocks of text over many steps: it keeps no cache, and estimates of tokens one by one "
+    "do not hold for it"
 )
-# Architectures with windows, and after how many layers one sees everything when the file does not say.
-WINDOW_PATTERNS: Final[Mapping[str, int]] = MappingProxyType(
-    {"gemma2": 2, "gemma3": 6, "gpt-oss": 2, "cohere2": 4, "olmo2": 4, "exaone4": 4, "llama4": 4}
-)
-_LLAMA4_CHUNK_TOKENS: Final = 8192  # src/models/llama4.cpp: n_swa is fixed there
-_IGNORED_OUTER: Final = frozenset({"rope_freqs", "rope_factors_long", "rope_factors_short"})
-_NAME = re.compile(r"blk\.(\d{1,5})\.(.+)")
 
 
 def network_from_gguf(file: GgufFile) -> Network:
@@ -47,60 +52,67 @@ def network_from_gguf(file: GgufFile) -> Network:
 
     Raises UnknownArchitectureError for an architecture, tensor or window the planner does not know.
     """
-    keys = _Metadata(file.metadata)
-    if keys.architecture not in FULL_ATTENTION and keys.architecture not in WINDOW_PATTERNS:
-        raise UnknownArchitectureError(f"GGUF architecture {keys.architecture[:40]!r} is not understood yet")
-    by_layer, outer = _sorted_tensors(file.tensors)
-    n_all = keys.count("block_count")
-    n_extra = keys.optional_count("nextn_predict_layers") or 0
-    if not 1 <= n_all <= MAX_LAYERS or n_extra >= n_all:
-        raise MalformedError(
-            f"{file.path}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}"
-        )
-    n_layers = n_all - n_extra
-    if sorted(by_layer) != list(range(n_all)):
-        raise MalformedError(f"{file.path}: tensors for {len(by_layer)} layers, block_count says {n_all}")
-    hidden_size = keys.count("embedding_length")
-    windows = _windows(keys, n_layers)
+    keys = ArchitectureKeys(file.metadata)
+    known = _known(keys)
+    by_layer, outer = by_layer_and_role(file.tensors)
+    n_layers, mtp_layers, notes = _depth(keys, by_layer, file.path)
+    reader = _LayerReader(keys, known, n_layers)
     try:
-        layers = [_layer(keys, i, by_layer[i], hidden_size, windows[i]) for i in range(n_layers)]
+        layers = [reader.layer(i, by_layer.get(i, {})) for i in range(n_layers)]
+        layers = _repeated(keys, known, layers)
+        if known.adapter_router:
+            layers.append(PlannedLayer(_adapter_router(keys), None, ()))
         groups = group_layers(layers)
     except ValueError as error:
-        raise MalformedError(f"{file.path}: the header contradicts itself: {error}") from error
+        raise MalformedError(f"{quoted(file.path)}: the header contradicts itself: {error}") from error
+    if known.repeats != "none" and len(layers) > n_layers:
+        notes.append(
+            f"runs its {n_layers} layers {len(layers)} times in all, each with a cache of its own; weights are "
+            "counted once, and the speed estimate reads them once a token"
+        )
+    if not known.cached:
+        notes.append(_DIFFUSION_NOTE)
     tied = "output" not in outer
     embedding = outer.get("token_embd")
     if embedding is None or len(embedding.shape) != 2:
-        raise MalformedError(f"{file.path}: no token_embd tensor; is this a language model's main file?")
+        raise MalformedError(
+            f"{quoted(file.path)}: no token_embd tensor; is this a language model's main file?"
+        )
     return Network(
         architecture=keys.architecture,
-        hidden_size=hidden_size,
+        hidden_size=keys.count("embedding_length"),
         vocab_size=embedding.shape[1],
         tied_embeddings=tied,
         groups=groups,
-        outer=tuple(_outer_weight(role, tensor, tied) for role, tensor in outer.items()),
+        outer=tuple(outer_weight(keys, role, tensor, tied, outer) for role, tensor in outer.items()),
         mtp=tuple(
             Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
-            for i in range(n_layers, n_all)
-            for role, tensor in by_layer[i].items()
+            for i in mtp_layers
+            for role, tensor in by_layer.get(i, {}).items()
         ),
-        context_tokens=keys.optional_count("context_length"),
+        context_tokens=keys.maybe_count("context_length"),
+        notes=tuple(notes),
     )
 
 
 def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
     """The file's own tensor table, with what each tensor costs a token."""
-    tied = "output.weight" not in {tensor.name for tensor in file.tensors}
-    active = {
-        layer: {weight.role: weight.active_fraction for weight in group.weights(network.hidden_size)}
+    tied = network.tied_embeddings
+    known = {
+        layer: {weight.role: weight for weight in group.weights(network.hidden_size)}
         for group in network.groups
         for layer in group.layers
     }
     stored = []
     for tensor in file.tensors:
-        layer, role = _split_name(tensor.name)
-        use = _use(role, tensor, tied)
-        if layer is not None and layer >= network.n_layers:
-            use = Use.UNUSED
+        layer, role = split_name(tensor.name)
+        weight = known.get(layer, {}).get(role) if layer is not None else None
+        if weight is not None:
+            use = weight.use
+        elif layer is None:
+            use = use_of(role, tensor, tied)
+        else:
+            use = Use.UNUSED  # a prediction layer's
         stored.append(
             StoredWeight(
                 role=role,
@@ -110,7 +122,7 @@ def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
                 n_elements=tensor.n_elements,
                 n_bytes=tensor.n_bytes,
                 use=use,
-                active_fraction=active.get(layer, {}).get(role, 1.0) if layer is not None else 1.0,
+                active_fraction=1.0 if weight is None else weight.active_fraction,
                 offset=tensor.offset,
             )
         )
@@ -119,273 +131,176 @@ def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
     return Storage(label=label, weights=tuple(stored), predicted=False, file_bytes=file.file_bytes)
 
 
-class _Metadata:
-    """The keys of one architecture, with per-layer arrays read as such."""
-
-    def __init__(self, values: Mapping[str, object]):
-        architecture = values.get("general.architecture")
-        if not isinstance(architecture, str):
-            raise MalformedError("the GGUF header has no general.architecture; it is not a model file")
-        self.architecture = architecture
-        self._values = values
-
-    def get(self, key: str) -> object:
-        return self._values.get(f"{self.architecture}.{key}")
-
-    def count(self, key: str, layer: int | None = None) -> int:
-        value = self.optional_count(key, layer)
-        if value is None:
-            raise MalformedError(f"the GGUF header has no {self.architecture}.{key}; the file is incomplete")
-        return value
-
-    def optional_count(self, key: str, layer: int | None = None) -> int | None:
-        value = self.get(key)
-        if isinstance(value, tuple) and layer is not None:
-            if layer >= len(value):
-                raise MalformedError(
-                    f"{self.architecture}.{key} has {len(value)} entries, layer {layer} asked"
-                )
-            value = value[layer]
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise MalformedError(f"{self.architecture}.{key} is {str(value)[:40]!r}, expected a whole number")
-        return value
+def _known(keys: ArchitectureKeys) -> Architecture:
+    name = keys.architecture
+    if name in NOT_TEXT_MODELS:
+        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is {NOT_TEXT_MODELS[name]}")
+    found = ARCHITECTURES.get(name)
+    if found is None:
+        like = get_close_matches(name, ARCHITECTURES, n=1)
+        hint = f"; the nearest known name is {like[0]!r}" if like else ""
+        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is not understood yet{hint}")
+    return found
 
 
-def _split_name(name: str) -> tuple[int | None, str]:
-    """Layer and role of a tensor name; ".weight" is left out of the role, ".bias" stays."""
-    role = name.removesuffix(".weight")
-    match = _NAME.fullmatch(role)
-    return (int(match[1]), match[2]) if match else (None, role)
-
-
-def _sorted_tensors(
-    tensors: Sequence[GgufTensor],
-) -> tuple[dict[int, dict[str, GgufTensor]], dict[str, GgufTensor]]:
-    by_layer: dict[int, dict[str, GgufTensor]] = defaultdict(dict)
-    outer: dict[str, GgufTensor] = {}
-    for tensor in tensors:
-        layer, role = _split_name(tensor.name)
-        if layer is None:
-            outer[role] = tensor
-        else:
-            by_layer[layer][role] = tensor
-    return dict(by_layer), outer
-
-
-def _use(role: str, tensor: GgufTensor, tied: bool) -> Use:
-    if role == "token_embd":
-        return Use.HEAD if tied else Use.TABLE
-    if role == "output":
-        return Use.HEAD
-    return Use.VECTOR if len(tensor.shape) == 1 else Use.MATMUL
-
-
-def _outer_weight(role: str, tensor: GgufTensor, tied: bool) -> Weight:
-    known = {"token_embd", "output", "output.bias", "output_norm", "output_norm.bias", "token_embd_norm"}
-    if role not in known and role not in _IGNORED_OUTER:
-        raise UnknownArchitectureError(
-            f"GGUF tensor {tensor.name[:60]!r} belongs to no part the planner knows"
+def _depth(
+    keys: ArchitectureKeys, by_layer: Mapping[int, LayerTensors], path: str
+) -> tuple[int, Sequence[int], list[str]]:
+    """Layers of the language model, indices of the prediction layers behind them, and what to say about them."""
+    n_all, n_extra = keys.count("block_count"), keys.maybe_count("nextn_predict_layers") or 0
+    if not 1 <= n_all <= MAX_LAYERS or n_extra >= n_all:
+        raise MalformedError(
+            f"{quoted(path)}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}"
         )
-    return Weight(role=role, shape=tensor.shape, use=_use(role, tensor, tied))
+    empty = {i for i in range(n_all) if i not in by_layer and _is_no_op(keys, i)}
+    stored = sorted(empty | by_layer.keys())
+    repeats = ARCHITECTURES[keys.architecture].repeats
+    if repeats == "cycles":
+        n_all = 2 * keys.count("hrm.layers_per_stack")
+    trunk = n_all - n_extra
+    if stored == list(range(trunk, n_all)) and n_extra:
+        raise UnknownArchitectureError(
+            f"{quoted(path)} holds only the {n_extra} prediction layers (MTP) of a {keys.label} model; they "
+            "draft for its main file: name that one"
+        )
+    if stored == list(range(trunk)) and n_extra:
+        note = f"its {n_extra} prediction layers (MTP) are not in this file"
+        return trunk, (), [note]
+    if stored != list(range(n_all)):
+        raise MalformedError(f"{quoted(path)}: tensors for {len(by_layer)} layers, block_count says {n_all}")
+    if not any(role.startswith("nextn.") for i in range(trunk, n_all) for role in by_layer.get(i, ())):
+        trunk = n_all  # the key speaks of layers that the converter left out (src/models/deepseek4.cpp)
+    return trunk, range(trunk, n_all), []
 
 
-def _windows(keys: _Metadata, n_layers: int) -> tuple[int | None, ...]:
-    """Each layer's window, None for full attention, by llama.cpp's defaults for the architecture."""
-    if keys.architecture in FULL_ATTENTION:
-        return (None,) * n_layers
-    window = keys.optional_count("attention.sliding_window")
-    if keys.architecture == "llama4" and window != 0:
-        window = _LLAMA4_CHUNK_TOKENS
-    if keys.architecture == "gemma2" and window is None:
-        window = 4096  # src/models/gemma2.cpp
-    if keys.architecture == "exaone4" and n_layers != 64:
-        window = None  # src/models/exaone4.cpp: only the 32B has windows
-    if not window:
-        return (None,) * n_layers
-    pattern = keys.get("attention.sliding_window_pattern")
-    if isinstance(pattern, GgufArray):
-        raise MalformedError("attention.sliding_window_pattern is longer than any network")
-    if isinstance(pattern, tuple):
-        if len(pattern) < n_layers:
-            raise MalformedError(f"attention.sliding_window_pattern has {len(pattern)} of {n_layers} entries")
-        return tuple(window if pattern[i] else None for i in range(n_layers))
-    every = pattern if isinstance(pattern, int) else WINDOW_PATTERNS[keys.architecture]
-    return tuple(window if every == 0 or i % every < every - 1 else None for i in range(n_layers))
+def _is_no_op(keys: ArchitectureKeys, layer: int) -> bool:
+    """Whether a layer without tensors is meant to have none, as some of NAS models."""
+    sizes = (keys.raw("attention.head_count"), keys.raw("feed_forward_length"))
+    return all(isinstance(size, tuple) and layer < len(size) and size[layer] == 0 for size in sizes)
 
 
-def _layer(
-    keys: _Metadata,
-    index: int,
-    tensors: Mapping[str, GgufTensor],
-    hidden_size: int,
-    window: int | None,
-) -> PlannedLayer:
-    mixer = _mixer(keys, index, tensors, window)
-    block = _block(keys, index, tensors)
-    explained = {}
-    for part in (mixer, block):
-        if part is not None:
-            explained.update({weight.role: weight for weight in part.weights(hidden_size)})
-    norms = []
-    for role, tensor in tensors.items():
-        if role in explained:
-            _check_shape(tensor, explained.pop(role))
-        elif len(tensor.shape) == 1 and "norm" in role:
-            norms.append(Weight(role=role, shape=tensor.shape, use=Use.VECTOR))
-        elif role in _IGNORED_OUTER:
-            continue
-        else:
+class _LayerReader:
+    """Reads the layers of one file, one by one."""
+
+    def __init__(self, keys: ArchitectureKeys, known: Architecture, n_layers: int):
+        self._keys = keys
+        self._known = known
+        self._hidden_size = keys.count("embedding_length")
+        self._windows = known.windows.windows(keys, n_layers)
+        self._own_indexes = own_indexes(keys, n_layers)
+        self._ngram_layers = self._listed("ple.layers")
+        self._first_shared = n_layers
+        if known.first_shared_kv_layer == "key":
+            shared = keys.maybe_count("attention.shared_kv_layers") or 0
+            self._first_shared = n_layers - min(shared, n_layers)
+        elif known.first_shared_kv_layer is not None:
+            self._first_shared = known.first_shared_kv_layer
+
+    def layer(self, index: int, tensors: LayerTensors) -> PlannedLayer:
+        """A layer with every tensor explained."""
+        mixer = self._mixer(index, tensors)
+        block = feed_forward_block(self._keys, index, tensors)
+        explained: dict[str, Weight] = {}
+        for part in (mixer, block):
+            if part is not None:
+                explained.update({weight.role: weight for weight in part.weights(self._hidden_size)})
+        others = list(replaced_by_linear(tensors) if mixer is None else ())
+        explained.update({weight.role: weight for weight in others})
+        missing = set(explained)
+        for role, tensor in tensors.items():
+            if role in explained:
+                _check_shape(tensor, explained[role])
+                missing.discard(role)
+            else:
+                others.append(other_layer_weight(self._keys, role, tensor, tensors))
+        if missing:
             raise UnknownArchitectureError(
-                f"{keys.architecture}: tensor {tensor.name[:60]!r} belongs to no part the planner knows"
+                f"GGUF architecture {self._keys.label}: layer {index} has no {min(missing)!r}, "
+                "which its parts should have"
             )
-    if explained:
-        raise UnknownArchitectureError(
-            f"{keys.architecture}: layer {index} has no {next(iter(explained))!r}, which its parts should have"
+        return PlannedLayer(mixer, block, tuple(others))
+
+    def _listed(self, key: str) -> tuple[int, ...]:
+        value = self._keys.raw(key)
+        return tuple(entry for entry in value if isinstance(entry, int)) if isinstance(value, tuple) else ()
+
+    def _mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:
+        found = self._one_mixer(index, tensors)
+        if found is not None and index in self._ngram_layers and "ple_key" in tensors:
+            return NgramHistory(
+                mixer=found,
+                hidden_size=self._hidden_size,
+                n_streams=self._keys.count("hyper_connection.count"),
+                ngram_size=self._keys.count("ple.ngram_size"),
+                conv_kernel=self._keys.count("ple.conv_kernel"),
+                embedding_width=tensors["ple_key"].shape[0],
+            )
+        return found if self._known.cached else uncached(found)
+
+    def _one_mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:
+        keys, window = self._keys, self._windows[index]
+        if "attn_kv_a_mqa" in tensors:
+            return latent_attention(keys, index, tensors, window, index_is_own=self._own_indexes[index])
+        if has(tensors, "attn_kv", "attn_output_a"):
+            return compressed_attention(keys, index, tensors)
+        recurrent = recurrent_mixer(keys, index, tensors)
+        if "attn_output" not in tensors or not ("attn_q" in tensors or "attn_qkv" in tensors):
+            return recurrent
+        if recurrent is not None and "ssm_in" not in tensors:
+            return recurrent  # its tensors carry the names of attention's
+        part = self._attention(index, tensors, window)
+        return part if recurrent is None else ParallelMixers(attention=part, recurrent=recurrent)
+
+    def _attention(self, index: int, tensors: LayerTensors, window: int | None) -> Attention:
+        part = attention(
+            self._keys,
+            index,
+            tensors,
+            window,
+            chunked=self._known.windows.chunked,
+            shares_kv=index >= self._first_shared,
         )
-    return PlannedLayer(mixer, block, tuple(norms))
+        if self._known.indexed and "indexer.k_proj" in tensors:
+            return indexed(self._keys, part, index_stores_values=self._known.index_stores_values)
+        return part
+
+
+def _repeated(keys: ArchitectureKeys, known: Architecture, layers: list[PlannedLayer]) -> list[PlannedLayer]:
+    """Passes over the same layers, in the order the engine numbers their caches."""
+    if known.repeats == "loops":
+        passes = max(1, keys.maybe_count("num_loops") or 1)
+        order = list(range(len(layers))) * passes
+    elif known.repeats == "cycles":
+        stack = len(layers) // 2
+        low, high = list(range(stack)), list(range(stack, 2 * stack))
+        low_passes = keys.count("hrm.l_cycles")
+        order = (low * low_passes + high) * keys.count("hrm.h_cycles")
+    else:
+        return layers
+    if len(order) > MAX_LAYERS:
+        raise MalformedError(
+            f"{keys.label}: {len(order):,} passes over its layers; expected {MAX_LAYERS:,} at most"
+        )
+    passes_seen: set[int] = set()
+    found = []
+    for index in order:
+        layer = layers[index]
+        if index in passes_seen and layer.mixer is not None:
+            layer = PlannedLayer(RepeatedMixer(mixer=layer.mixer), None, ())
+        passes_seen.add(index)
+        found.append(layer)
+    return found
+
+
+def _adapter_router(keys: ArchitectureKeys) -> Mixer:
+    """The cache without weights in which Granite's switch keeps its signal (src/models/granite-switch.cpp)."""
+    key_dim, value_dim = head_dims(keys, windowed=False)
+    signal = Attention(n_heads=1, n_kv_heads=1, key_head_dim=key_dim, value_head_dim=value_dim)
+    return RepeatedMixer(mixer=signal)
 
 
 def _check_shape(tensor: GgufTensor, weight: Weight) -> None:
     if tensor.n_elements != weight.parameters:
         raise MalformedError(
-            f"tensor {tensor.name[:60]!r} has the shape {tensor.shape}, the metadata say {weight.shape}"
+            f"tensor {quoted(tensor.name)} has the shape {tensor.shape}, the metadata say {weight.shape}"
         )
-
-
-def _mixer(
-    keys: _Metadata, index: int, tensors: Mapping[str, GgufTensor], window: int | None
-) -> Mixer | None:
-    if "attn_kv_a_mqa" in tensors:
-        return _latent(keys, tensors)
-    if "ssm_ba" in tensors or "ssm_beta" in tensors:
-        return _delta_net(keys, tensors)
-    if "ssm_in" in tensors:
-        return _mamba2(keys, tensors)
-    if "attn_q" in tensors or ("attn_qkv" in tensors and "attn_output" in tensors):
-        return _attention(keys, index, tensors, window)
-    if any(role.startswith(("attn_q", "attn_k", "ssm_", "time_mix", "shortconv")) for role in tensors):
-        raise UnknownArchitectureError(
-            f"{keys.architecture}: the token mixer of layer {index} is not understood"
-        )
-    return None
-
-
-def _attention(
-    keys: _Metadata, index: int, tensors: Mapping[str, GgufTensor], window: int | None
-) -> Attention:
-    n_heads = keys.count("attention.head_count", index)
-    n_kv_heads = keys.optional_count("attention.head_count_kv", index) or n_heads
-    default = keys.count("embedding_length") // max(1, n_heads)
-    key_dim = keys.optional_count("attention.key_length", index) or default
-    value_dim = keys.optional_count("attention.value_length", index) or default
-    q_norm = tensors.get("attn_q_norm")
-    query = tensors.get("attn_q")
-    gated = query is not None and query.n_elements == 2 * keys.count("embedding_length") * n_heads * key_dim
-    fused = "attn_qkv" in tensors
-    return Attention(
-        n_heads=n_heads,
-        n_kv_heads=n_kv_heads,
-        key_head_dim=key_dim,
-        value_head_dim=value_dim,
-        window_tokens=window,
-        chunked=keys.architecture == "llama4" and window is not None,
-        qkv_bias="attn_q.bias" in tensors or "attn_qkv.bias" in tensors,
-        output_bias="attn_output.bias" in tensors,
-        qk_norm="none" if q_norm is None else "head" if q_norm.n_elements == key_dim else "full",
-        qk_norm_bias="attn_q_norm.bias" in tensors,
-        sinks="attn_sinks" in tensors,
-        output_gate="in_query" if gated else "none",
-        fused_qkv=fused,
-    )
-
-
-def _latent(keys: _Metadata, tensors: Mapping[str, GgufTensor]) -> LatentAttention:
-    if "attn_kv_b" in tensors:
-        raise UnknownArchitectureError(
-            f"{keys.architecture}: this GGUF stores attn_kv_b in one piece, as files before April 2025 did; "
-            "llama.cpp would run it without latent attention: use a newer conversion"
-        )
-    rope = keys.count("rope.dimension_count")
-    key_length = keys.optional_count("attention.key_length_mla") or keys.count("attention.key_length")
-    return LatentAttention(
-        n_heads=keys.count("attention.head_count"),
-        q_lora_rank=keys.optional_count("attention.q_lora_rank") or None,
-        kv_lora_rank=keys.count("attention.kv_lora_rank"),
-        qk_nope_head_dim=key_length - rope,
-        qk_rope_head_dim=rope,
-        v_head_dim=keys.optional_count("attention.value_length_mla") or keys.count("attention.value_length"),
-    )
-
-
-def _mamba2(keys: _Metadata, tensors: Mapping[str, GgufTensor]) -> Mamba2:
-    inner = keys.count("ssm.inner_size")
-    n_heads = keys.count("ssm.time_step_rank")
-    if "ssm_x" in tensors or not n_heads or inner % n_heads:
-        raise UnknownArchitectureError(f"{keys.architecture}: Mamba-1 layers are not understood yet")
-    return Mamba2(
-        n_heads=n_heads,
-        head_dim=inner // n_heads,
-        state_size=keys.count("ssm.state_size"),
-        n_groups=keys.count("ssm.group_count"),
-        conv_kernel=keys.count("ssm.conv_kernel"),
-        conv_bias="ssm_conv1d.bias" in tensors,
-        norm="ssm_norm" in tensors,
-    )
-
-
-def _delta_net(keys: _Metadata, tensors: Mapping[str, GgufTensor]) -> GatedDeltaNet:
-    state = keys.count("ssm.state_size")
-    return GatedDeltaNet(
-        n_key_heads=keys.count("ssm.group_count"),
-        n_value_heads=keys.count("ssm.time_step_rank"),
-        key_head_dim=state,
-        value_head_dim=state,
-        conv_kernel=keys.count("ssm.conv_kernel"),
-        split_beta_alpha="ssm_beta" in tensors,
-        fused_gate="ssm_in" in tensors,
-    )
-
-
-def _block(keys: _Metadata, index: int, tensors: Mapping[str, GgufTensor]) -> Block | None:
-    dense = _dense(tensors, "")
-    if "ffn_down_exps" not in tensors:
-        return dense
-    shared = _dense(tensors, "_shexp")
-    down = tensors["ffn_down_exps"]
-    if len(down.shape) != 3:
-        raise MalformedError(
-            f"tensor {down.name[:60]!r} has the shape {down.shape}, expected three dimensions"
-        )
-    fused = "ffn_gate_up_exps" in tensors
-    return Experts(
-        n_experts=keys.count("expert_count"),
-        n_active=keys.count("expert_used_count", index),
-        intermediate_size=down.shape[0],
-        gated="ffn_gate_exps" in tensors or fused,
-        fused_gate=fused,
-        expert_bias="ffn_down_exps.bias" in tensors,
-        router_bias="ffn_gate_inp.bias" in tensors,
-        correction_bias="exp_probs_b.bias" in tensors,
-        shared=shared,
-        shared_gate="ffn_gate_inp_shexp" in tensors,
-        residual=dense,
-        expert_hidden_size=down.shape[1] if "ffn_latent_down" in tensors else None,
-    )
-
-
-def _dense(tensors: Mapping[str, GgufTensor], suffix: str) -> FeedForward | None:
-    down = tensors.get(f"ffn_down{suffix}")
-    up = tensors.get(f"ffn_up{suffix}")
-    if down is None or up is None:
-        return None
-    size = down.shape[0]
-    gated = f"ffn_gate{suffix}" in tensors
-    fused = not gated and up.shape[-1] == 2 * size
-    return FeedForward(
-        intermediate_size=size,
-        gated=gated or fused,
-        fused_gate=fused,
-        bias=f"ffn_down{suffix}.bias" in tensors,
-    )

@@ -29,6 +29,7 @@ def network_from_config(config: Mapping[str, object], assumptions: Assumptions =
     if not isinstance(model_type, str):
         raise MalformedError("config.json has no model_type; the planner needs it to know the architecture")
     fields = ConfigFields(config, model_type)
+    model_type = fields.model_type
     text = text_part(fields)
     if assumptions.architecture is not None:
         _check_type(assumptions.architecture)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from hardware.units import GIB, format_bytes
 from planner.errors import MalformedError, NotFoundError, ReadError
@@ -107,7 +108,7 @@ def repo_info(
     stored = info.safetensors
     return HubRepoInfo(
         repo_id=repo_id,
-        url=f"{api.endpoint}/{repo_id}",
+        url=f"{_without_password(api.endpoint)}/{repo_id}",
         commit=info.sha,
         files=tuple(HubFile(path=str(item.rfilename), size_bytes=_size(item.size)) for item in siblings),
         stored_elements=dict(stored.parameters) if stored is not None else None,
@@ -324,6 +325,12 @@ def _host(options: HubOptions) -> str:
     from huggingface_hub import constants
 
     return host_of(options.endpoint or constants.ENDPOINT)
+
+
+def _without_password(url: str) -> str:
+    """The URL as it may be shown and kept: what stands before "@" can be a secret."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _size(value: object) -> int | None:

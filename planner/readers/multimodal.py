@@ -5,7 +5,7 @@ sizing the language model: it is then listed without a count, and a note says wh
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +26,10 @@ _PART_SECTION: Final = re.compile(
     r"|adaptor|perceiver|qformer|tokenizer_encoder|timestamp)_(config|encoder_config)"
 )
 _MOST_SHOWN: Final = 4
+# Beside the language model: where in the text an image goes, and how it is cut into tiles.
+_HARMLESS: Final = re.compile(
+    r"\w+_token_index|vision_aspect_ratio|\w*image_grid_pinpoints|\w*_seq_length|\w*layer_?norm_eps"
+)
 # Types of text sections that other types describe.
 _SECTION_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -111,7 +115,7 @@ def _mark_unread(towers: dict[str, Tower], level: ConfigFields, *, is_text: bool
     for section_name, section in level.sections():
         if section_name in _TEXT_SECTIONS or section_name == "thinker_config":
             continue
-        unknown = _listed(unread_structural(section))
+        unknown = _listed(_unread(section))
         if unknown:
             name = _name_for(section_name, towers)
             towers[name] = Tower(
@@ -123,7 +127,7 @@ def _mark_unread(towers: dict[str, Tower], level: ConfigFields, *, is_text: bool
         if _PART_SECTION.fullmatch(key) and isinstance(level.raw(key), dict):
             name = f"{key.removesuffix('_config')} part"[:60]
             towers[name] = Tower(name=name, parameters=None, unknown="this type is not known to have one")
-    unknown = "" if is_text else _listed(unread_structural(level))
+    unknown = "" if is_text else _listed(_unread(level))
     if unknown:
         towers["other parts"] = Tower(
             name="other parts",
@@ -132,11 +136,15 @@ def _mark_unread(towers: dict[str, Tower], level: ConfigFields, *, is_text: bool
         )
 
 
+def _unread(fields: ConfigFields) -> list[str]:
+    return [name for name in unread_structural(fields) if not _HARMLESS.fullmatch(name)]
+
+
 def _name_for(section_name: str, towers: Mapping[str, Tower]) -> str:
     """The part that a section describes, by the word they share."""
     word = section_name.partition("_")[0]
     return next((name for name in towers if name.startswith(word)), f"{word} part")
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names[:_MOST_SHOWN])

@@ -214,11 +214,11 @@ def _from_ollama(name: str, text: str, options: HubOptions, assumptions: Assumpt
         elif found.config is not None:
             opened = _from_config(found.config, text, name, source="Ollama's folder", assumptions=assumptions)
         else:
-            opened = from_gguf(_told_gguf(found), text, source="Ollama's server")
+            opened = from_gguf(told_gguf(found), text, source="Ollama's server")
     return replace(opened, notes=(*opened.notes, *notes))
 
 
-def _told_gguf(found: OllamaModel) -> GgufFile:
+def told_gguf(found: OllamaModel) -> GgufFile:
     """The header as an Ollama server tells it; offsets are unknown, so tensors are laid one after another."""
     if found.model_info is None or found.tensors is None:
         raise MalformedError(

@@ -63,6 +63,10 @@ def _legend(listing: Listing, compact: bool) -> tuple[str, ...]:
         )
     else:
         sentences.append(f"{what}: the language model's weights as GGUF, {'; '.join(at)}")
+    if listing.query.max_memory_bytes is not None:
+        sentences.append(
+            "a GPU's driver takes some of its memory too: `planner fit NAME` looks at a whole machine"
+        )
     if compact and any(model.entry["modalities"] != ["text"] for model in models):
         sentences.append(f"in: {', '.join(f'{letter} {name}' for name, letter in _LETTERS.items())}")
     if any(model.is_own for model in models):

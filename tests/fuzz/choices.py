@@ -59,9 +59,8 @@ def odd_value(choices: Choices, depth: int = 0) -> object:
         case 7:
             return [odd_value(choices, depth + 1) for _ in range(choices.number() % 6)]
         case 8:
-            return [odd_value(choices, depth + 1)] * choices.pick(
-                (1, 2, 30, 61, 4096, 4097, 100_000, 120_000)
-            )
+            item = odd_value(choices, depth + 1)
+            return [item] * _times(item, choices.pick((1, 2, 30, 61, 4096, 4097, 100_000, 120_000)))
         case 9:
             return {choices.pick(_TEXTS): odd_value(choices, depth + 1) for _ in range(choices.number() % 6)}
         case _:

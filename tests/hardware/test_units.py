@@ -44,6 +44,29 @@ def test_tokens_must_be_whole_and_positive(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("n", "text"),
+    [(8192, "8k"), (131_072, "128k"), (1_048_576, "1M"), (10_485_760, "10M"), (131_000, "131,000")],
+)
+def test_contexts_are_written_the_way_they_are_read(n: int, text: str) -> None:
+    assert units.format_tokens(n) == text
+    assert units.parse_tokens(text.replace(",", "")) == n
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [("7B", 7 * 10**9), ("270m", 270_000_000), ("1.5 T", 1_500_000_000_000), ("135000", 135_000)],
+)
+def test_parameters_count_in_1000s(text: str, n: int) -> None:
+    assert units.parse_count(text) == n
+
+
+@pytest.mark.parametrize("text", ["many", "7GB", "-7B", "7 B B", ""])
+def test_parameters_must_be_a_number(text: str) -> None:
+    with pytest.raises(ValueError, match="7B"):
+        units.parse_count(text)
+
+
+@pytest.mark.parametrize(
     ("n_bytes", "text"),
     [(96_573_850, "92.1 MiB"), (24 * 2**30, "24.0 GiB"), (1023, "1,023 B"), (2**40, "1.0 TiB"), (0, "0 B")],
 )

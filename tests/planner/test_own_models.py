@@ -126,6 +126,13 @@ def test_the_config_is_fetched_at_the_commit_of_the_facts(hub: LocalHub, options
     assert resolved and all(f"/resolve/{COMMIT}/" in path for path in resolved)
 
 
+def test_a_password_in_the_hubs_address_is_not_kept(hub: LocalHub, options: HubOptions) -> None:
+    options = replace(options, endpoint=hub.endpoint.replace("://", "://me:secret@"))
+    added = add_model(REPO, options=options, today=TODAY)
+    assert "secret" not in added.file.read_text()
+    assert hub.endpoint in added.file.read_text()
+
+
 def test_a_folder_becomes_an_entry_without_a_network(hub: LocalHub, folder: Path, tmp_path: Path) -> None:
     checkpoint = tmp_path / "My Model"
     checkpoint.mkdir()

@@ -29,14 +29,23 @@ def test_no_spelling_means_two_models() -> None:
 
 
 def test_enough_models_of_every_size_and_kind_are_there() -> None:
-    assert len(MODELS) >= 48
+    assert len(MODELS) >= 190
     families = {entry["family"] for entry in MODELS}
-    assert {"Llama 3", "Qwen3", "Gemma 3", "Mistral", "gpt-oss", "DeepSeek", "GLM", "Kimi", "Phi"} <= families
+    assert {
+        "Llama 3", "Qwen3", "Qwen3.6", "Gemma 3", "Gemma 4", "Mistral", "gpt-oss", "DeepSeek", "GLM", "Kimi",
+        "Phi", "MiniMax", "Nemotron", "Granite", "LFM2.5", "Olmo 3", "EXAONE", "ERNIE", "Hunyuan", "Cohere",
+    } <= families  # fmt: skip
+    totals = [entry["parameters"]["total"] for entry in MODELS]
+    assert min(totals) < 300e6
+    assert max(totals) > 1e12
+    assert sum(total < 10e9 for total in totals) >= 60  # what a laptop runs
+    assert sum(total > 100e9 for total in totals) >= 30  # what a rack runs
+    assert sum("image" in entry["modalities"] for entry in MODELS) >= 30
 
 
-@pytest.mark.parametrize("spelling", ["qwen3-30b-a3b", "Qwen/Qwen3-30B-A3B", "Qwen3 30B A3B", " QWEN3:30B "])
+@pytest.mark.parametrize("spelling", ["qwen3-vl-8b-instruct", "Qwen/Qwen3-VL-8B-Instruct", "Qwen3 VL 8B Instruct", " QWEN3-VL:8B "])
 def test_a_model_is_found_by_id_hub_id_name_and_alias(spelling: str) -> None:
-    assert model_entry(spelling)["id"] == "qwen3-30b-a3b"
+    assert model_entry(spelling)["id"] == "qwen3-vl-8b-instruct"
 
 
 def test_what_model_entry_gives_is_the_callers_own() -> None:

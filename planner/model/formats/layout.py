@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.model.formats.modules import Module, ModuleKind, modules_of, tower_names
+from planner.model.formats.modules import Module, ModuleKind, modules_of, names_a_tower
 from planner.model.formats.piece import DTYPE_BYTES, Format, Piece, pieces_bytes
 from planner.model.formats.plain import Plain
-from planner.model.formats.plan import QuantizationPlan
+from planner.model.formats.plan import KnownNames, NamePatterns, QuantizationPlan
 from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight
 from planner.model.weight import Use
@@ -57,9 +57,10 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
     parameters: Counter[str] = Counter()
     elements: Counter[str] = Counter()
     extra_bytes = 0
+    sizes: Counter[str] = Counter()
     names: set[str] = set()
     pieces_of: dict[tuple[Format, int, int], tuple[Piece, ...]] = {}
-    for module in modules_of(network):
+    for module in modules_of(network, plan.patterns):
         names.update(module.names)
         chosen = _kept_type(plan.format_of(module), module)
         key = (chosen, module.n_in, module.n_out)
@@ -72,6 +73,8 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
         n_bytes = pieces_bytes(pieces_of[key]) * module.n_matrices
         if module.is_extra:
             extra_bytes += n_bytes
+        else:
+            sizes[chosen.label] += n_bytes
         stored += _stored(module, chosen.label, n_bytes)
     kept_bytes = DTYPE_BYTES[plan.kept.dtype]
     outside = sum(tower.parameters for tower in network.towers) + network.stored_copies
@@ -84,7 +87,7 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
         )
     return FormatLayout(
         storage=Storage(
-            label=plan.label,
+            label=_label(plan, sizes),
             weights=tuple(
                 weight for weight in stored if weight.layer is None or weight.layer < network.n_layers
             ),
@@ -94,7 +97,9 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
         tower_bytes=outside * kept_bytes,
         parameters_by_dtype=dict(parameters),
         elements_by_dtype=dict(elements),
-        unmatched_patterns=_unmatched(plan, frozenset(names), has_towers=bool(network.towers)),
+        unmatched_patterns=_unmatched(
+            plan, KnownNames(ordered=tuple(sorted(names))), has_towers=bool(network.towers)
+        ),
         notes=tuple(notes),
     )
 
@@ -129,10 +134,15 @@ def _stored(module: Module, label: str, n_bytes: int) -> list[StoredWeight]:
     return found
 
 
-def _unmatched(plan: QuantizationPlan, names: frozenset[str], *, has_towers: bool) -> tuple[str, ...]:
-    found = []
+def _unmatched(plan: QuantizationPlan, names: KnownNames, *, has_towers: bool) -> tuple[str, ...]:
+    found: list[str] = []
     for rule in plan.rules:
-        found += [
-            pattern for pattern in rule.names.unmatched(names) if not (has_towers and tower_names(pattern))
-        ]
+        kept = [p for p in rule.names.patterns if not (has_towers and names_a_tower(p))]
+        found += NamePatterns(patterns=tuple(kept), style=rule.names.style).unmatched(names)
     return tuple(found)
+
+
+def _label(plan: QuantizationPlan, sizes: Counter[str]) -> str:
+    """The format that holds most bytes, of those that are not the model's own type."""
+    formats = Counter({label: n for label, n in sizes.items() if label not in DTYPE_BYTES})
+    return formats.most_common(1)[0][0] if formats else plan.kept.label

@@ -7,7 +7,6 @@ Source: `mx.quantize` and its modes (MLX documentation, python/mlx.core.quantize
 from dataclasses import dataclass
 from typing import Literal
 
-from planner.errors import MalformedError
 from planner.model.formats.piece import Piece, ceil_div
 
 _WORD_BITS = 32
@@ -32,11 +31,9 @@ class Mlx:
 
     def pieces(self, n_in: int, n_out: int) -> tuple[Piece, ...]:
         """weight, scales and, in mode affine, biases."""
-        if n_in % self.group_size:
-            raise MalformedError(
-                f"{self.label} needs inputs of a multiple of {self.group_size}, found {n_in:,}"
-            )
         n = n_in * n_out
+        if n_in % self.group_size:  # mlx-lm leaves such a matrix as it is
+            return (Piece(name="weight", dtype=self.scale_dtype, n_elements=n, n_values=n),)
         groups = n // self.group_size
         words = ceil_div(n_in * self.bits, _WORD_BITS) * n_out
         found = [Piece(name="weight", dtype="U32", n_elements=words, n_values=n)]

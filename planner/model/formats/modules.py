@@ -9,8 +9,8 @@ One module may hold several of our weights (kv_b_proj holds attn_k_b and attn_v_
 several alike modules (a matrix per expert).
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 from types import MappingProxyType
@@ -137,14 +137,12 @@ _ROLES: Final[Mapping[str, str]] = MappingProxyType(
         " mixer.gate.e_score_correction_bias ffn.gate.bias",
         "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
         "ffn_gate_tid2eid": "ffn.gate.tid2eid",
-        "ffn_gate_exps": "mlp.experts.{e}.gate_proj mlp.switch_mlp.gate_proj block_sparse_moe.experts.{e}.w1"
-        " feed_forward.experts.{e}.w1 ffn.experts.{e}.w1 block_sparse_moe.switch_mlp.gate_proj",
-        "ffn_up_exps": "mlp.experts.{e}.up_proj mlp.switch_mlp.up_proj block_sparse_moe.experts.{e}.w3"
-        " feed_forward.experts.{e}.w3 mixer.experts.{e}.up_proj ffn.experts.{e}.w3"
-        " block_sparse_moe.switch_mlp.up_proj",
-        "ffn_down_exps": "mlp.experts.{e}.down_proj mlp.switch_mlp.down_proj block_sparse_moe.experts.{e}.w2"
-        " feed_forward.experts.{e}.w2 mixer.experts.{e}.down_proj ffn.experts.{e}.w2"
-        " block_sparse_moe.switch_mlp.down_proj",
+        "ffn_gate_exps": "mlp.experts.{e}.gate_proj block_sparse_moe.experts.{e}.w1"
+        " feed_forward.experts.{e}.w1 ffn.experts.{e}.w1",
+        "ffn_up_exps": "mlp.experts.{e}.up_proj block_sparse_moe.experts.{e}.w3"
+        " feed_forward.experts.{e}.w3 mixer.experts.{e}.up_proj ffn.experts.{e}.w3",
+        "ffn_down_exps": "mlp.experts.{e}.down_proj block_sparse_moe.experts.{e}.w2"
+        " feed_forward.experts.{e}.w2 mixer.experts.{e}.down_proj ffn.experts.{e}.w2",
         "ffn_gate_up_exps": "mlp.experts.gate_up_proj feed_forward.experts.gate_up_proj experts.gate_up_proj",
         "ffn_gate_shexp": "mlp.shared_experts.gate_proj mlp.shared_expert.gate_proj"
         " feed_forward.shared_expert.gate_proj block_sparse_moe.shared_experts.gate_proj ffn.shared_experts.w1",
@@ -196,7 +194,7 @@ _DELTA_ROLES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _ONE_MODULE = ("attn_k_b", "attn_v_b")  # halves of kv_b_proj
-_ROUTERS = ("ffn_gate_inp", "ffn_gate_inp_shexp", "indexer.proj")
+_ROUTERS = ("ffn_gate_inp", "ffn_gate_inp_shexp", "indexer.proj", "nextn.eh_proj")
 _EMBEDDINGS = ("token_embd", "per_layer_token_embd", "nextn.embed_tokens")
 _HEADS = ("output", "nextn.shared_head_head")
 _TABLES = (  # matrices that are parameters or convolutions, not projections
@@ -206,20 +204,29 @@ _TABLES = (  # matrices that are parameters or convolutions, not projections
 )  # fmt: skip
 
 
-def modules_of(network: Network) -> Iterator[Module]:
-    """Every module of a network, extra prediction layers last."""
+def modules_of(network: Network, patterns: Iterable[str] = ()) -> Iterator[Module]:
+    """Every module of a network, extra prediction layers last.
+
+    Layers go by the names that the patterns use, where they use any; the other names are left out.
+    """
+    known = _layer_prefixes(network)
+    used = tuple(prefix for prefix in known if any(pattern.startswith(prefix) for pattern in patterns))
+    prefixes = used or known
     for weight in network.outer:
         yield _module((weight,), _outer_names(weight.role), None)
     for group in network.groups:
-        parts = tuple(_grouped(group.weights(network.hidden_size)))
+        parts = tuple(
+            (_module(weights, (), None), _relative_names(weights[0], group))
+            for weights in _grouped(group.weights(network.hidden_size))
+        )
         for layer in group.layers:
-            prefixes = tuple(f"{prefix}.{layer}" for prefix in _layer_prefixes(network))
-            for weights in parts:
-                yield _module(weights, _names(weights[0], group, prefixes), layer)
-    yield from _extra_modules(network)
+            for module, relative in parts:
+                names = tuple(f"{prefix}.{layer}.{name}" for name in relative for prefix in prefixes)
+                yield replace(module, names=names, layer=layer)
+    yield from _extra_modules(network, prefixes)
 
 
-def tower_names(pattern: str) -> bool:
+def names_a_tower(pattern: str) -> bool:
     """Whether a pattern names a vision or audio tower, whose modules are counted but not listed here."""
     bare = pattern.removeprefix("re:").removeprefix("*").lstrip(".^").removeprefix("*").lstrip(".")
     words = ("model.visual", "visual", "vision", "model.vision", "mm_projector", "multi_modal_projector",
@@ -250,15 +257,16 @@ def _outer_names(role: str) -> tuple[str, ...]:
     return tuple(f"{prefix}{word}" for word in words for prefix in prefixes)
 
 
-def _names(weight: Weight, group: LayerGroup | None, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+def _relative_names(weight: Weight, group: LayerGroup | None) -> tuple[str, ...]:
+    """The module's names within its layer; of experts the first, for all are stored alike."""
     base = weight.role.removesuffix(".bias")
     table = _ROLES
     if group is not None and isinstance(group.mixer, GatedDeltaNet) and base in _DELTA_ROLES:
         table = _DELTA_ROLES
-    words = table.get(base, base).split()
-    if base == "attn_norm" and group is None:
-        words = [*words, "norm"]
-    return tuple(f"{prefix}.{word}".replace("{e}", "0") for word in words for prefix in prefixes)
+    words = [word.replace("{e}", "0") for word in table.get(base, base).split()]
+    if base != weight.role and not base.startswith("exp_probs_b"):
+        words += [f"{word}.bias" for word in words]
+    return tuple(words)
 
 
 def _kind(weight: Weight) -> ModuleKind:
@@ -296,7 +304,7 @@ def _module(
     )  # fmt: skip
 
 
-def _extra_modules(network: Network) -> Iterator[Module]:
+def _extra_modules(network: Network, layers: tuple[str, ...]) -> Iterator[Module]:
     n_extra = sum(weight.role == "nextn.enorm" for weight in network.mtp)
     if not n_extra:
         return
@@ -304,8 +312,12 @@ def _extra_modules(network: Network) -> Iterator[Module]:
     for i in range(n_extra):
         index = network.n_layers + i
         prefixes = (
-            *(f"{prefix}.{index}" for prefix in _layer_prefixes(network)),
-            f"mtp.layers.{i}", f"mtp.{i}", f"model.mtp.layers.{i}", f"model.mtp_layers.{i}", "mtp",
-        )  # fmt: skip
+            *(f"{prefix}.{index}" for prefix in layers),
+            *(f"{prefix}.{i}" for prefix in ("mtp.layers", "mtp", "model.mtp.layers", "model.mtp_layers")),
+            "mtp",
+        )
         for weights in _grouped(network.mtp[i * per_layer : (i + 1) * per_layer]):
-            yield _module(weights, _names(weights[0], None, prefixes), index, is_extra=True)
+            names = tuple(
+                f"{prefix}.{name}" for name in _relative_names(weights[0], None) for prefix in prefixes
+            )
+            yield _module(weights, names, index, is_extra=True)

@@ -40,7 +40,7 @@ class Dialect:
     one_kv_head_if: Choice | None = None
     qkv_bias: Choice = "attention_bias"
     output_bias: Choice = False
-    output_gate: Literal["none", "matrix", "head"] = "none"
+    output_gate: Literal["none", "matrix", "head", "gating"] = "none"  # "gating": as the field of that name says
     qk_norm: Literal["none", "head", "full"] = "none"
     qk_norm_if: Choice = True  # whether that norm is on
     qk_norm_bias: bool = False
@@ -249,6 +249,9 @@ def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int) -> Atte
             )
         head_dim = hidden_size // n_heads
     norm_on = chosen(fields, dialect.qk_norm_if)
+    gate = dialect.output_gate
+    if gate == "gating":
+        gate = "head" if fields.raw("gating") in (None, True, "per-head") else "matrix"
     return Attention(
         n_heads=n_heads,
         n_kv_heads=n_kv_heads,
@@ -258,7 +261,7 @@ def _attention(fields: ConfigFields, dialect: Dialect, hidden_size: int) -> Atte
         output_bias=chosen(fields, dialect.output_bias),
         qk_norm=dialect.qk_norm if norm_on else "none",
         qk_norm_bias=dialect.qk_norm_bias and norm_on,
-        output_gate=dialect.output_gate,
+        output_gate=gate,
         sinks=dialect.sinks,
         fused_qkv=dialect.fused_qkv,
     )

@@ -62,7 +62,7 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     "olmo": Dialect(norms_per_layer=0, final_norm=False, output_bias="attention_bias"),
     "olmo2": Dialect(qk_norm="full", output_bias="attention_bias"),
-    "olmo3": Dialect(qk_norm="full", output_bias="attention_bias", windows="none"),
+    "olmo3": Dialect(qk_norm="full", output_bias="attention_bias", windows="every_fourth_full"),
     "olmoe": Dialect(qk_norm="full", output_bias="attention_bias"),
     "cohere": Dialect(tied=True, norms_per_layer=1, qk_norm="full", qk_norm_if="use_qk_norm",
                       output_bias="attention_bias"),
@@ -112,12 +112,13 @@ DIALECTS: Mapping[str, Dialect] = {
         unused=("first_last_k_dense_replace",),
     ),
     "hy_v3": Dialect(
-        qkv_bias=False, qk_norm="head", qk_norm_if="qk_norm=true", mtp="plain",
+        qkv_bias=False, qk_norm="head", qk_norm_if="qk_norm=true", mtp="plain", dense_first=1,
         mixture=MixtureRules(correction_bias=True), unused=("moe_router_enable_expert_bias",),
     ),
     "ernie4_5_moe": Dialect(
         tied=True, qkv_bias="use_bias", output_bias="use_bias", mlp_bias="use_bias",
-        mixture=MixtureRules(correction_bias="moe_use_aux_free=true"), unused=("moe_layer_interval",),
+        head_bias="use_bias",
+        mixture=MixtureRules(correction_bias="moe_use_aux_free=true", shared_bias="use_bias"), unused=("moe_layer_interval",),
     ),
     "afmoe": Dialect(
         qkv_bias=False, qk_norm="head", norms_per_layer=4, output_gate="matrix",
@@ -125,7 +126,10 @@ DIALECTS: Mapping[str, Dialect] = {
         unused=("global_attn_every_n_layers", "num_expert_groups", "num_limited_groups", "route_norm"),
     ),
     # Decoders from before 2023: LayerNorms and biases everywhere, two matrices in the MLP.
-    "gpt2": Dialect(**_GPT, tied=True, fused_qkv=True, learned_positions=True, dense_multiple=4),
+    "gpt2": Dialect(
+        **_GPT, tied=True, fused_qkv=True, learned_positions=True, dense_multiple=4,
+        refused_if=("add_cross_attention",), unused=("scale_attn_by_inverse_layer_idx",),
+    ),
     "gpt_neox": Dialect(
         **_GPT | {"qkv_bias": "attention_bias=true", "output_bias": "attention_bias=true"}, fused_qkv=True,
     ),
@@ -136,7 +140,10 @@ DIALECTS: Mapping[str, Dialect] = {
         norm_weights_if="layer_norm_elementwise_affine=true", embedding_width="word_embed_proj_dim",
         refused_if=("_remove_final_layer_norm",),
     ),
-    "phi": Dialect(**_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4),
+    "phi": Dialect(
+        **_GPT, norms_per_layer=1, head_bias=True, dense_multiple=4, qk_norm="head", qk_norm_bias=True,
+        qk_norm_if="qk_layernorm",
+    ),
     "minimax_m2": Dialect(
         qkv_bias=False, qk_norm="full", qk_norm_if="use_qk_norm=true",
         mixture=MixtureRules(correction_bias="use_routing_bias=true"),
@@ -146,7 +153,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "dots1": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen",
                      mixture=MixtureRules(correction_bias=True)),
     # Llamas under other names.
-    **dict.fromkeys(("iquestcoder", "helium", "granite_docling_text"), _LLAMA),
+    **dict.fromkeys(("iquestcoder", "granite_docling_text"), _LLAMA),
+    "helium": Dialect(mlp_bias="mlp_bias"),
     "cwm": Dialect(qkv_bias=False, windows="first_of_four_full"),
     "granite_swa": Dialect(
         output_bias="attention_bias", mlp_bias="mlp_bias", sinks=True, windows="first_of_four_full",
@@ -239,17 +247,19 @@ DIALECTS: Mapping[str, Dialect] = {
     "aria_text": Dialect(output_bias="attention_bias", mlp_bias="mlp_bias"),
     # Mixtures of experts.
     "flex_olmo": Dialect(qk_norm="full", output_bias="attention_bias"),
-    "flint": Dialect(qk_norm="head", output_bias="attention_bias", sinks=True, windows="flint"),
+    "flint": Dialect(
+        qk_norm="head", output_bias="attention_bias", sinks=True, windows="flint", dense_first=2,
+    ),
     "kolibri1": Dialect(
         qkv_bias=False, qk_norm="head", norms_per_layer=4, windows="every_fifth_full",
         mixture=MixtureRules(correction_bias=True),
     ),
     "laguna": Dialect(
-        output_bias="attention_bias", qk_norm="head", output_gate="head",
+        output_bias="attention_bias", qk_norm="head", output_gate="gating",
         mixture=MixtureRules(correction_bias=True), dense_first=1,
     ),
     "mellum": Dialect(output_bias="attention_bias", qk_norm="head"),
-    "solar_open": Dialect(output_bias="attention_bias"),  # its files hold no correction bias
+    "solar_open": Dialect(),  # its files hold no correction bias
     "cohere2_moe": Dialect(
         norms_per_layer=1, output_bias="attention_bias", windows="cohere2_moe",
         dense_size_names=("prefix_dense_intermediate_size", "intermediate_size"),
@@ -257,7 +267,7 @@ DIALECTS: Mapping[str, Dialect] = {
     ),
     # Decoders from before 2023.
     "biogpt": Dialect(**_GPT, learned_positions=True, spare_positions=2),
-    "xglm": Dialect(**_GPT),
+    "xglm": Dialect(**_GPT, refused_if=("add_cross_attention",)),
     "openai-gpt": Dialect(**_GPT, fused_qkv=True, learned_positions=True, final_norm=False, dense_multiple=4),
     "codegen": Dialect(**_PARALLEL_GPT, fused_qkv=True),
     "gptj": Dialect(**_PARALLEL_GPT),

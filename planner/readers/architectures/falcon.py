@@ -23,7 +23,9 @@ def falcon_network(fields: ConfigFields) -> Network:
     one_kv_head = fields.flag("multi_query", default=True) and not new
     n_kv_heads = fields.count("num_kv_heads", "n_head_kv", default=n_heads)
     parallel = fields.flag("parallel_attn", default=True)
-    n_norms = (fields.positive("num_ln_in_parallel_attn") or 2) if new else 1 if parallel else 2
+    # Two norms side by side in a parallel layer, or one in front of each half of a sequential one.
+    n_norms = 2 if (fields.positive("num_ln_in_parallel_attn") or (2 if new else 1)) == 2 else 1
+    n_norms += 0 if parallel else 1
     layer = PlannedLayer(
         Attention(
             n_heads=n_heads,

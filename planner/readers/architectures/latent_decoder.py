@@ -19,6 +19,7 @@ MODEL_TYPES = (
     "mistral4", "youtu",
 )  # fmt: skip
 _NO_CORRECTION = ("deepseek_v2", "mistral4")  # routers without a correction bias, unless topk_method says so
+_ONE_DENSE_LAYER = ("axk1", "glm4_moe_lite")  # in front, when the config does not say
 _NORM_AFTER_EXPERTS = ("axk1",)
 # DeepSeek V3 and V3.2 store the embedding table and the head once more in the extra layer; GLM-5 does not.
 _COPIED_EMBEDDINGS = ("deepseek_v3", "deepseek_v32")
@@ -33,7 +34,8 @@ def latent_network(fields: ConfigFields) -> Network:
     method = fields.text("topk_method")
     noaux = method == "noaux_tc" if method else fields.model_type not in _NO_CORRECTION
     experts = mixture(fields, MixtureRules(correction_bias=noaux))
-    sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
+    first = 1 if fields.model_type in _ONE_DENSE_LAYER else 0
+    sparse = expert_layers(fields, n_layers, first) if experts else (False,) * n_layers
     dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
     norms = norm_vectors(hidden_size, 2)
     norms += _biases(fields, hidden_size)

@@ -31,7 +31,9 @@ def differential_lambdas(fields: ConfigFields, attention: Attention, hidden_size
 def doge_masks(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
     """Doge: the dynamic mask of its attention and a gate on each residual stream."""
     n_kv_heads = attention.n_kv_heads
+    bias = (vector("attn_mask_dt.bias", n_kv_heads),) if attention.qkv_bias else ()
     return (
+        *bias,
         vector("attn_mask_a", n_kv_heads),
         matrix("attn_mask_dt", n_kv_heads * attention.key_head_dim, n_kv_heads),
         vector("attn_residual", hidden_size),

@@ -1,16 +1,18 @@
-"""LFM2: short convolutions in most layers, attention in the rest, experts in the larger models."""
+"""LFM2 and LFM3: short convolutions in most layers, attention in the rest, experts in some models."""
+
+from dataclasses import replace
 
 from planner.errors import MalformedError
 from planner.model.attention import Attention
 from planner.model.feed_forward import FeedForward
-from planner.model.network import Network, embeddings
+from planner.model.network import Mixer, Network, embeddings
 from planner.model.short_conv import ShortConvolution
 from planner.readers.architectures.decoder import norm_vectors, tie
 from planner.readers.architectures.layer_plan import PlannedLayer, expert_layers, group_layers, layer_count
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
 
-MODEL_TYPES = ("lfm2", "lfm2_moe")
+MODEL_TYPES = ("lfm2", "lfm2_moe", "lfm3")
 
 
 def lfm2_network(fields: ConfigFields) -> Network:
@@ -22,14 +24,18 @@ def lfm2_network(fields: ConfigFields) -> Network:
     fields.unused("block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "conv_dim")
     fields.unused("block_use_swiglu", "block_use_xavier_init", "conv_dim_out", "conv_use_xavier_init")
     n_heads = fields.count("num_attention_heads", "num_heads")
-    if hidden_size % n_heads:
+    head_dim = fields.positive("head_dim") or hidden_size // n_heads
+    if head_dim * n_heads != hidden_size and not fields.has("head_dim"):
         raise ValueError(f"a hidden size of {hidden_size} does not divide over {n_heads} heads")
     attention = Attention(
         n_heads=n_heads,
         n_kv_heads=fields.count("num_key_value_heads"),
-        key_head_dim=hidden_size // n_heads,
-        value_head_dim=hidden_size // n_heads,
+        key_head_dim=head_dim,
+        value_head_dim=head_dim,
+        qkv_bias=fields.flag("attention_bias"),
+        output_bias=fields.flag("attention_bias"),
         qk_norm="head",
+        output_gate="head" if fields.flag("use_attention_gate") else "none",
     )
     convolution = ShortConvolution(
         width=hidden_size, conv_kernel=fields.count("conv_L_cache"), bias=fields.flag("conv_bias")
@@ -39,11 +45,14 @@ def lfm2_network(fields: ConfigFields) -> Network:
     fields.unused("use_expert_bias")
     sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers
     dense = FeedForward(intermediate_size=_dense_size(fields))
-    norms = norm_vectors(hidden_size, 2)
-    attends = _attention_layers(fields, n_layers)
+    norms = norm_vectors(hidden_size, 4 if fields.flag("use_sandwich_norm") else 2)
+    mixers: dict[str, Mixer] = {"conv": convolution, "full": attention}
+    window = fields.positive("sliding_window")
+    if window is not None:
+        mixers["sliding"] = replace(attention, window_tokens=window)
     layers = [
-        PlannedLayer(attention if attends[i] else convolution, experts if sparse[i] else dense, norms)
-        for i in range(n_layers)
+        PlannedLayer(mixers[kind], experts if sparse[i] else dense, norms)
+        for i, kind in enumerate(_kinds(fields, n_layers, frozenset(mixers)))
     ]
     tied = tie(fields, default=fields.flag("tie_embedding", default=True))
     return Network(
@@ -57,14 +66,22 @@ def lfm2_network(fields: ConfigFields) -> Network:
     )
 
 
-def _attention_layers(fields: ConfigFields, n_layers: int) -> list[bool]:
-    kinds = fields.words("layer_types")
+def _kinds(fields: ConfigFields, n_layers: int, known: frozenset[str]) -> tuple[str, ...]:
+    named = fields.words("layer_types")
     listed = fields.counts("full_attn_idxs")
-    if kinds is not None:
-        if len(kinds) < n_layers or not set(kinds) <= {"conv", "full_attention"}:
-            raise MalformedError("config.json: layer_types must say conv or full_attention for every layer")
-        return [kind == "full_attention" for kind in kinds[:n_layers]]
-    return [listed is None or i in listed for i in range(n_layers)]
+    if named is not None:
+        kinds = tuple(name.removesuffix("_attention") for name in named[:n_layers])
+        if len(kinds) < n_layers or not set(kinds) <= known:
+            raise MalformedError(
+                "config.json: layer_types must say conv, full_attention or, where the config has a window, "
+                "sliding_attention for every layer"
+            )
+        return kinds
+    if fields.model_type == "lfm3":  # the reference code's default
+        return tuple(
+            "full" if i % 4 == 2 else "sliding" if i % 4 == 0 and i > 0 else "conv" for i in range(n_layers)
+        )
+    return tuple("full" if listed is None or i in listed else "conv" for i in range(n_layers))
 
 
 def _dense_size(fields: ConfigFields) -> int:

@@ -17,6 +17,7 @@ class MixtureRules:
     router_bias: bool = False
     correction_bias: bool | str = False  # or a flag: "name", or "name=true" when absent is true
     shared_gate: bool = False
+    shared_bias: str | None = None  # flag of biases in shared experts
     default_active: int | None = None  # used only where the reference configuration has this default
     shared_like_expert: bool = False  # one shared expert of the experts' size that no field mentions
 
@@ -70,8 +71,9 @@ def _shared(fields: ConfigFields, expert_size: int, rules: MixtureRules) -> Feed
     count = fields.uniform(
         "n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"
     )
+    bias = rules.shared_bias is not None and fields.flag(rules.shared_bias)
     if absolute is not None:
-        return FeedForward(intermediate_size=absolute, gated=rules.gated)
+        return FeedForward(intermediate_size=absolute, gated=rules.gated, bias=bias)
     if count is None and rules.shared_like_expert:
         count = 1
-    return FeedForward(intermediate_size=count * expert_size, gated=rules.gated) if count else None
+    return FeedForward(intermediate_size=count * expert_size, gated=rules.gated, bias=bias) if count else None

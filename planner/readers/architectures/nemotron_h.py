@@ -30,6 +30,8 @@ def nemotron_h_network(fields: ConfigFields) -> Network:
             f"but its pattern has {len(pattern)}"
         )
     # The size of a plain MLP, and an expansion of the Mamba layers that their heads already give.
+    # Attention has no biases whatever its flag says.
+    fields.unused("attention_bias", "mamba_proj_bias", "num_logits_to_keep")
     fields.unused("intermediate_size", "expand", "mamba_expand")
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
@@ -74,8 +76,6 @@ def _parts(
         n_kv_heads=fields.count("num_key_value_heads"),
         key_head_dim=head_dim or hidden_size // n_heads,
         value_head_dim=head_dim or hidden_size // n_heads,
-        qkv_bias=fields.flag("attention_bias"),
-        output_bias=fields.flag("attention_bias"),
     )
     parts: dict[str, tuple[Mamba2 | Attention | None, FeedForward | Experts | None]] = {
         "*": (attention, None)
@@ -88,7 +88,7 @@ def _parts(
             n_groups=fields.count("n_groups"),
             conv_kernel=fields.count("conv_kernel"),
             conv_bias=fields.flag("use_conv_bias", default=True),
-            projection_bias=fields.flag("mamba_proj_bias"),
+            projection_bias=fields.flag("use_bias"),
         )
         parts["M"] = (mamba, None)
     if "-" in used:
@@ -97,6 +97,8 @@ def _parts(
         )
         parts["-"] = (None, mlp)
     if "E" in used:
+        if fields.flag("mlp_bias"):
+            raise UnknownArchitectureError("nemotron_h: experts with biases are not understood yet")
         experts = mixture(fields, MixtureRules(gated=False))
         if experts is None:
             raise MalformedError("config.json of a nemotron_h model has E layers but no n_routed_experts")

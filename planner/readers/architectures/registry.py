@@ -7,6 +7,7 @@ from typing import Final
 
 from planner.readers.architectures import (
     arctic,
+    bailing_hybrid,
     deepseek_v4,
     delta_hybrid,
     falcon,
@@ -21,9 +22,12 @@ from planner.readers.architectures import (
     mamba_hybrid,
     mimo_v2,
     minimax_hybrid,
+    minimax_m3,
+    mllama,
     mosaic,
     nemotron_h,
     nemotron_nas,
+    olmo_hybrid,
     openelm,
     pure_mamba,
     recurrent_gemma,
@@ -59,6 +63,10 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(deepseek_v4.MODEL_TYPES, deepseek_v4.deepseek_v4_network)
     | dict.fromkeys(kimi_linear.MODEL_TYPES, kimi_linear.kimi_linear_network)
     | dict.fromkeys(longcat.MODEL_TYPES, longcat.longcat_network)
+    | dict.fromkeys(bailing_hybrid.MODEL_TYPES, bailing_hybrid.bailing_hybrid_network)
+    | dict.fromkeys(olmo_hybrid.MODEL_TYPES, olmo_hybrid.olmo_hybrid_network)
+    | dict.fromkeys(minimax_m3.MODEL_TYPES, minimax_m3.minimax_m3_network)
+    | dict.fromkeys(mllama.MODEL_TYPES, mllama.mllama_network)
     | dict.fromkeys(mosaic.MPT_TYPES, mosaic.mpt_network)
     | dict.fromkeys(mosaic.DBRX_TYPES, mosaic.dbrx_network)
     | dict.fromkeys(openelm.MODEL_TYPES, openelm.openelm_network)

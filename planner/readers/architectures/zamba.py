@@ -39,7 +39,7 @@ def zamba_network(fields: ConfigFields) -> Network:
         projection_bias=fields.flag("mamba_proj_bias"),
         inner_norms=False,
     )
-    fields.unused("n_mamba_heads", "attention_hidden_size")
+    fields.unused("n_mamba_heads")
     return _network(fields, _calls(fields, n_layers, rule), mamba, n_blocks=1, fused_gate=False)
 
 
@@ -85,8 +85,10 @@ def _network(
     vocab_size = fields.count("vocab_size")
     n_heads = fields.count("num_attention_heads")
     head_dim = 2 * hidden_size // n_heads
+    width = 2 * hidden_size
     if not fused_gate:
         head_dim = fields.positive("attention_head_dim") or head_dim
+        width = fields.positive("attention_hidden_size") or width
     attention = Attention(
         n_heads=n_heads,
         n_kv_heads=fields.count("num_key_value_heads", default=n_heads),
@@ -99,7 +101,7 @@ def _network(
         fused_gate=fused_gate,
         bias=bias,
     )
-    shared = _shared_weights(attention, mlp, hidden_size)
+    shared = _shared_weights(attention, mlp, hidden_size, width)
     matrices = sum(weight.parameters for weight in shared if weight.use is Use.MATMUL)
     call = SharedBlockCall(attention=attention, own=_own_weights(fields, attention, mlp, fused_gate),
                            repeated_flop=2 * matrices)  # fmt: skip
@@ -126,15 +128,17 @@ def _network(
     )
 
 
-def _shared_weights(attention: Attention, mlp: FeedForward, hidden_size: int) -> tuple[Weight, ...]:
+def _shared_weights(
+    attention: Attention, mlp: FeedForward, hidden_size: int, width: int
+) -> tuple[Weight, ...]:
     """One shared block: attention over the layer's input beside the embedding, 2H wide, and an MLP."""
     query = attention.n_heads * attention.key_head_dim
     return (
-        matrix("shared_attn_q", 2 * hidden_size, query),
-        matrix("shared_attn_k", 2 * hidden_size, attention.k_elements_per_token),
-        matrix("shared_attn_v", 2 * hidden_size, attention.v_elements_per_token),
+        matrix("shared_attn_q", width, query),
+        matrix("shared_attn_k", width, attention.k_elements_per_token),
+        matrix("shared_attn_v", width, attention.v_elements_per_token),
         matrix("shared_attn_output", query, hidden_size),
-        vector("shared_attn_norm", 2 * hidden_size),
+        vector("shared_attn_norm", width),
         vector("shared_ffn_norm", hidden_size),
         *(replace(weight, role=f"shared_{weight.role}") for weight in mlp.weights(hidden_size)),
     )

@@ -30,6 +30,7 @@ _LAYER: Final = frozenset(
 )
 _CHUNK_EXPERTS: Final = frozenset(("ffn_gate_chexps", "ffn_up_chexps", "ffn_down_chexps"))
 _NEVER_READ: Final = frozenset(("time_mix_v0", "time_mix_v1", "time_mix_v2"))  # of RWKV-7's first layer
+_ADAPTERS: Final = (".lora_a", ".lora_b")  # of every adapter in one tensor
 _SCALES: Final = (".scale", ".input_scale")  # one number a tensor, of NVFP4 and its like
 
 
@@ -41,6 +42,8 @@ def other_layer_weight(
         # src/models/grovemoe.cpp: as many small experts as are picked, at most all of them
         active = min(keys.count("expert_used_count", 0), tensor.shape[-1])
         return Weight(role=role, shape=tensor.shape, active_experts=active)
+    if role.endswith(_ADAPTERS) and len(tensor.shape) == 3:
+        return Weight(role=role, shape=tensor.shape, active_experts=1)  # one adapter at a time
     if role in _NEVER_READ:
         return Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
     if role.startswith("indexer."):  # of a layer that follows another's index

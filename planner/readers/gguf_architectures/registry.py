@@ -22,6 +22,7 @@ class Architecture:
     index_stores_values: bool = False
     first_shared_kv_layer: int | Literal["key"] | None = None  # layers from here on read an earlier cache
     repeats: Literal["none", "loops", "cycles"] = "none"
+    adapter_router: bool = False  # a cache of one head behind the last layer says which adapter is on
 
 
 _LISTED = WindowRule(required=True)
@@ -64,6 +65,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
         "qwen4exp": Architecture(indexed=True),
         "nanbeige": Architecture(repeats="loops"),
         "hrm_text": Architecture(repeats="cycles"),
+        "graniteswitch": Architecture(adapter_router=True),
     }
 )  # fmt: skip
 
@@ -83,7 +85,5 @@ NOT_TEXT_MODELS: Final[Mapping[str, str]] = MappingProxyType(
         **dict.fromkeys(("qwen3tts", "pockettts", "wavtokenizer-dec"), _SPEECH),
         "clip": "a projector file (mmproj): the eyes or ears of a model, which needs that model's own GGUF beside",
         "gptj": "named in llama.cpp but not implemented there, so no file of it can run",
-        "graniteswitch": "a model with adapters switched by tokens, whose router keeps a cache of its own that "
-                         "the planner does not count yet",
     }
 )  # fmt: skip

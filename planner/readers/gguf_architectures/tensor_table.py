@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from planner.model.weight import Use, Weight
+from planner.model.weight import Use
 from planner.readers.gguf import GgufTensor
 
 LayerTensors = Mapping[str, GgufTensor]
@@ -63,11 +63,6 @@ def use_of(role: str, tensor: GgufTensor, tied: bool) -> Use:
     if len(tensor.shape) == 1 or role in _VECTORS or role.endswith(".bias"):
         return Use.VECTOR
     return Use.MATMUL
-
-
-def weight_of(role: str, tensor: GgufTensor, tied: bool = False) -> Weight:
-    """The weight that a tensor is."""
-    return Weight(role=role, shape=tensor.shape, use=use_of(role, tensor, tied))
 
 
 def has(tensors: LayerTensors, *roles: str) -> bool:

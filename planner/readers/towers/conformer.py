@@ -58,7 +58,9 @@ def phi4_audio(config: ConfigFields, _text_hidden_size: int) -> int:
     inner = section.count("intermediate_size", default=1536)
     n_heads = section.count("num_attention_heads", default=16)
     out = section.count("ext_pw_out_channel", default=1024)
-    section.unused("chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_final_size")
+    section.unused(
+        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_final_size", "feature_layer"
+    )
     pitches = section.count("input_size", default=80)
     channels = section.count("nemo_conv_channels", default=1024)
     halvings = int(log2(section.count("time_reduction", default=8)))

@@ -111,8 +111,8 @@ def radio(section: ConfigFields) -> int:
     layer = 2 * layer_norm(hidden) + mlp(hidden, inner) + 2 * hidden
     layer += attention(hidden, bias=section.flag("qkv_bias", default=True), output_bias=True)
     total = (across**2 + tokens) * hidden + (1 + frames) * channels * patch**2 * hidden
-    stored_constants = 2 * channels + len(section.items("summary_idxs") or (0, 1))
-    return total + section.count("num_hidden_layers", default=32) * layer + stored_constants
+    summaries = len(section.items("summary_idxs") or (0, 1))  # stored beside the weights
+    return total + section.count("num_hidden_layers", default=32) * layer + summaries
 
 
 def _patch_matrix(section: ConfigFields, hidden: int, *, patch_size: int, bias: bool = True) -> int:

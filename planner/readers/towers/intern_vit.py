@@ -10,6 +10,7 @@ def intern_vit(section: ConfigFields) -> int:
     hidden = section.count("hidden_size", default=1024)
     inner = section.count("intermediate_size", default=4096)
     section.unused("num_attention_heads", "shared_dense", "hidden_dropout_prob", "projection_dropout")
+    section.unused("layer_scale_init_value")
     refuse_unless(section, "norm_type", "layer_norm", "rms_norm")
     norm = hidden if section.text("norm_type") == "rms_norm" else layer_norm(hidden)
     layer = 2 * norm + mlp(hidden, inner) + 2 * hidden

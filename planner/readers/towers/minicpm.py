@@ -58,6 +58,7 @@ def voice(config: ConfigFields, _text_hidden_size: int) -> int:
 def window_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     """Since 4.6: SigLIP without a head, and a merger of windows with attention of its own."""
     section = vision_section(config)
+    section.unused("insert_layer_id")
     total = headless(section, hidden=768, image_size=224, patch_size=16)
     hidden = section.count("hidden_size", default=768)
     inner = section.count("intermediate_size", default=3072)

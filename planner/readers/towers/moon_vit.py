@@ -36,7 +36,7 @@ def patch_merger(config: ConfigFields, text_hidden_size: int) -> int:
     """Merges patches: K2.5 normalises before, K3 after."""
     section = vision_section(config)
     section.unused("text_hidden_size", "merge_type", "mm_projector_type", "projector_hidden_act")
-    config.unused("projector_hidden_act")
+    config.unused("projector_hidden_act", "projection_layer_norm_eps")
     hidden = section.count("vt_hidden_size", "hidden_size", default=1152)
     width = section.positive("mm_hidden_size") or config.positive("projection_hidden_size") or hidden
     merged = width

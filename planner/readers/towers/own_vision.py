@@ -91,12 +91,11 @@ def molmo_adapter(config: ConfigFields, text_hidden_size: int) -> int:
     width = section.count("num_attention_heads", default=16) * head_dim
     kv_width = section.count("num_key_value_heads", default=16) * head_dim
     bias = section.flag("attention_bias", default=True)
-    section.unused("text_hidden_size")
     total = linear(seen, width, bias=bias) + 2 * linear(seen, kv_width, bias=bias)
     total += linear(width, hidden, bias=bias)
     inner = section.count("intermediate_size", default=18_944)
     total += 2 * linear(hidden, inner, bias=section.flag("mlp_bias"))
-    return total + inner * text_hidden_size
+    return total + inner * section.count("text_hidden_size", default=text_hidden_size)
 
 
 def ovis_tower(config: ConfigFields, _text_hidden_size: int) -> int:
@@ -117,8 +116,9 @@ def ovis_tower(config: ConfigFields, _text_hidden_size: int) -> int:
 
 def ovis_words(config: ConfigFields, text_hidden_size: int) -> int:
     """The table of visual words at the text width."""
-    config.unused("hidden_size", "vocab_size", "visual_indicator_token_ids")
-    return vision_section(config).count("vocab_size", default=16_384) * text_hidden_size
+    config.unused("vocab_size", "visual_indicator_token_ids")
+    words = vision_section(config).count("vocab_size", default=16_384)
+    return words * config.count("hidden_size", default=text_hidden_size)
 
 
 def step_tower(config: ConfigFields, _text_hidden_size: int) -> int:
@@ -126,7 +126,7 @@ def step_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     section = vision_section(config)
     hidden = section.count("hidden_size", "width", default=1536)
     inner = section.count("intermediate_size", default=int(hidden * (section.number("mlp_ratio") or 35 / 6)))
-    section.unused("num_attention_heads", "heads", "image_size")
+    section.unused("num_attention_heads", "heads", "image_size", "layer_scale_init_value")
     patch = section.count("num_channels", default=3) * section.count("patch_size", default=14) ** 2
     total = patch * hidden + section.count("max_position_embeddings", default=2704) * hidden
     total += layer_norm(hidden)

@@ -2,7 +2,7 @@
 
 from planner.readers.config_fields import ConfigFields
 from planner.readers.towers.shapes import attention, encoder_layer, layer_norm, linear, mlp
-from planner.readers.towers.wrapper import vision_section
+from planner.readers.towers.wrapper import refuse_unless, vision_section
 
 
 def qwen2_vision(section: ConfigFields) -> int:
@@ -23,7 +23,7 @@ def qwen2_5_vision(section: ConfigFields, *, kv_heads: int | None = None) -> int
     inner = section.count("intermediate_size", default=3420)
     n_heads = section.count("num_heads", default=16)
     kv_width = hidden // n_heads * (section.positive("num_key_value_heads") or kv_heads or n_heads)
-    section.unused("window_size", "fullatt_block_indexes")  # attention by windows, same weights
+    section.unused("window_size", "fullatt_block_indexes", "embed_dim")  # attention by windows, same weights
     out = section.count("out_hidden_size", default=3584)
     merged = hidden * section.count("spatial_merge_size", default=2) ** 2
     layer = 2 * hidden + attention(hidden, kv_width=kv_width) + mlp(hidden, inner, gated=True)
@@ -35,6 +35,7 @@ def qwen3_vision(section: ConfigFields) -> int:
     """Qwen3-VL and Qwen3.5: learned positions, one merger and its deep-stack copies."""
     hidden = section.count("hidden_size", default=1152)
     section.unused("num_heads")
+    refuse_unless(section, "apply_vit_abs_pos_embed", True)
     inner = section.count("intermediate_size", default=4304)
     merged = hidden * section.count("spatial_merge_size", default=2) ** 2
     out = section.count("out_hidden_size", default=3584)

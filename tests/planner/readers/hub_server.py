@@ -67,6 +67,7 @@ class LocalHub:
         default_factory=dict
     )  # what the API says of a repository besides
     gated: set[str] = field(default_factory=set)
+    gated_files: set[str] = field(default_factory=set)  # the list of files is public, the files are not
     hanging: set[str] = field(default_factory=set)  # requests whose path contains one of these get no answer
     failing: dict[str, int] = field(default_factory=dict)  # the same, with an HTTP status
     storage_faults: set[str] = field(default_factory=set)  # no-range, wrong-range, short, drip, growing, …
@@ -227,12 +228,15 @@ class _ApiHandler(_Handler):
         else:
             self.reply(404, b"{}", {})
 
-    def _refused(self, repo_id: str, revision: str) -> bool:
+    def _refused(self, repo_id: str, revision: str, gated: set[str] | None = None) -> bool:
         hub = self.local_hub
         if repo_id not in hub.repos:
             self.reply(401, b'{"error":"Invalid username or password."}', {"X-Error-Code": "RepoNotFound"})
             return True
-        if repo_id in hub.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        if (
+            repo_id in (hub.gated if gated is None else gated)
+            and self.headers.get("Authorization") != f"Bearer {TOKEN}"
+        ):
             message = f"Access to model {repo_id} is restricted.\nYou must be authenticated."
             self.reply(401, json.dumps({"error": message}).encode(), {"X-Error-Code": "GatedRepo"})
             return True
@@ -266,7 +270,7 @@ class _ApiHandler(_Handler):
         self.reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, repo_id: str, revision: str, name: str) -> None:
-        if self._refused(repo_id, revision):
+        if self._refused(repo_id, revision, self.local_hub.gated | self.local_hub.gated_files):
             return
         file = self.local_hub.repos[repo_id].get(name)
         commit = {"X-Repo-Commit": COMMIT}

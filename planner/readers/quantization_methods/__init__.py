@@ -1,0 +1,1 @@
+"""How each quantization library writes its settings, one file per family of libraries."""
