@@ -227,6 +227,7 @@ def problem(file: str, row: str | None, field: str, found: object, expected: str
     )
 
 
+_PARAMETER_FIELDS = ("total", "includes", "text", "source", "beside", "why")
 _BASES = ("file", "published", "counted from config", "recalled")
 _MODEL_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "id": (lambda value: isinstance(value, str) and bool(_SLUG.fullmatch(value)), "a lower-case id"),
@@ -268,10 +269,25 @@ def check_model(entry: Mapping[str, Any], file: str) -> None:
         raise problem(
             file, row, "parameters.source", parameters.get("source", "nothing"), "where the total is from"
         )
+    _check_difference(parameters, row, file)
     if not _is_text(entry["config"].get("model_type")):
         raise problem(file, row, "config.model_type", "nothing", "the architecture, for example llama")
     for source in entry["sources"]:
         _check_model_source(source, row, file)
+
+
+def _check_difference(parameters: Mapping[str, Any], row: str, file: str) -> None:
+    """Elements that the files hold beside the counted weights, or leave out: a number, and why."""
+    for name in parameters:
+        if name not in _PARAMETER_FIELDS:
+            expected = f"one of {', '.join(_PARAMETER_FIELDS)}"
+            raise problem(file, row, f"parameters.{name}", "a column of that name", expected)
+    beside = parameters.get("beside")
+    if beside is not None and not (isinstance(beside, int) and _is_count(abs(beside))):
+        raise problem(file, row, "parameters.beside", beside, "a whole number other than 0")
+    if (beside is not None) != _is_text(parameters.get("why")):
+        found = parameters.get("why", "nothing")
+        raise problem(file, row, "parameters.why", found, "a reason exactly when beside is given")
 
 
 def _check_model_source(source: object, row: str, file: str) -> None:

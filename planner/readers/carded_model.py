@@ -56,11 +56,9 @@ def open_with_card(
         case HubModel():
             opened, claims = _with_hub_card(opened, reference, options, assumptions)
         case LocalFolder(path=path):
-            opened = _with_folder_card(opened, path)
-            claims = _folder_claims(opened, path, assumptions)
-        case LocalGguf(path=path):
-            opened = _with_folder_card(opened, path.parent) if _is_alone(path) else opened
-            claims = _folder_claims(opened, path.parent, assumptions) if _is_alone(path) else ()
+            opened, claims = _with_folder_card(opened, path, assumptions)
+        case LocalGguf(path=path) if _is_alone(path):
+            opened, claims = _with_folder_card(opened, path.parent, assumptions)
     return replace(opened, claims=(*_own_claims(opened), *claims))
 
 
@@ -120,25 +118,25 @@ def _with_hub_card(
         return _noted(opened, f"not checked against its config.json: {error}"), ()
 
 
-def _with_folder_card(opened: OpenedModel, folder: Path) -> OpenedModel:
+def _with_folder_card(
+    opened: OpenedModel, folder: Path, assumptions: Assumptions
+) -> tuple[OpenedModel, tuple[Claim, ...]]:
+    """The card of a folder, and the other description in it: config.json beside a GGUF, or the other way round."""
     card = read_card(folder)
-    return opened if card is None else _carded(opened, card)
-
-
-def _folder_claims(opened: OpenedModel, folder: Path, assumptions: Assumptions) -> tuple[Claim, ...]:
-    """The other description in the same folder: config.json beside a GGUF, or a GGUF beside config.json."""
+    if card is not None:
+        opened = _carded(opened, card)
+    is_gguf = opened.facts is not None and opened.facts.source == _GGUF
+    ggufs = _models_in(folder)
     try:
-        if opened.facts is not None and opened.facts.source == _GGUF:
-            if not (folder / "config.json").exists():
-                return ()
+        if is_gguf and (folder / "config.json").exists():
             claimed = network_from_config(read_json_object(folder / "config.json"), assumptions)
-            return network_claims(claimed, opened.network, "config.json")
-        ggufs = _models_in(folder)
-        if len(ggufs) != 1:
-            return ()
-        return network_claims(network_from_gguf(read_gguf(ggufs[0])), opened.network, _GGUF)
-    except (ReadError, UnknownArchitectureError, MissingFactError):
-        return ()  # the other file is not what was asked for
+            return opened, network_claims(claimed, opened.network, "config.json")
+        if not is_gguf and len(ggufs) == 1:
+            return opened, network_claims(network_from_gguf(read_gguf(ggufs[0])), opened.network, _GGUF)
+    except (ReadError, UnknownArchitectureError, MissingFactError) as error:
+        other = "config.json" if is_gguf else "GGUF"
+        return _noted(opened, f"not checked against the {other} beside it: {error}"), ()
+    return opened, ()
 
 
 def _is_alone(path: Path) -> bool:

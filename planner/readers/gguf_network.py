@@ -39,6 +39,7 @@ from planner.readers.gguf_architectures.tensor_table import (
     split_name,
     use_of,
 )
+from planner.readers.mmproj import is_projector, is_tower_tensor, read_projector, towers_of
 from planner.readers.quoting import quoted
 
 _DIFFUSION_NOTE: Final = (
@@ -52,9 +53,15 @@ def network_from_gguf(file: GgufFile) -> Network:
 
     Raises UnknownArchitectureError for an architecture, tensor or window the planner does not know.
     """
+    if is_projector(file):
+        raise UnknownArchitectureError(
+            f"{quoted(file.path)} is {read_projector(file).description}: name that model's main file instead"
+        )
     keys = ArchitectureKeys(file.metadata)
     known = _known(keys)
-    by_layer, outer = by_layer_and_role(file.tensors)
+    # Ollama keeps the towers of a model in its main file.
+    of_towers = [tensor for tensor in file.tensors if is_tower_tensor(tensor.name)]
+    by_layer, outer = by_layer_and_role([t for t in file.tensors if not is_tower_tensor(t.name)])
     n_layers, mtp_layers, notes = _depth(keys, by_layer, file.path)
     reader = _LayerReader(keys, known, n_layers)
     try:
@@ -90,6 +97,7 @@ def network_from_gguf(file: GgufFile) -> Network:
             for i in mtp_layers
             for role, tensor in by_layer.get(i, {}).items()
         ),
+        towers=towers_of(of_towers),
         context_tokens=keys.maybe_count("context_length"),
         notes=tuple(notes),
     )
@@ -107,7 +115,9 @@ def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
     for tensor in file.tensors:
         layer, role = split_name(tensor.name)
         weight = known.get(layer, {}).get(role) if layer is not None else None
-        if weight is not None:
+        if is_tower_tensor(tensor.name):
+            use = Use.UNUSED  # while text is written
+        elif weight is not None:
             use = weight.use
         elif layer is None:
             use = use_of(role, tensor, tied)
@@ -160,11 +170,11 @@ def _depth(
     trunk = n_all - n_extra
     if stored == list(range(trunk, n_all)) and n_extra:
         raise UnknownArchitectureError(
-            f"{quoted(path)} holds only the {n_extra} prediction layers (MTP) of a {keys.label} model; they "
-            "draft for its main file: name that one"
+            f"{quoted(path)} holds only prediction layers (MTP: {n_extra}) of a {keys.label} model; they draft "
+            "for its main file: name that one"
         )
     if stored == list(range(trunk)) and n_extra:
-        note = f"its {n_extra} prediction layers (MTP) are not in this file"
+        note = f"prediction layers (MTP): {n_extra}, not in this file"
         return trunk, (), [note]
     if stored != list(range(n_all)):
         raise MalformedError(f"{quoted(path)}: tensors for {len(by_layer)} layers, block_count says {n_all}")

@@ -43,6 +43,7 @@ def network_from_config(config: Mapping[str, object], assumptions: Assumptions =
     try:
         network = builder(text) if builder else assumed_network(text, assumptions, sorted(BUILDERS))
         towers, notes = towers_in_front(fields, model_type, network.hidden_size)
+        assert network.parameters is not None  # counted now, so that shapes that cannot be are met here
     except ValueError as error:
         raise MalformedError(f"config.json of a {fields.label} model contradicts itself: {error}") from error
     _pass_over(text, assumptions)

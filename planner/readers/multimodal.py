@@ -118,6 +118,8 @@ def _mark_unread(towers: dict[str, Tower], level: ConfigFields, *, is_text: bool
         unknown = _listed(_unread(section))
         if unknown:
             name = _name_for(section_name, towers)
+            if name in towers and towers[name].unknown:
+                continue  # already told why
             towers[name] = Tower(
                 name=name,
                 parameters=None,

@@ -197,6 +197,10 @@ def _from_server(name: OllamaName, url: str, opener: "OpenerDirector", timeout_s
             f"the Ollama server at {url} tells no architecture of {quoted(name.given)}; "
             "it is not a GGUF model, or the server is too old"
         )
+    if any(type(value) is int and not -(2**63) <= value < 2**64 for value in info.values()):
+        raise MalformedError(
+            f"the Ollama server at {url} tells a number of {quoted(name.given)} that no GGUF can hold"
+        )
     details = answer.get("details")
     return OllamaModel(
         name=name.model,

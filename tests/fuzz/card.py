@@ -6,10 +6,16 @@ from tests.fuzz.harness import instrumented, main
 with instrumented():
     from planner.readers.card import parse_card
 
+_RESULTS = """model-index:
+- name: x
+  results:
+  - task: {type: t}
+    dataset: {name: d, type: d}
+    metrics: [{type: acc, value: 0.5}]
+"""
 _FRONT = (
     "license: apache-2.0\n", "license: [a, b]\n", "base_model: x/y\n", "base_model:\n- x/y\n", "language: [en, no]\n",
-    "tags: &a [gguf]\n", "tags: *a\n", "a: !!python/object:os.system x\n", "model-index:\n- name: x\n  results:\n"
-    "  - task: {type: t}\n    dataset: {name: d, type: d}\n    metrics: [{type: acc, value: 0.5}]\n", "x: {",
+    "tags: &a [gguf]\n", "tags: *a\n", "a: !!python/object:os.system x\n", _RESULTS, "x: {",
     "datasets: 5\n", "? [a]\n: b\n", "license_name: \x00\n", "pipeline_tag: image-text-to-text\n", "-", "  ", "\n", "---\n",
 )  # fmt: skip
 _BODY = (

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from planner.model.formats.modules import Module, ModuleKind, modules_of, names_a_tower
+from planner.model.formats.modules import Module, modules_of, names_a_tower
 from planner.model.formats.piece import DTYPE_BYTES, Format, Piece, pieces_bytes
 from planner.model.formats.plain import Plain
 from planner.model.formats.plan import KnownNames, NamePatterns, QuantizationPlan
@@ -12,8 +12,25 @@ from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight
 from planner.model.weight import Use
 
-# Vectors that publishers store in 32 bits whatever the type of the rest.
-_F32_ROLES = frozenset({"exp_probs_b.bias"})
+# What publishers store in 32 bits (or as 64-bit integers) whatever the type of the rest. The lists of DeepSeek V4
+# and Kimi K3 give the hub's own count per element type to the last element.
+_EVERYWHERE = {"exp_probs_b.bias": "F32"}
+_V4 = {
+    **_EVERYWHERE,
+    **dict.fromkeys(("attn_sinks", "attn_compressor_ape", "indexer_compressor_ape"), "F32"),
+    **{
+        f"{part}_{kind}": "F32"
+        for part in ("hc_attn", "hc_ffn", "output_hc")
+        for kind in ("fn", "base", "scale")
+    },
+    "ffn_gate_tid2eid": "I64",
+}
+_KIMI = {
+    **_EVERYWHERE,
+    **dict.fromkeys(("ssm_a", "ssm_dt.bias", "ssm_norm"), "F32"),
+    **{f"ssm_conv1d_{part}": "F32" for part in "qkv"},
+}
+_OWN_TYPES = {"deepseek_v4": _V4, "deepseek_ref": _V4, "kimi_k3": _KIMI, "kimi_linear": _KIMI}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +44,7 @@ class FormatLayout:
     storage: Storage
     extra_bytes: int
     tower_bytes: int
+    copy_bytes: int  # stored a second time, such as a tied output head; never loaded twice
     parameters_by_dtype: Mapping[str, int]
     elements_by_dtype: Mapping[str, int]
     unmatched_patterns: tuple[str, ...]
@@ -35,7 +53,7 @@ class FormatLayout:
     @property
     def file_bytes(self) -> int:
         """Bytes of the weight files, headers apart."""
-        return self.storage.total_bytes + self.extra_bytes + self.tower_bytes
+        return self.storage.total_bytes + self.extra_bytes + self.tower_bytes + self.copy_bytes
 
     @property
     def hub_parameters(self) -> int:
@@ -59,10 +77,11 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
     extra_bytes = 0
     sizes: Counter[str] = Counter()
     names: set[str] = set()
+    unnamed: set[str] = set()
     pieces_of: dict[tuple[Format, int, int], tuple[Piece, ...]] = {}
     for module in modules_of(network, plan.patterns):
         names.update(module.names)
-        chosen = _kept_type(plan.format_of(module), module)
+        chosen = _kept_type(plan.format_of(module), module, network.architecture)
         key = (chosen, module.n_in, module.n_out)
         if key not in pieces_of:
             pieces_of[key] = chosen.pieces(module.n_in, module.n_out)
@@ -76,14 +95,23 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
         else:
             sizes[chosen.label] += n_bytes
         stored += _stored(module, chosen.label, n_bytes)
+        if plan.rules and not module.names and not isinstance(chosen, Plain):
+            unnamed.add(module.weights[0].role)
     kept_bytes = DTYPE_BYTES[plan.kept.dtype]
-    outside = sum(tower.parameters for tower in network.towers) + network.stored_copies
+    counts = network.parameters
     for counter in (parameters, elements):
-        counter[plan.kept.dtype] += outside
+        counter[plan.kept.dtype] += counts.towers + counts.copies
     notes = list(plan.notes)
     if plan.average_bits:
         notes.append(
             "sizes follow the average bits the config states; the exact ones are in the files' headers"
+        )
+    if counts.uncounted:
+        notes.append(f"without the bytes of {', '.join(counts.uncounted)}, which this planner cannot count")
+    if unnamed:
+        notes.append(
+            f"the config's module lists cannot be applied to {', '.join(sorted(unnamed))}, whose module names this "
+            "planner does not know; they are taken as quantized"
         )
     return FormatLayout(
         storage=Storage(
@@ -94,7 +122,8 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
             predicted=True,
         ),
         extra_bytes=extra_bytes,
-        tower_bytes=outside * kept_bytes,
+        tower_bytes=counts.towers * kept_bytes,
+        copy_bytes=counts.copies * kept_bytes,
         parameters_by_dtype=dict(parameters),
         elements_by_dtype=dict(elements),
         unmatched_patterns=_unmatched(
@@ -104,10 +133,11 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
     )
 
 
-def _kept_type(chosen: Format, module: Module) -> Format:
-    if isinstance(chosen, Plain) and module.kind is ModuleKind.OTHER and module.weights[0].role in _F32_ROLES:
-        return Plain(dtype="F32")
-    return chosen
+def _kept_type(chosen: Format, module: Module, architecture: str) -> Format:
+    if not isinstance(chosen, Plain):
+        return chosen
+    own = _OWN_TYPES.get(architecture, _EVERYWHERE).get(module.weights[0].role)
+    return Plain(dtype=own) if own else chosen
 
 
 def _stored(module: Module, label: str, n_bytes: int) -> list[StoredWeight]:

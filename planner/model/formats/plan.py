@@ -74,7 +74,7 @@ class NamePatterns:
 
     def unmatched(self, names: "KnownNames") -> tuple[str, ...]:
         """Patterns that name none of these modules, of the first thousand or so that are in doubt."""
-        found = []
+        found: list[str] = []
         for pattern in self.patterns:
             if len(found) >= _MOST_IN_DOUBT:
                 break

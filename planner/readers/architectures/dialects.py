@@ -12,6 +12,7 @@ from planner.readers.architectures.layer_extras import (
     differential_lambdas,
     doge_masks,
     grove_experts,
+    head_gate_bias,
     xielu_scalars,
 )
 from planner.readers.architectures.mixture import MixtureRules
@@ -257,6 +258,11 @@ DIALECTS: Mapping[str, Dialect] = {
     "laguna": Dialect(
         output_bias="attention_bias", qk_norm="head", output_gate="gating",
         mixture=MixtureRules(correction_bias=True), dense_first=1,
+    ),
+    "beam": Dialect(
+        output_bias="attention_bias", qk_norm="head", norms_per_layer=4, output_gate="matrix",
+        extras=head_gate_bias, windows="every_sixth_and_last_full", dense_first=3,
+        mixture=MixtureRules(correction_bias=True),
     ),
     "mellum": Dialect(output_bias="attention_bias", qk_norm="head"),
     "solar_open": Dialect(),  # its files hold no correction bias

@@ -3,13 +3,21 @@
 With or without a sparse index, with or without experts.
 """
 
-from planner.errors import MalformedError, UnknownArchitectureError
+from dataclasses import replace
+
+from planner.errors import UnknownArchitectureError
 from planner.model.experts import Experts
 from planner.model.feed_forward import FeedForward
-from planner.model.latent import Indexer, LatentAttention
+from planner.model.latent import LatentAttention
 from planner.model.network import Network, embeddings
 from planner.model.weight import Weight, vector
 from planner.readers.architectures.decoder import extra_prediction, norm_vectors, tie
+from planner.readers.architectures.latent_parts import (
+    latent_attention,
+    latent_biases,
+    owns_index,
+    sparse_index,
+)
 from planner.readers.architectures.layer_plan import PlannedLayer, expert_layers, group_layers, layer_count
 from planner.readers.architectures.mixture import MixtureRules, mixture
 from planner.readers.config_fields import ConfigFields
@@ -18,6 +26,7 @@ MODEL_TYPES = (
     "axk1", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2", "minicpm3",
     "mistral4", "youtu",
 )  # fmt: skip
+_LATENT_KINDS = {"deepseek_sparse_attention", "full_attention", "indexed_attention"}
 _NO_CORRECTION = ("deepseek_v2", "mistral4")  # routers without a correction bias, unless topk_method says so
 _ONE_DENSE_LAYER = ("axk1", "glm4_moe_lite")  # in front, when the config does not say
 _NORM_AFTER_EXPERTS = ("axk1",)
@@ -38,7 +47,7 @@ def latent_network(fields: ConfigFields) -> Network:
     sparse = expert_layers(fields, n_layers, first) if experts else (False,) * n_layers
     dense = FeedForward(intermediate_size=fields.count("intermediate_size"))
     norms = norm_vectors(hidden_size, 2)
-    norms += _biases(fields, hidden_size)
+    norms += latent_biases(fields, hidden_size)
     sparse_norms = norms
     if fields.model_type in _NORM_AFTER_EXPERTS:
         sparse_norms += (vector("post_ffw_norm", hidden_size),)
@@ -59,59 +68,18 @@ def latent_network(fields: ConfigFields) -> Network:
     )
 
 
-def _biases(fields: ConfigFields, hidden_size: int) -> tuple[Weight, ...]:
-    """Biases of the projections from and to the hidden size."""
-    if not fields.flag("attention_bias"):
-        return ()
-    found = (
-        vector("attn_kv_a_mqa.bias", fields.count("kv_lora_rank") + fields.count("qk_rope_head_dim")),
-        vector("attn_output.bias", hidden_size),
-    )
-    rank = fields.positive("q_lora_rank")
-    return found if rank is None else (vector("attn_q_a.bias", rank), *found)
-
-
 def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAttention]:
-    indexer = None
-    top_k_tokens = None
-    # Configs repeat the head count and a head width here; MLA has neither KV heads nor one head width.
-    fields.positive("num_key_value_heads")
-    fields.positive("head_dim")
-    n_index_heads = fields.positive("index_n_heads")
-    if n_index_heads is not None:
-        indexer = Indexer(
-            n_heads=n_index_heads,
-            head_dim=fields.count("index_head_dim"),
-        )
-        top_k_tokens = fields.count("index_topk")
-    # How the list of indexers was made, and a head width that is the sum of two others.
-    fields.unused("index_topk_freq", "index_topk_pattern", "index_skip_topk_offset", "qk_head_dim")
-    fields.unused("index_share_for_mtp_iteration")
-    if set(fields.words("layer_types") or ()) - {
-        "deepseek_sparse_attention",
-        "full_attention",
-        "indexed_attention",
-    }:
+    if set(fields.words("layer_types") or ()) - _LATENT_KINDS:
         raise UnknownArchitectureError(
             f"{fields.model_type}: layer_types holds kinds that are not latent attention"
         )
-    kinds = fields.words("indexer_types")
-    if kinds is not None and (len(kinds) < n_layers or not set(kinds) <= {"full", "shared"}):
-        raise MalformedError("config.json: indexer_types must say full or shared for every layer")
-
-    def attention(own_index: bool) -> LatentAttention:
-        return LatentAttention(
-            n_heads=fields.count("num_attention_heads"),
-            q_lora_rank=fields.positive("q_lora_rank"),
-            kv_lora_rank=fields.count("kv_lora_rank"),
-            qk_nope_head_dim=fields.count("qk_nope_head_dim"),
-            qk_rope_head_dim=fields.count("qk_rope_head_dim"),
-            v_head_dim=fields.count("v_head_dim"),
-            indexer=indexer if own_index else None,
-            top_k_tokens=top_k_tokens,
-        )
-
-    return [attention(kinds is None or kinds[i] == "full") for i in range(n_layers)]
+    indexer, top_k_tokens = sparse_index(fields)
+    plain = latent_attention(fields)
+    if indexer is None:
+        return [plain] * n_layers
+    follower = replace(plain, top_k_tokens=top_k_tokens)
+    owner = replace(follower, indexer=indexer)
+    return [owner if owns else follower for owns in owns_index(fields, n_layers)]
 
 
 def _extra(
@@ -124,7 +92,9 @@ def _extra(
     last = layers[-1]
     if fields.words("indexer_types") is not None and isinstance(last.mixer, LatentAttention):
         # The extra layer shares an index across its steps (index_share_for_mtp_iteration) but owns one.
-        owner = next(p.mixer for p in layers if isinstance(p.mixer, LatentAttention) and p.mixer.indexer)
-        last = PlannedLayer(owner, experts or last.block, last.norms)
+        owners = [p.mixer for p in layers if isinstance(p.mixer, LatentAttention) and p.mixer.indexer]
+        if not owners:
+            raise ValueError("indexer_types gives no layer an index of its own")
+        last = PlannedLayer(owners[0], experts or last.block, last.norms)
     kind = "copied_embeddings" if fields.model_type in _COPIED_EMBEDDINGS else "plain"
     return extra_prediction(fields, kind, last, hidden_size, vocab_size)  # type: ignore[arg-type]

@@ -59,3 +59,8 @@ def grove_experts(fields: ConfigFields, attention: Attention, hidden_size: int) 
             ("ffn_down_chexps", size, hidden_size),
         )
     )
+
+
+def head_gate_bias(fields: ConfigFields, attention: Attention, hidden_size: int) -> tuple[Weight, ...]:
+    """Beam: a bias of the output gate, one number a head."""
+    return (vector("attn_gate.bias", attention.n_heads),)

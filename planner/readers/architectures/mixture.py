@@ -59,14 +59,14 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         correction_bias=correction,
         shared=_shared(fields, size, rules),
         shared_gate=rules.shared_gate,
-        expert_hidden_size=fields.positive("moe_latent_size", "routed_expert_hidden_size"),
+        expert_hidden_size=fields.positive("moe_latent_size", "routed_expert_hidden_size", "moe_hidden_size"),
     )
 
 
 def _shared(fields: ConfigFields, expert_size: int, rules: MixtureRules) -> FeedForward | None:
     absolute = fields.positive(
         "shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size",
-        "moe_shared_expert_intermediate_size",
+        "moe_shared_expert_intermediate_size", "shared_experts_intermediate_size",
     )  # fmt: skip
     count = fields.uniform(
         "n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"

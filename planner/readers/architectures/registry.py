@@ -10,11 +10,15 @@ from planner.readers.architectures import (
     bailing_hybrid,
     deepseek_v4,
     delta_hybrid,
+    dots3,
     falcon,
     falcon_h1,
     gemma3n,
     gemma4,
+    glm5_next,
     grok,
+    hy_v4,
+    inkling,
     kimi_linear,
     latent_decoder,
     lfm2,
@@ -25,11 +29,13 @@ from planner.readers.architectures import (
     minimax_m3,
     mllama,
     mosaic,
+    muse_spark,
     nemotron_h,
     nemotron_nas,
     olmo_hybrid,
     openelm,
     pure_mamba,
+    qwen4_exp,
     recurrent_gemma,
     rwkv7,
     step3,
@@ -67,6 +73,12 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(olmo_hybrid.MODEL_TYPES, olmo_hybrid.olmo_hybrid_network)
     | dict.fromkeys(minimax_m3.MODEL_TYPES, minimax_m3.minimax_m3_network)
     | dict.fromkeys(mllama.MODEL_TYPES, mllama.mllama_network)
+    | dict.fromkeys(dots3.MODEL_TYPES, dots3.dots3_network)
+    | dict.fromkeys(glm5_next.MODEL_TYPES, glm5_next.glm5_next_network)
+    | dict.fromkeys(hy_v4.MODEL_TYPES, hy_v4.hy_v4_network)
+    | dict.fromkeys(inkling.MODEL_TYPES, inkling.inkling_network)
+    | dict.fromkeys(muse_spark.MODEL_TYPES, muse_spark.muse_spark_network)
+    | dict.fromkeys(qwen4_exp.MODEL_TYPES, qwen4_exp.qwen4_exp_network)
     | dict.fromkeys(mosaic.MPT_TYPES, mosaic.mpt_network)
     | dict.fromkeys(mosaic.DBRX_TYPES, mosaic.dbrx_network)
     | dict.fromkeys(openelm.MODEL_TYPES, openelm.openelm_network)

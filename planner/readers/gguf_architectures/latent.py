@@ -10,6 +10,8 @@ from planner.readers.gguf_architectures.attention import head_dims
 from planner.readers.gguf_architectures.keys import ArchitectureKeys
 from planner.readers.gguf_architectures.tensor_table import LayerTensors
 
+# glm-dsa.cpp: longer contexts are GLM 5.2's, whose files without the key share indexes in a fixed pattern.
+_LONGEST_GLM_5_1_CONTEXT = 1024 * 1024 - 1
 _INDEXED_RATIO = 4  # src/llama-kv-cache-dsv4.cpp: DSV4_CSA_RATIO
 
 
@@ -128,9 +130,9 @@ def own_indexes(keys: ArchitectureKeys, n_layers: int) -> tuple[bool, ...]:
     listed = keys.flags("attention.indexer.types", n_layers)
     if listed is not None:
         return listed
-    if keys.architecture == "glm-dsa" and (keys.maybe_count("context_length") or 0) >= _GLM_5_2_CONTEXT:
+    if (
+        keys.architecture == "glm-dsa"
+        and (keys.maybe_count("context_length") or 0) > _LONGEST_GLM_5_1_CONTEXT
+    ):
         return tuple(i < 2 or i % 4 == 2 for i in range(n_layers))
     return (True,) * n_layers
-
-
-_GLM_5_2_CONTEXT = 1_048_576  # glm-dsa.cpp: GLM 5.2's files without the key have this pattern

@@ -83,7 +83,6 @@ NOT_TEXT_MODELS: Final[Mapping[str, str]] = MappingProxyType(
         "t5": "an encoder-decoder; the planner plans models with a decoder alone",
         **dict.fromkeys(("gemma4-assistant", "eagle3", "dflash"), _DRAFT),
         **dict.fromkeys(("qwen3tts", "pockettts", "wavtokenizer-dec"), _SPEECH),
-        "clip": "a projector file (mmproj): the eyes or ears of a model, which needs that model's own GGUF beside",
         "gptj": "named in llama.cpp but not implemented there, so no file of it can run",
     }
 )  # fmt: skip

@@ -15,6 +15,8 @@ from planner.readers.quantization_methods.settings import Settings, patterns, un
 from planner.readers.quoting import quoted
 
 _V4 = ("deepseek_v4", "deepseek_ref")
+# MiMo-V2-Flash's config lists nothing, but its hub total has no room for scales of the output projections.
+_KEPT_ANYWAY = {"mimo_v2_flash": ("o_proj",)}
 
 
 def fp8(settings: Settings) -> QuantizationPlan:
@@ -38,8 +40,13 @@ def fp8(settings: Settings) -> QuantizationPlan:
         experts = mxfp4(container="I8", scale_dtype="F8_E8M0")
     elif settings.expert_dtype not in (None, "fp8"):
         raise unknown("fp8", f"expert_dtype {quoted(settings.expert_dtype)}", "known are fp4 and fp8")
-    skipped = patterns(fields.words("modules_to_not_convert", "ignored_layers"), "transformers")
+    listed = fields.words("modules_to_not_convert", "ignored_layers") or _KEPT_ANYWAY.get(
+        settings.architecture
+    )
+    skipped = patterns(listed, "transformers")
     rules = (Rule(names=skipped, format=None),) if skipped.patterns else ()
+    if is_v4:  # unlike V3, V4 has the projection of its extra layer in FP8 too
+        rules = (Rule(names=patterns(["eh_proj"], "transformers"), format=form), *rules)
     return QuantizationPlan(
         method="fp8",
         linear=form,

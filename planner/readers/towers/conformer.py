@@ -58,9 +58,7 @@ def phi4_audio(config: ConfigFields, _text_hidden_size: int) -> int:
     inner = section.count("intermediate_size", default=1536)
     n_heads = section.count("num_attention_heads", default=16)
     out = section.count("ext_pw_out_channel", default=1024)
-    section.unused(
-        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_final_size", "feature_layer"
-    )
+    section.unused("chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "feature_layer")
     pitches = section.count("input_size", default=80)
     channels = section.count("nemo_conv_channels", default=1024)
     halvings = int(log2(section.count("time_reduction", default=8)))
@@ -68,7 +66,7 @@ def phi4_audio(config: ConfigFields, _text_hidden_size: int) -> int:
     total += max(halvings - 1, 0) * (depthwise(channels, 3, 3) + linear(channels, channels))
     for _ in range(halvings):
         pitches = (pitches - 1) // 2 + 1
-    total += linear(channels * pitches, hidden)
+    total += linear(channels * section.count("nemo_final_size", default=pitches), hidden)
     buckets = section.count("bias_max_distance", default=1000) * (1 if section.flag("bias_symmetric") else 2)
     total += buckets * n_heads
     feed_forward = layer_norm(hidden) + linear(hidden, 2 * inner) + linear(inner, hidden)

@@ -33,7 +33,7 @@ ENCODERS: Final[Mapping[str, Callable[[ConfigFields], int]]] = MappingProxyType(
         "smolvlm_vision": idefics3_vision,
         "janus_vision_model": janus_vision,
         "internvl_vision": intern_vit,
-        "qianfan_ocr_vision": intern_vit,
+        "qianfan_ocr_vision": partial(intern_vit, bias=True),
         "intern_vit_6b": intern_vit,
         "pixtral": pixtral,
         "qwen2_5_vl_vision": qwen2_5_vision,

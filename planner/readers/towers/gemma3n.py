@@ -9,7 +9,7 @@ from planner.readers.towers.shapes import depthwise
 from planner.readers.towers.wrapper import Wrapper, audio_section, refuse_unless, vision_section
 
 # MobileNet-V5 is given by name alone: the one network of that name, as timm 1.0 builds it without its classifier.
-_MOBILENET_V5: Final = 294_284_096
+_MOBILENET_V5: Final = 294_126_912
 
 
 def gemma3n_vision(config: ConfigFields, _text_hidden_size: int) -> int:

@@ -20,7 +20,7 @@ def gemma4_vision(config: ConfigFields, _text_hidden_size: int) -> int:
     head_dim = section.count("head_dim", default=64)
     width = section.count("num_attention_heads", default=12) * head_dim
     kv_width = section.count("num_key_value_heads", default=12) * head_dim
-    section.unused("global_head_dim", "default_output_length")
+    section.unused("global_head_dim", "default_output_length", "attention_bias")
     layer = 4 * hidden + 2 * hidden * width + 2 * hidden * kv_width + 2 * head_dim
     layer += 3 * hidden * section.count("intermediate_size", default=3072)
     layer += 7 * _LIMITS if section.flag("use_clipped_linears") else 0

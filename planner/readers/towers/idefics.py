@@ -17,7 +17,8 @@ def idefics2_connector(config: ConfigFields, text_hidden_size: int) -> int:
     inner = text.count("intermediate_size", default=14_336)
     total = 2 * width * inner + inner * text_hidden_size
     fields = config.section("perceiver_config") or ConfigFields({}, config.model_type, config)
-    hidden = fields.count("hidden_size", default=4096)
+    fields.unused("hidden_size")  # the reference sets it to the text width
+    hidden = text_hidden_size
     n_latents = fields.count("resampler_n_latents", default=64)
     depth = fields.count("resampler_depth", default=3)
     head_dim = fields.count("resampler_head_dim", default=96)
@@ -38,9 +39,12 @@ def aria_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """Learned queries read the image once, and two matrices lead into the text width."""
     width = vision_section(config).count("hidden_size", default=1152)
     by_patches = config.raw("projector_patch_to_query_dict")
-    config.unused("max_value_projector_patch_to_query_dict")
-    n_queries = 256
-    if isinstance(by_patches, dict) and by_patches:
+    n_queries = config.positive("max_value_projector_patch_to_query_dict") or 256
+    if (
+        isinstance(by_patches, dict)
+        and by_patches
+        and not config.has("max_value_projector_patch_to_query_dict")
+    ):
         queries = ConfigFields(by_patches, config.model_type, config)
         n_queries = max(queries.count(name) for name in by_patches)
     total = n_queries * width + 3 * width**2 + 5 * linear(width, width) + 3 * layer_norm(width)

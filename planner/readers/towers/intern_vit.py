@@ -5,7 +5,7 @@ from planner.readers.towers.shapes import attention, convolution, layer_norm, li
 from planner.readers.towers.wrapper import patches, refuse_unless, side, vision_section
 
 
-def intern_vit(section: ConfigFields) -> int:
+def intern_vit(section: ConfigFields, *, bias: bool = False) -> int:
     """InternViT under either name of its fields: a class token, scales on both halves of a layer."""
     hidden = section.count("hidden_size", default=1024)
     inner = section.count("intermediate_size", default=4096)
@@ -14,7 +14,9 @@ def intern_vit(section: ConfigFields) -> int:
     refuse_unless(section, "norm_type", "layer_norm", "rms_norm")
     norm = hidden if section.text("norm_type") == "rms_norm" else layer_norm(hidden)
     layer = 2 * norm + mlp(hidden, inner) + 2 * hidden
-    layer += attention(hidden, bias=section.flag("attention_bias", "qkv_bias"), output_bias=True)
+    layer += attention(
+        hidden, bias=section.flag("attention_bias", "qkv_bias", default=bias), output_bias=True
+    )
     layer += 2 * hidden if section.flag("use_qk_norm", "qk_normalization") else 0
     patch = side(section, "patch_size", default=14)
     channels = section.count("num_channels", default=3)

@@ -38,13 +38,14 @@ def patch_merger(config: ConfigFields, text_hidden_size: int) -> int:
     section.unused("text_hidden_size", "merge_type", "mm_projector_type", "projector_hidden_act")
     config.unused("projector_hidden_act", "projection_layer_norm_eps")
     hidden = section.count("vt_hidden_size", "hidden_size", default=1152)
-    width = section.positive("mm_hidden_size") or config.positive("projection_hidden_size") or hidden
+    width = section.positive("mm_hidden_size") or hidden
+    normed = config.positive("projection_hidden_size") or width
     merged = width
     for side in section.counts("merge_kernel_size") or (2, 2):
         merged *= side
     plain = _is_plain(section)
     total = linear(merged, merged, bias=not plain) + linear(merged, text_hidden_size, bias=not plain)
-    return total + (text_hidden_size if plain else 2 * width)
+    return total + (text_hidden_size if plain else 2 * normed)
 
 
 def _is_plain(section: ConfigFields) -> bool:

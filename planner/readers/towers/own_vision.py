@@ -66,7 +66,7 @@ def minimax_projector(config: ConfigFields, text_hidden_size: int) -> int:
 def molmo_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     """Molmo 2: SigLIP's layers without a norm after them."""
     section = vision_section(config)
-    hidden, inner, layers = sizes(section, hidden=1152, inner=4304, layers=27)
+    hidden, inner, layers = sizes(section, hidden=1152, inner=4304, layers=25)
     head_dim = section.count("head_dim", default=72)
     n_heads = section.count("num_attention_heads", default=16)
     kv_width = section.count("num_key_value_heads", default=16) * head_dim
@@ -82,7 +82,7 @@ def molmo_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     )
 
 
-def molmo_adapter(config: ConfigFields, text_hidden_size: int) -> int:
+def molmo_adapter(config: ConfigFields, _text_hidden_size: int) -> int:
     """Attention over the patches of two of the tower's layers, then a gated MLP into the text width."""
     section = needed_section(config, "adapter_config")
     hidden = section.count("hidden_size", default=1152)
@@ -95,7 +95,7 @@ def molmo_adapter(config: ConfigFields, text_hidden_size: int) -> int:
     total += linear(width, hidden, bias=bias)
     inner = section.count("intermediate_size", default=18_944)
     total += 2 * linear(hidden, inner, bias=section.flag("mlp_bias"))
-    return total + inner * section.count("text_hidden_size", default=text_hidden_size)
+    return total + inner * section.count("text_hidden_size", default=3584)
 
 
 def ovis_tower(config: ConfigFields, _text_hidden_size: int) -> int:
@@ -114,22 +114,22 @@ def ovis_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     return total + hidden * stride**2 * words + layer_norm(words)
 
 
-def ovis_words(config: ConfigFields, text_hidden_size: int) -> int:
+def ovis_words(config: ConfigFields, _text_hidden_size: int) -> int:
     """The table of visual words at the text width."""
     config.unused("vocab_size", "visual_indicator_token_ids")
     words = vision_section(config).count("vocab_size", default=16_384)
-    return words * config.count("hidden_size", default=text_hidden_size)
+    return words * config.count("hidden_size", default=1536)
 
 
 def step_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     """Step 3.5 VL: scales on both halves of a layer, and two convolutions that halve the sides."""
     section = vision_section(config)
     hidden = section.count("hidden_size", "width", default=1536)
-    inner = section.count("intermediate_size", default=int(hidden * (section.number("mlp_ratio") or 35 / 6)))
-    section.unused("num_attention_heads", "heads", "image_size", "layer_scale_init_value")
+    section.unused("intermediate_size", "max_position_embeddings")  # the reference derives both
+    inner = int(hidden * (section.number("mlp_ratio") or 35 / 6))
+    section.unused("num_attention_heads", "heads", "layer_scale_init_value", "ls_init_value")
     patch = section.count("num_channels", default=3) * section.count("patch_size", default=14) ** 2
-    total = patch * hidden + section.count("max_position_embeddings", default=2704) * hidden
-    total += layer_norm(hidden)
+    total = patch * hidden + patches(section, image_size=728, patch_size=14) * hidden + layer_norm(hidden)
     layers = section.count("num_hidden_layers", "layers", default=47)
     total += layers * (encoder_layer(hidden, inner) + 2 * hidden)
     return total + convolution(hidden, 2 * hidden, 3, 3) + convolution(2 * hidden, 4 * hidden, 3, 3)

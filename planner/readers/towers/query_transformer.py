@@ -1,5 +1,6 @@
 """The query transformer of BLIP-2, in which learned queries read an encoder's output."""
 
+from planner.errors import UnknownArchitectureError
 from planner.readers.config_fields import ConfigFields
 from planner.readers.towers.shapes import layer_norm, linear, mlp
 
@@ -13,7 +14,7 @@ def query_transformer(section: ConfigFields) -> int:
     seen = section.count("encoder_hidden_size", default=1408)
     section.unused("num_attention_heads", "vocab_size", "max_position_embeddings", "position_embedding_type")
     if section.flag("use_qformer_text_input"):
-        raise ValueError("a query transformer that reads text is not expected here")
+        raise UnknownArchitectureError("a query transformer that also reads text is not understood yet")
     layer = 4 * linear(hidden, hidden) + layer_norm(hidden) + mlp(hidden, inner) + layer_norm(hidden)
     crossing = 2 * linear(hidden, hidden) + 2 * linear(seen, hidden) + layer_norm(hidden)
     return layer_norm(hidden) + layers * layer + -(-layers // every) * crossing

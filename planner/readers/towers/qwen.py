@@ -36,6 +36,7 @@ def qwen3_omni_audio(config: ConfigFields, _text_hidden_size: int) -> int:
 def qwen3_asr_audio(config: ConfigFields, _text_hidden_size: int) -> int:
     """Qwen3-ASR's encoder, the two matrices behind it included."""
     section = audio_section(config)
+    config.unused("token_classification_bias")
     total, width = _convolved(section, inner=4096, width=1024, layers=24)
     return total + linear(width, width) + linear(width, section.count("output_dim", default=3584))
 

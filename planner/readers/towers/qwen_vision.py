@@ -21,8 +21,9 @@ def qwen2_5_vision(section: ConfigFields, *, kv_heads: int | None = None) -> int
     """Qwen2.5-VL: as Qwen2-VL, with RMS norms and a gated MLP; EXAONE 4.5 has fewer key heads."""
     hidden = section.count("hidden_size", default=3584)
     inner = section.count("intermediate_size", default=3420)
+    kv_heads = section.positive("num_key_value_heads") or kv_heads
     n_heads = section.count("num_heads", default=16)
-    kv_width = hidden // n_heads * (section.positive("num_key_value_heads") or kv_heads or n_heads)
+    kv_width = hidden if kv_heads is None else hidden // n_heads * kv_heads
     section.unused("window_size", "fullatt_block_indexes", "embed_dim")  # attention by windows, same weights
     out = section.count("out_hidden_size", default=3584)
     merged = hidden * section.count("spatial_merge_size", default=2) ** 2

@@ -20,7 +20,9 @@ def sam(section: ConfigFields) -> int:
     window = section.maybe_count("window_size")
     window = 14 if window is None else window
     full = set(section.counts("global_attn_indexes") or (2, 5, 8, 11)) & set(range(min(n_layers, 1000)))
-    inner = section.count("mlp_dim", default=int(hidden * (section.number("mlp_ratio") or 4.0)))
+    by_ratio = section.has("mlp_ratio") or section.model_type == "sam_vision_model"
+    inner = int(hidden * (section.number("mlp_ratio") or 4.0)) if by_ratio else 3072
+    inner = section.count("mlp_dim", default=inner)
     section.unused("num_pos_feats", "scale")
     layer = 2 * layer_norm(hidden) + mlp(hidden, inner)
     layer += attention(hidden, bias=section.flag("qkv_bias", default=True), output_bias=True)

@@ -10,14 +10,25 @@ from planner.readers.towers.wrapper import Wrapper, audio_section
 
 
 def whisper_layers(
-    section: ConfigFields, *, width: int = 1280, inner: int = 5120, layers: int = 32, mels: int = 128
+    section: ConfigFields,
+    *,
+    width: int = 1280,
+    inner: int = 5120,
+    layers: int = 32,
+    mels: int = 128,
+    shares_keys: bool = False,
 ) -> tuple[int, int]:
     """The width, and the parameters of two convolutions and the layers; keys have no bias."""
-    section.unused("encoder_attention_heads", "num_attention_heads", "encoder_layerdrop", "vocab_size")
-    section.unused("scale_embedding", "num_key_value_heads")
+    section.unused("encoder_layerdrop", "vocab_size", "scale_embedding", "encoder_attention_heads")
+    section.unused("num_attention_heads", "num_key_value_heads", "num_hidden_layers")
     width = section.count("d_model", "hidden_size", default=width)
     inner = section.count("encoder_ffn_dim", "intermediate_size", default=inner)
-    layer = 2 * layer_norm(width) + attention(width, key_bias=False) + mlp(width, inner)
+    kv_width = width
+    if shares_keys:
+        n_heads = section.count("num_attention_heads", default=20)
+        kv_width = width // n_heads * section.count("num_key_value_heads", default=n_heads)
+    layer = 2 * layer_norm(width) + mlp(width, inner)
+    layer += attention(width, kv_width=kv_width, key_bias=False)
     total = convolution(section.count("num_mel_bins", default=mels), width, 3) + convolution(width, width, 3)
     return width, total + section.count("encoder_layers", "num_hidden_layers", default=layers) * layer
 
@@ -39,7 +50,7 @@ def moss_tower(config: ConfigFields, _text_hidden_size: int) -> int:
 def rotary_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     """GLM-ASR: Whisper with positions by rotation."""
     section = audio_section(config)
-    width, total = whisper_layers(section)
+    width, total = whisper_layers(section, shares_keys=True)
     section.unused("head_dim", "max_position_embeddings")
     return total + layer_norm(width)
 
