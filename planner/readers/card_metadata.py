@@ -50,7 +50,7 @@ def parse_metadata(text: str, name: str) -> dict[str, Plain]:
 
 def parse_yaml(text: str, name: str) -> Plain:
     """Text, lists and mappings of one YAML document; raises MalformedError for anything else or too much."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     loader = getattr(yaml, "CSafeLoader", None)
     most = _MAX_PURE_BYTES if loader is None else MAX_METADATA_BYTES

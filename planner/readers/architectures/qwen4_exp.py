@@ -27,7 +27,7 @@ def qwen4_exp_network(fields: ConfigFields) -> Network:
     n_layers = layer_count(fields)
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
-    fields.unused("output_gate_type", "seed", "split_ngram_parts")
+    fields.unused("output_gate_type", "seed", "split_ngram_parts", "number_of_conv_states")
     attention = _attention(fields)
     linear = GatedDeltaNet(
         n_key_heads=fields.count("linear_num_key_heads"),

@@ -27,6 +27,7 @@ from planner.readers.architectures import (
     mimo_v2,
     minimax_hybrid,
     minimax_m3,
+    mistral_large4,
     mllama,
     mosaic,
     muse_spark,
@@ -79,6 +80,7 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(inkling.MODEL_TYPES, inkling.inkling_network)
     | dict.fromkeys(muse_spark.MODEL_TYPES, muse_spark.muse_spark_network)
     | dict.fromkeys(qwen4_exp.MODEL_TYPES, qwen4_exp.qwen4_exp_network)
+    | dict.fromkeys(mistral_large4.MODEL_TYPES, mistral_large4.mistral_large4_network)
     | dict.fromkeys(mosaic.MPT_TYPES, mosaic.mpt_network)
     | dict.fromkeys(mosaic.DBRX_TYPES, mosaic.dbrx_network)
     | dict.fromkeys(openelm.MODEL_TYPES, openelm.openelm_network)
