@@ -50,7 +50,7 @@ def gguf_header(
     metadata: Mapping[str, Value], tensors: Sequence[Tensor] = (), *, version: int = 3, alignment: int = 32
 ) -> bytes:
     """Everything before the padding in front of the weights."""
-    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
+    out = bytearray(b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata)))
     for key, value in metadata.items():
         out += gguf_string(key) + struct.pack("<I", TYPE_IDS[value[0]]) + gguf_value(value)
     offset = 0
@@ -58,7 +58,7 @@ def gguf_header(
         out += gguf_string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
         out += struct.pack("<IQ", type_id, offset)
         offset += -(-n_bytes // alignment) * alignment
-    return out
+    return bytes(out)
 
 
 def write_gguf(

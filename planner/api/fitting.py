@@ -9,16 +9,20 @@ from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import UnknownArchitectureError
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
+from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
-from planner.estimate.placement import place
-from planner.estimate.ranking import best_placed, catalogue_rank
+from planner.estimate.memory import devices
+from planner.estimate.placement import Placement, place
+from planner.estimate.ranking import best_placed, catalogue_rank, placement_rank
 from planner.estimate.speed import SpeedFacts
 from planner.model.opened_model import OpenedModel
+from planner.progress import Progress
 from planner.readers import open_model as reader
 from profiles.loader import model_rows
 
 # Tried from the largest for the catalogue: the best quality that runs where it is fastest.
 CATALOGUE_QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")
+_LEAST_BITS = 4.25  # per weight in any of these, and in MXFP4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +71,9 @@ def fit(
     return FitAnswer(machine=machine, opened=opened, rows=tuple(rows), notes=(*opened.notes, *notes))
 
 
-def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT) -> CatalogueAnswer:
+def fit_catalogue(
+    *, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT, progress: Progress | None = None
+) -> CatalogueAnswer:
     """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
 
     Best first: models that run wholly on the GPUs (or, without GPUs, in RAM) before split ones, those of the
@@ -80,7 +86,10 @@ def fit_catalogue(*, on: str | None = None, n_context_tokens: int = CATALOGUE_CO
     n_too_large = 0
     newest = max(entry["released"] or "" for entry in model_rows())
     not_understood = []
-    for entry in model_rows():
+    entries = model_rows()
+    for index, entry in enumerate(entries):
+        if progress is not None:
+            progress(index / len(entries), entry["id"])
         try:
             opened = reader.from_catalogue(entry, entry["id"])
         except UnknownArchitectureError:
@@ -109,9 +118,24 @@ def _best_row(
     n_context_tokens: int,
     facts: SpeedFacts,
 ) -> FitRow | None:
-    quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
+    if opened.network.parameters.text * _LEAST_BITS > 8 * _memory_bytes(machine):
+        return None  # no need to lay out a thousand tensors
     n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
     flags = LlamaCppFlags(n_context_tokens=n)
-    placed = [(model, place(model, machine, flags)) for model in described_models(opened, quants)]
+    placed: list[tuple[DescribedModel, Placement]] = []
+    for quant in (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS:
+        (model,) = described_models(opened, (quant,))
+        placed.append((model, place(model, machine, flags)))
+        if placed[-1][1].fits and placement_rank(placed[-1][1]) == 0:
+            break  # finest first: what comes after it is no faster placed, and coarser
     best = best_placed(placed)
     return None if best is None else fit_row(best[0], machine, flags, facts)
+
+
+def _memory_bytes(machine: Machine) -> int:
+    """All memory there is; unified memory counts once, as the larger of the two."""
+    gpus, ram = devices(machine)
+    ram_bytes = ram.capacity_bytes if ram else 0
+    if any(gpu.shares_ram for gpu in gpus):
+        return max(ram_bytes, sum(gpu.capacity_bytes for gpu in gpus))
+    return ram_bytes + sum(gpu.capacity_bytes for gpu in gpus)

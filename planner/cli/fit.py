@@ -12,10 +12,11 @@ from planner.cli.options import (
     on_option,
     reference_argument,
 )
+from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
-from planner.report.fit_document import catalogue_document, fit_document
+from planner.report.fit_document import SHOWN_MODELS, catalogue_document, fit_document
 
 _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL")
 
@@ -59,6 +60,9 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     help="Tokens computed at once while reading a prompt.",
 )
 @click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@click.option(
+    "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
+)
 @click.option("--explain", is_flag=True, help="Show the terms that each speed is made of.")
 @assume_option
 @format_option
@@ -72,6 +76,7 @@ def command(
     sequences: int,
     ubatch: int,
     flash_attention: bool,
+    show_all: bool,
     explain: bool,
     assume: tuple[str, ...],
     output_format: str,
@@ -91,11 +96,19 @@ def command(
         if contexts is not None and len(contexts) > 1:
             raise click.UsageError("give one --context when no model is named")
         n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
-        found = api.fit_catalogue(on=on, n_context_tokens=n)
+        with patient_progress("Catalogue") as progress:
+            found = api.fit_catalogue(on=on, n_context_tokens=n, progress=progress)
         document = catalogue_document(
-            found.machine, found.n_context_tokens, found.rows, found.n_too_large, found.notes
+            found.machine,
+            found.n_context_tokens,
+            found.rows,
+            found.n_too_large,
+            found.notes,
+            n_shown=None if show_all else SHOWN_MODELS,
         )
     else:
+        if show_all:
+            raise click.UsageError("--all is for the catalogue; leave out the model's name")
         if not flash_attention and kv_type not in ("F16", "BF16", "F32"):
             raise click.UsageError("a quantized KV cache needs flash attention")
         flags = LlamaCppFlags(

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from planner.errors import MissingFactError
 from planner.model.attention import Attention
 from planner.model.cache import F32_BYTES, state_elements
+from planner.model.compressed import CompressedAttention
+from planner.model.expanded_latent import ExpandedLatentAttention
 from planner.model.ggml_types import type_by_name
 from planner.model.latent import LatentAttention
 from planner.model.network import LayerGroup, Mixer, Network
@@ -19,23 +21,33 @@ F16_BYTES = 2
 CELL_PADDING = 256  # GGML_PAD(n_ctx, 256) in llama-context.cpp, llama-kv-cache-iswa.cpp
 # Families whose windows the engine does not use: it caches the whole context (no swa_type in src/models/*).
 IGNORES_WINDOWS = frozenset(
-    ("mistral", "ministral", "mixtral", "mistral3", "phi3", "phimoe", "starcoder2", "qwen2", "qwen2_moe",
-     "qwen3", "qwen3_moe", "smollm3", "mimo", "dots1")
+    ("mistral", "ministral", "ministral3", "mixtral", "mistral3", "phi3", "phimoe", "starcoder2", "qwen2",
+     "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "qwen3", "qwen3_moe", "qwen3_vl", "qwen3_vl_moe",
+     "qwen3_omni_moe", "smollm3", "mimo", "dots1")
 )  # fmt: skip
+# Families whose latent attention it runs with every head's K and V in the cache (src/models/minicpm3.cpp).
+EXPANDS_LATENTS = frozenset(("minicpm3",))
 
 
 def as_run(network: Network) -> Network:
     """The network as this engine computes it: windows it does not use dropped, MLA prompts on the latent."""
-    ignores_windows = network.architecture in IGNORES_WINDOWS
-    groups = tuple(
-        replace(group, mixer=_mixer_as_run(group.mixer, ignores_windows)) for group in network.groups
-    )
+    name = network.architecture
+    groups = tuple(replace(group, mixer=_mixer_as_run(group.mixer, name)) for group in network.groups)
     return network if groups == network.groups else replace(network, groups=groups)
 
 
-def _mixer_as_run(mixer: Mixer | None, ignores_windows: bool) -> Mixer | None:
-    if isinstance(mixer, Attention) and ignores_windows:
+def _mixer_as_run(mixer: Mixer | None, architecture: str) -> Mixer | None:
+    if isinstance(mixer, Attention) and architecture in IGNORES_WINDOWS:
         return replace(mixer, window_tokens=None, chunked=False)
+    if isinstance(mixer, LatentAttention) and architecture in EXPANDS_LATENTS:
+        return ExpandedLatentAttention(
+            n_heads=mixer.n_heads,
+            q_lora_rank=mixer.q_lora_rank,
+            kv_lora_rank=mixer.kv_lora_rank,
+            qk_nope_head_dim=mixer.qk_nope_head_dim,
+            qk_rope_head_dim=mixer.qk_rope_head_dim,
+            v_head_dim=mixer.v_head_dim,
+        )
     if isinstance(mixer, LatentAttention):
         return replace(mixer, absorbed_prefill=True)
     return mixer
@@ -105,10 +117,19 @@ def entry_bytes(cache: TokenCache, flags: LlamaCppFlags) -> int:
 def layer_kv_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
     """Cache bytes of one layer of a group, in a network `as_run`."""
     caches = group.mixer.token_caches if group.mixer else ()
-    return sum(
-        cache_cells(flags, cache.window_tokens) // cache.tokens_per_entry * entry_bytes(cache, flags)
-        for cache in caches
-    )
+    if isinstance(group.mixer, CompressedAttention):
+        # Each sequence has caches of its own for the whole context (llama-kv-cache-dsv4.cpp: unified_raw).
+        context = flags.n_context_tokens * (flags.n_sequences if flags.unified_cache else 1)
+        flags = replace(flags, unified_cache=False, n_context_tokens=context)
+    return sum(_cells(cache, flags) * entry_bytes(cache, flags) for cache in caches)
+
+
+def _cells(cache: TokenCache, flags: LlamaCppFlags) -> int:
+    """Cells over all streams; a cache of summaries holds context / ratio of them, padded again."""
+    if cache.tokens_per_entry == 1:
+        return cache_cells(flags, cache.window_tokens)
+    streams = 1 if flags.unified_cache else flags.n_sequences
+    return padded(-(-cells_per_stream(flags) // cache.tokens_per_entry)) * streams
 
 
 def layer_state_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:

@@ -50,14 +50,19 @@ def fit_document(
     )
 
 
+SHOWN_MODELS = 20  # of the catalogue, unless all are asked for
+
+
 def catalogue_document(
     machine: Machine,
     n_context_tokens: int,
     rows: Sequence[tuple[str, FitRow]],
     n_too_large: int,
     notes: Sequence[str],
+    *,
+    n_shown: int | None = None,
 ) -> Document:
-    """The catalogue's models that fit, best first."""
+    """The catalogue's models that fit, best first; tables show `n_shown` of them, the data all."""
     missing = dict.fromkeys(row.decode.missing for _, row in rows if row.decode.missing)
     answer = (
         f"{len(rows)} of {len(rows) + n_too_large} catalogue models fit {machine.name} at a context of "
@@ -75,17 +80,19 @@ def catalogue_document(
                 _where(row),
                 speed(row.decode),
             )
-            for name, row in rows
+            for name, row in rows[:n_shown]
         ),
         right=(1, 3, 5),
     )
+    n_left = len(rows) - len(rows[:n_shown])
+    more = (f"{n_left} more fit; --all shows them, `planner models --max-memory` filters",) if n_left else ()
     return Document(
         schema="planner.fit-catalogue/1",
         title=f"What fits on {machine.name}",
         answer=(answer,),
         tables=(table,),
         commands=("planner fit NAME",) if rows else (),
-        notes=(FIT_ORDER_NOTE, *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        notes=(*more, FIT_ORDER_NOTE, *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
         data={
             "machine": machine.name,
             "n_context_tokens": n_context_tokens,

@@ -45,6 +45,7 @@ def delta_hybrid_network(fields: ConfigFields) -> Network:
         key_head_dim=fields.count("linear_key_head_dim"),
         value_head_dim=fields.count("linear_value_head_dim"),
         conv_kernel=fields.count("linear_conv_kernel_dim"),
+        split_beta_alpha=fields.model_type != "qwen3_next",
     )
     experts = mixture(fields, MixtureRules(shared_gate=True))
     sparse = expert_layers(fields, n_layers) if experts else (False,) * n_layers

@@ -66,15 +66,19 @@ def _attends(fields: ConfigFields, n_layers: int) -> list[bool]:
 def _delta(fields: ConfigFields) -> KimiDeltaAttention:
     """Sizes stand in a section of the published files and beside the others in newer ones."""
     section = fields.section("linear_attn_config")
-    source = fields if section is None else section
+    if section is None:
+        return KimiDeltaAttention(
+            n_heads=fields.count("linear_num_heads"),
+            head_dim=fields.count("linear_head_dim"),
+            conv_kernel=fields.count("linear_conv_kernel_dim"),
+        )
     delta = KimiDeltaAttention(
-        n_heads=source.count("linear_num_heads", "num_heads", default=64),
-        head_dim=source.count("linear_head_dim", "head_dim", default=128),
-        conv_kernel=source.count("linear_conv_kernel_dim", "short_conv_kernel_size", default=4),
+        n_heads=section.count("num_heads"),
+        head_dim=section.count("head_dim"),
+        conv_kernel=section.count("short_conv_kernel_size"),
     )
-    if section is not None:
-        section.unused("safe_gate", "full_attn_layers", "kda_layers")
-        refuse_unread(section)
+    section.unused("safe_gate", "full_attn_layers", "kda_layers")
+    refuse_unread(section)
     return delta
 
 

@@ -33,7 +33,8 @@ def inkling_network(fields: ConfigFields) -> Network:
     n_dense = fields.maybe_count("dense_mlp_idx") or 0
     sparse = expert_layers(fields, n_layers, n_dense) if experts else (False,) * n_layers
     sinks: tuple[Weight, ...] = ()
-    if experts is not None and fields.flag("shared_expert_sink", default=True):
+    fields.unused("shared_expert_sink")
+    if experts is not None and experts.shared is not None:
         # The router also scores the shared experts.
         n_shared = fields.count("n_shared_experts", default=2)
         sinks = (matrix("ffn_gate_inp_shexp", hidden_size, n_shared),)

@@ -66,14 +66,15 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
 def _shared(fields: ConfigFields, expert_size: int, rules: MixtureRules) -> FeedForward | None:
     absolute = fields.positive(
         "shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size",
-        "moe_shared_expert_intermediate_size", "shared_experts_intermediate_size",
+        "moe_shared_expert_intermediate_size",
     )  # fmt: skip
     count = fields.uniform(
         "n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"
     )
+    each = fields.positive("shared_experts_intermediate_size")
     bias = rules.shared_bias is not None and fields.flag(rules.shared_bias)
     if absolute is not None:
         return FeedForward(intermediate_size=absolute, gated=rules.gated, bias=bias)
     if count is None and rules.shared_like_expert:
         count = 1
-    return FeedForward(intermediate_size=count * expert_size, gated=rules.gated, bias=bias) if count else None
+    return FeedForward(intermediate_size=count * (each or expert_size), gated=rules.gated, bias=bias) if count else None

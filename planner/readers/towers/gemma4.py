@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from planner.readers.config_fields import ConfigFields
-from planner.readers.towers.shapes import depthwise
+from planner.readers.towers.shapes import depthwise, layer_norm, linear
 from planner.readers.towers.wrapper import Wrapper
 
 _LIMITS: Final = 4  # a clipped matrix stores the lowest and highest value of its input and of its output
@@ -65,6 +65,27 @@ def gemma4_audio_projector(config: ConfigFields, text_hidden_size: int) -> int:
     return 0 if section is None else section.count("output_proj_dims", default=1536) * text_hidden_size
 
 
+def unified_vision(config: ConfigFields, text_hidden_size: int) -> int:
+    """Gemma 4 without a tower: patches through norms and one matrix, positions by row and column."""
+    section = config.section("vision_config")
+    if section is None:
+        return 0
+    side = section.count("patch_size", default=16) * section.count("pooling_kernel_size", default=3)
+    side = section.count("model_patch_size", default=side)
+    width = section.count("mm_embed_dim", default=3840)
+    total = layer_norm(3 * side**2) + linear(3 * side**2, width) + 2 * layer_norm(width)
+    total += 2 * section.count("mm_posemb_size", default=1120) * width
+    return total + section.count("output_proj_dims", default=3840) * text_hidden_size
+
+
+def unified_audio(config: ConfigFields, text_hidden_size: int) -> int:
+    """Gemma 4 without a tower: one matrix from frames of sound."""
+    section = config.section("audio_config")
+    if section is None:
+        return 0
+    return section.count("output_proj_dims", "audio_embed_dim", default=640) * text_hidden_size
+
+
 def _channels(section: ConfigFields) -> tuple[int, int]:
     channels = section.counts("subsampling_conv_channels") or (128, 32)
     if len(channels) != 2:
@@ -82,6 +103,10 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
                 ("audio tower", gemma4_audio),
                 ("audio projector", gemma4_audio_projector),
             ),
+        ),
+        "gemma4_unified": Wrapper(
+            text="gemma4_unified_text",
+            parts=(("vision projector", unified_vision), ("audio projector", unified_audio)),
         ),
     }
 )

@@ -78,6 +78,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
         "qwen3_vl_moe": Wrapper(text="qwen3_moe", parts=_QWEN3),
         "qwen3_5": Wrapper(text="qwen3_5_text", parts=_QWEN3),
         "qwen3_5_moe": Wrapper(text="qwen3_5_moe_text", parts=_QWEN3),
+        "qwen4_exp": Wrapper(text="qwen4_exp_text", parts=_QWEN3),
         "cosmos3_omni": Wrapper(text="qwen3", parts=_QWEN3),
         "exaone4_5": Wrapper(text="exaone4", parts=(("vision tower", exaone_tower),)),
         "qwen3_asr": Wrapper(text="qwen3", parts=(("audio tower", qwen3_asr_audio),)),

@@ -43,7 +43,7 @@ def qwen3_vision(section: ConfigFields) -> int:
     mergers = linear(merged, merged) + linear(merged, out)
     deep = section.counts("deepstack_visual_indexes")
     if deep is None:
-        deep = () if section.model_type.startswith("qwen3_5") else (8, 16, 24)
+        deep = () if section.model_type.startswith(("qwen3_5", "qwen4")) else (8, 16, 24)
     total = linear(_patch_volume(section, patch_size=16), hidden)
     total += section.count("num_position_embeddings", default=2304) * hidden
     total += section.count("depth", default=27) * encoder_layer(hidden, inner)

@@ -1,11 +1,13 @@
-"""Wrappers that build a SigLIP of their own: PaddleOCR-VL, VideoLLaMA 3, Cosmos 3 Edge."""
+"""Wrappers that build a SigLIP of their own: PaddleOCR-VL, VideoLLaMA 3, Cosmos 3 Edge, Granite Docling, Janus."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from planner.errors import UnknownArchitectureError
 from planner.readers.config_fields import ConfigFields
 from planner.readers.towers.contrastive import headless, sizes
+from planner.readers.towers.encoders import encoder
 from planner.readers.towers.shapes import convolution, encoder_layer, layer_norm, linear, two_layer_projector
 from planner.readers.towers.wrapper import Wrapper, side, vision_section
 
@@ -56,6 +58,56 @@ def cosmos_projector(config: ConfigFields, text_hidden_size: int) -> int:
     return layer_norm(hidden) + linear(merged, middle) + linear(middle, text_hidden_size)
 
 
+def docling_tower(config: ConfigFields, _text_hidden_size: int) -> int:
+    """Granite Docling: SigLIP without a pooling head; the connector has paths of coarse and of fine patches."""
+    section = vision_section(config)
+    total = headless(section, hidden=768, image_size=512, patch_size=16)
+    hidden = section.count("hidden_size", default=768)
+    out = section.count("out_hidden_size", default=1024)
+    scale = section.count("scale_factor", default=4)
+    indexes = section.counts("deepstack_visual_indexes")
+    n_deep = 3 if indexes is None else len(indexes)
+    scales = [scale, scale // 2] if section.flag("use_fine_route", default=True) else [scale]
+    for each in scales:
+        merged = hidden * each**2
+        deep = layer_norm(merged) + linear(merged, out) + linear(out, out)
+        total += merged * out + n_deep * deep
+    return total + layer_norm(hidden) + out**2 + 2 * layer_norm(out)
+
+
+def density_router(config: ConfigFields, _text_hidden_size: int) -> int:
+    """What chooses between the paths, where the config has one."""
+    middle = config.positive("density_router_hidden_size")
+    if middle is None:
+        return 0
+    hidden = vision_section(config).count("hidden_size", default=768)
+    return linear(hidden, 1) + layer_norm(hidden) + linear(hidden, middle) + linear(middle, 1)
+
+
+def janus_aligner(config: ConfigFields, _text_hidden_size: int) -> int:
+    """Janus: matrices into the text width, as many as the config says."""
+    section = vision_section(config)
+    out = section.count("projection_dim", default=2048)
+    total = linear(section.count("hidden_size", default=1024), out)
+    return total + (section.count("depth", default=2) - 1) * linear(out, out)
+
+
+def image_generator(config: ConfigFields, _text_hidden_size: int) -> int:
+    """What Janus draws images with; not counted, and not needed for text answers."""
+    config.unused("vq_config")
+    raise UnknownArchitectureError("image generation is a second model that text answers do not use")
+
+
+def fuyu_patches(config: ConfigFields, text_hidden_size: int) -> int:
+    """Fuyu has no tower: one matrix takes patches into the text width."""
+    config.unused(
+        "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"
+    )
+    config.unused("hidden_act", "qk_layernorm", "layer_norm_eps", "hidden_dropout", "image_size")
+    patch = config.count("num_channels", default=3) * config.count("patch_size", default=30) ** 2
+    return linear(patch, text_hidden_size)
+
+
 WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
     {
         "paddleocr_vl": Wrapper(
@@ -67,6 +119,19 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
             text="qwen2",
             parts=(("vision tower", video_llama_tower), ("vision projector", video_llama_projector)),
         ),
+        "granite_docling": Wrapper(
+            text="granite_docling_text",
+            parts=(("vision tower", docling_tower), ("density router", density_router)),
+        ),
+        "janus": Wrapper(
+            text="llama",
+            parts=(
+                ("vision tower", encoder("janus_vision_model")),
+                ("vision projector", janus_aligner),
+                ("image generator", image_generator),
+            ),
+        ),
+        "fuyu": Wrapper(text="persimmon", parts=(("vision projector", fuyu_patches),)),
         "cosmos3_edge": Wrapper(
             text="cosmos3_edge_text",
             parts=(("vision tower", cosmos_tower), ("vision projector", cosmos_projector)),

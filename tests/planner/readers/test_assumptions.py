@@ -24,7 +24,9 @@ UNKNOWN = KNOWN | {"model_type": "qwen9_moe"}
 
 
 def total(config: dict[str, Any], *assumed: str) -> int:
-    return network_from_config(config, parse_assumptions(assumed)).parameters.total
+    found = network_from_config(config, parse_assumptions(assumed)).parameters.total
+    assert found is not None
+    return found
 
 
 def refusal(config: dict[str, Any], *assumed: str) -> str:

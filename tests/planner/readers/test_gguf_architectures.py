@@ -6,7 +6,7 @@ tests/test-llama-archs.cpp with a `main` that, instead of saving models, calls `
 the metadata of each architecture (also those that the test skips, with the keys they miss), writes the tensor
 table that the model then has as a header-only file (tests/gguf_writer.py), once whole, once without its optional
 tensors and once with queries, keys and values fused; load each with `no_alloc`, and print the elements, and the
-width of K and V and the cells in every layer of `llama_get_memory`. Files the engine refuses are left out.
+width of K and V and the cells in every layer of `llama_get_memory`, and its total for several sequences. Files the engine refuses are left out.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from planner.engines.llama_cpp import LlamaCppFlags, cache_cells, padded
+from planner.engines.llama_cpp import LlamaCppFlags, cache_cells, kv_bytes, padded, state_bytes
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network
 from planner.model.weight import Use
@@ -28,7 +28,6 @@ from tests.gguf_writer import Tensor, Value, write_gguf
 
 HEADERS = Path(__file__).parent / "gguf_headers"
 _F32, _I32 = 0, 26
-_F32_BYTES = 4
 
 Figures = dict[int, list[tuple[int, int, int]]]
 
@@ -114,6 +113,17 @@ def test_the_header_is_read_as_the_engine_reads_it(name: str, tmp_path: Path) ->
     assert storage.total_bytes == file.tensor_bytes
     stored_in_layers = {weight.layer for weight in storage.weights if weight.layer is not None}
     assert stored_in_layers <= set(range(network.n_layers + 1))
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if "memory" in RECORDED[name][1]["engine"]])
+def test_memory_is_the_engines_for_several_sequences(name: str, tmp_path: Path) -> None:
+    # Bytes of all caches and states of a context, as llama_memory_i::memory_breakdown sums them up.
+    network = network_from_gguf(read_gguf(written(name, tmp_path)))
+    for context, ubatch, n_sequences, unified, n_bytes in RECORDED[name][1]["engine"]["memory"]:
+        flags = LlamaCppFlags(
+            n_context_tokens=context, n_ubatch=ubatch, n_sequences=n_sequences, unified_cache=bool(unified)
+        )
+        assert kv_bytes(network, flags) + state_bytes(network, flags) == n_bytes
 
 
 def test_convolution_inputs_are_told_apart_from_the_rest_of_the_state(tmp_path: Path) -> None:
