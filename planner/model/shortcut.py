@@ -102,7 +102,9 @@ class ShortcutExperts:
     @property
     def kind(self) -> str:
         """The kind in the field's words."""
-        return f"2 × {self.dense.kind} + MoE {self.n_picked} of {self.n_experts} + {self.n_zero_experts} empty"
+        return (
+            f"2 × {self.dense.kind} + MoE {self.n_picked} of {self.n_experts} + {self.n_zero_experts} empty"
+        )
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """Router with its correction bias over real and empty experts, the real ones, both dense MLPs."""

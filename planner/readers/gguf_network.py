@@ -31,7 +31,12 @@ from planner.readers.gguf_architectures.keys import ArchitectureKeys
 from planner.readers.gguf_architectures.latent import compressed_attention, latent_attention, own_indexes
 from planner.readers.gguf_architectures.other_weights import other_layer_weight, outer_weight
 from planner.readers.gguf_architectures.recurrent import recurrent_mixer
-from planner.readers.gguf_architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS, Architecture
+from planner.readers.gguf_architectures.registry import (
+    ARCHITECTURES,
+    NOT_TEXT_MODELS,
+    OLLAMA_NAMES,
+    Architecture,
+)
 from planner.readers.gguf_architectures.tensor_table import (
     LayerTensors,
     by_layer_and_role,
@@ -58,11 +63,12 @@ def network_from_gguf(file: GgufFile) -> Network:
             f"{quoted(file.path)} is {read_projector(file).description}: name that model's main file instead"
         )
     keys = ArchitectureKeys(file.metadata)
-    known = _known(keys)
+    name = OLLAMA_NAMES.get(keys.architecture, keys.architecture)
+    known = _known(name)
     # Ollama keeps the towers of a model in its main file.
     of_towers = [tensor for tensor in file.tensors if is_tower_tensor(tensor.name)]
     by_layer, outer = by_layer_and_role([t for t in file.tensors if not is_tower_tensor(t.name)])
-    n_layers, mtp_layers, notes = _depth(keys, by_layer, file.path)
+    n_layers, mtp_layers, notes = _depth(keys, known, by_layer, file.path)
     reader = _LayerReader(keys, known, n_layers)
     try:
         layers = [reader.layer(i, by_layer.get(i, {})) for i in range(n_layers)]
@@ -86,7 +92,7 @@ def network_from_gguf(file: GgufFile) -> Network:
             f"{quoted(file.path)}: no token_embd tensor; is this a language model's main file?"
         )
     return Network(
-        architecture=keys.architecture,
+        architecture=name,
         hidden_size=keys.count("embedding_length"),
         vocab_size=embedding.shape[1],
         tied_embeddings=tied,
@@ -141,32 +147,30 @@ def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
     return Storage(label=label, weights=tuple(stored), predicted=False, file_bytes=file.file_bytes)
 
 
-def _known(keys: ArchitectureKeys) -> Architecture:
-    name = keys.architecture
+def _known(name: str) -> Architecture:
     if name in NOT_TEXT_MODELS:
-        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is {NOT_TEXT_MODELS[name]}")
+        raise UnknownArchitectureError(f"GGUF architecture {name!r} is {NOT_TEXT_MODELS[name]}")
     found = ARCHITECTURES.get(name)
     if found is None:
         like = get_close_matches(name, ARCHITECTURES, n=1)
         hint = f"; the nearest known name is {like[0]!r}" if like else ""
-        raise UnknownArchitectureError(f"GGUF architecture {keys.label} is not understood yet{hint}")
+        raise UnknownArchitectureError(f"GGUF architecture {quoted(name[:40])} is not understood yet{hint}")
     return found
 
 
 def _depth(
-    keys: ArchitectureKeys, by_layer: Mapping[int, LayerTensors], path: str
+    keys: ArchitectureKeys, known: Architecture, by_layer: Mapping[int, LayerTensors], path: str
 ) -> tuple[int, Sequence[int], list[str]]:
     """Layers of the language model, indices of the prediction layers behind them, and what to say about them."""
     n_all, n_extra = keys.count("block_count"), keys.maybe_count("nextn_predict_layers") or 0
+    if known.repeats == "cycles":
+        n_all = 2 * keys.count("hrm.layers_per_stack")  # block_count is that of the caches
     if not 1 <= n_all <= MAX_LAYERS or n_extra >= n_all:
         raise MalformedError(
             f"{quoted(path)}: {n_all:,} layers of which {n_extra:,} extra; expected 1 to {MAX_LAYERS:,}"
         )
     empty = {i for i in range(n_all) if i not in by_layer and _is_no_op(keys, i)}
     stored = sorted(empty | by_layer.keys())
-    repeats = ARCHITECTURES[keys.architecture].repeats
-    if repeats == "cycles":
-        n_all = 2 * keys.count("hrm.layers_per_stack")
     trunk = n_all - n_extra
     if stored == list(range(trunk, n_all)) and n_extra:
         raise UnknownArchitectureError(
@@ -277,26 +281,27 @@ class _LayerReader:
 
 def _repeated(keys: ArchitectureKeys, known: Architecture, layers: list[PlannedLayer]) -> list[PlannedLayer]:
     """Passes over the same layers, in the order the engine numbers their caches."""
-    if known.repeats == "loops":
-        passes = max(1, keys.maybe_count("num_loops") or 1)
-        order = list(range(len(layers))) * passes
-    elif known.repeats == "cycles":
-        stack = len(layers) // 2
-        low, high = list(range(stack)), list(range(stack, 2 * stack))
-        low_passes = keys.count("hrm.l_cycles")
-        order = (low * low_passes + high) * keys.count("hrm.h_cycles")
-    else:
+    if known.repeats == "none":
         return layers
-    if len(order) > MAX_LAYERS:
-        raise MalformedError(
-            f"{keys.label}: {len(order):,} passes over its layers; expected {MAX_LAYERS:,} at most"
-        )
+    stack = len(layers) // 2
+    if known.repeats == "loops":
+        cycle, n_cycles = [(0, len(layers))], keys.maybe_count("num_loops") or 1
+    else:
+        low_passes, n_cycles = keys.count("hrm.l_cycles"), keys.count("hrm.h_cycles")
+        if low_passes > MAX_LAYERS:
+            raise MalformedError(f"{keys.label}: {low_passes:,} passes over its lower layers")
+        cycle = [(0, stack)] * low_passes + [(stack, 2 * stack)]
+    n_runs = n_cycles * sum(end - start for start, end in cycle)
+    if not 1 <= n_runs <= MAX_LAYERS:
+        raise MalformedError(f"{keys.label}: {n_runs:,} runs of its layers; expected 1 to {MAX_LAYERS:,}")
+    order = [index for start, end in cycle * n_cycles for index in range(start, end)]
     passes_seen: set[int] = set()
     found = []
     for index in order:
         layer = layers[index]
-        if index in passes_seen and layer.mixer is not None:
-            layer = PlannedLayer(RepeatedMixer(mixer=layer.mixer), None, ())
+        if index in passes_seen:
+            again = None if layer.mixer is None else RepeatedMixer(mixer=layer.mixer)
+            layer = PlannedLayer(again, None, ())
         passes_seen.add(index)
         found.append(layer)
     return found

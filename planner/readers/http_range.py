@@ -5,6 +5,7 @@ server: proxies, certificates, HF_HUB_OFFLINE. Redirects are followed here, beca
 was given for, an encrypted connection stays one, and no server out there may send a reader to this machine.
 """
 
+import ipaddress
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -209,10 +210,11 @@ class RangeReader:
                     raise self._broken("compresses the file although it was asked not to")
                 return body
             body.close()
-            self._redirect(location)
+            self.follow(location)
         raise self._broken(f"redirects more than {_MAX_REDIRECTS} times")
 
-    def _redirect(self, location: str) -> None:
+    def follow(self, location: str) -> None:
+        """Go where a server redirects to, unless no reader should be sent there."""
         try:
             url = checked_url(urljoin(self._url, location))
         except (MalformedError, ValueError) as error:
@@ -302,8 +304,6 @@ def is_local(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    import ipaddress  # not needed to parse a name
-
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

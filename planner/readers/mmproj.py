@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Final
 
-from hardware.units import format_bytes
+from hardware.units import format_bytes, format_count
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
 from planner.readers.gguf import GgufFile, GgufTensor
@@ -51,7 +51,7 @@ class Projector:
     @property
     def description(self) -> str:
         """What it is and what it needs, in one line without a full stop."""
-        parts = ", ".join(f"{tower.name} of {(tower.parameters or 0) / 1e6:,.0f} M" for tower in self.towers)
+        parts = ", ".join(f"{tower.name} of {format_count(tower.parameters or 0)}" for tower in self.towers)
         width = "" if self.text_hidden_size is None else f" of width {self.text_hidden_size:,}"
         made_for = "" if self.made_for is None else f" ({self.made_for})"
         return (

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from planner.errors import MissingFactError, UnknownArchitectureError
+from planner.errors import MalformedError, MissingFactError, UnknownArchitectureError
 from planner.model.network import Tower
 from planner.readers.architectures.registry import BUILDERS
 from planner.readers.config_fields import ConfigFields
@@ -56,9 +56,9 @@ def text_part(fields: ConfigFields) -> ConfigFields:
         fields.model_type = wrapper.text
         return fields
     if text is None:
-        raise MissingFactError(
+        raise MalformedError(
             f"config.json of a {fields.label} model has no text_config section to describe its language model; "
-            "use the complete config, or plan the language model by its own name"
+            "use the complete config, or name the language model by itself"
         )
     if text.model_type in (fields.model_type, root.model_type):
         text.model_type = wrapper.text
@@ -86,9 +86,9 @@ def towers_in_front(
             name="other parts", parameters=None, unknown="this multimodal type is not known to the planner"
         )
     shown = quoted(model_type[:60])
-    return tuple(towers.values()), tuple(
-        f"{tower.name} of {shown} not counted: {tower.unknown}" for tower in towers.values() if tower.unknown
-    )
+    notes = [note for name, note in (wrapper.told_without if wrapper else ()) if not root.has(name)]
+    notes += [f"{t.name} of {shown} not counted: {t.unknown}" for t in towers.values() if t.unknown]
+    return tuple(towers.values()), tuple(notes)
 
 
 def _root(fields: ConfigFields) -> ConfigFields:

@@ -26,7 +26,7 @@ def url_source(
     """The file at a web address as a source of byte ranges; its first bytes are fetched to learn its size."""
     reader = RangeReader(
         _allowed(url),
-        _words(url, options.timeout_s),
+        file_words(url, options.timeout_s),
         timeout_s=options.timeout_s,
         headers=_HEADERS,
         progress=options.progress,
@@ -39,7 +39,7 @@ def fetch_url_json(
 ) -> dict[str, Any]:
     """The JSON object at a web address, such as a config.json; one over `max_bytes` is refused."""
     reader = RangeReader(
-        _allowed(url), _words(url, options.timeout_s), timeout_s=options.timeout_s, headers=_HEADERS
+        _allowed(url), file_words(url, options.timeout_s), timeout_s=options.timeout_s, headers=_HEADERS
     )
     return parse_json_object(reader.whole(max_bytes), quoted(url_label(url)))
 
@@ -68,7 +68,8 @@ def _allowed(url: str) -> str:
     return url
 
 
-def _words(url: str, timeout_s: float) -> FileWords:
+def file_words(url: str, timeout_s: float) -> FileWords:
+    """How messages speak of the file at an address."""
     label = url_label(checked_url(url))
 
     def errors(host: str) -> AbstractContextManager[None]:

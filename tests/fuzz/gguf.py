@@ -1,6 +1,8 @@
 """Fuzzes the GGUF reader: raw bytes, then a sound header with changed metadata and tensors. See the package."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from tests.conformance.headers import PUBLISHED
 from tests.fuzz.choices import Choices, odd_value
@@ -10,15 +12,20 @@ from tests.gguf_writer import gguf_header
 with instrumented():
     from planner.readers.gguf import GgufArray, GgufFile, GgufTensor, parse_gguf_header
     from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
+    from planner.readers.mmproj import is_projector, read_projector, with_projector
     from planner.readers.source_facts import facts_of_gguf
+    from tests.planner.readers.test_gguf_architectures import RECORDED, tensor_table
+    from tests.planner.readers.test_mmproj import CLIP, VISION
 
 from tests.fuzz.touch import touch
 
-_RAW = 128  # of 256 first bytes, so many lead to the raw reader
+_RAW = 64  # of 256 first bytes, so many lead to the raw reader
 _HEADERS = tuple(
     gguf_header(small.metadata(), small.tensors())
     for small in (replace(model, n_layers=4) for model in PUBLISHED.values())
 )
+# One header of every architecture that the engine has.
+_RECORDED = {name.partition(",")[0]: recorded for name, recorded in RECORDED.items()}
 
 
 def _parse(data: bytes, file_bytes: int) -> GgufFile:
@@ -28,7 +35,23 @@ def _parse(data: bytes, file_bytes: int) -> GgufFile:
     return parse_gguf_header(read, file_bytes, "m.gguf", allow_missing_weights=True)
 
 
-_FILES = tuple(_parse(header, len(header)) for header in _HEADERS)
+def _recorded_header(metadata: Mapping[str, Any], header: Mapping[str, Any]) -> bytes:
+    values = {
+        key: (value[0], tuple(value[1:]) if value[0] == "array" else value[1])
+        for key, value in metadata.items()
+    }
+    return gguf_header(values, tensor_table(dict(header)))
+
+
+_FILES = tuple(
+    _parse(header, len(header))
+    for header in (
+        *_HEADERS,
+        *(_recorded_header(*recorded) for recorded in _RECORDED.values()),
+        gguf_header(CLIP, VISION),
+    )
+)
+_PLAIN = network_from_gguf(_FILES[0])
 
 
 def target(data: bytes) -> None:
@@ -45,6 +68,9 @@ def target(data: bytes) -> None:
     else:
         file = _changed(choices)
     facts_of_gguf(file.metadata)
+    if is_projector(file):
+        touch(with_projector(_PLAIN, read_projector(file)))
+        return
     network = network_from_gguf(file)
     storage_from_gguf(file, network)
     touch(network)

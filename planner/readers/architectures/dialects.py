@@ -75,7 +75,7 @@ DIALECTS: Mapping[str, Dialect] = {
         qk_norm="head", qk_norm_if="use_qk_norm", mixture=MixtureRules(correction_bias=True),
         mtp="copied_embeddings",
     ),
-    "hunyuan_v1_dense": Dialect(tied=True, qk_norm="head", qk_norm_if="use_qk_norm",
+    "hunyuan_v1_dense": Dialect(tied=True, qk_norm="head", qk_norm_if="use_qk_norm=true",
                                 unused=("cla_share_factor",),
                                 output_bias="attention_bias", mlp_bias="mlp_bias"),
     "stablelm": Dialect(
@@ -105,7 +105,8 @@ DIALECTS: Mapping[str, Dialect] = {
         mixture=MixtureRules(correction_bias="moe_router_enable_expert_bias"),
     ),
     "hunyuan_v1_moe": Dialect(
-        tied=True, qk_norm="head", qk_norm_if="use_qk_norm", output_bias="attention_bias", mlp_bias="mlp_bias",
+        tied=True, qk_norm="head", qk_norm_if="use_qk_norm=true", output_bias="attention_bias",
+        mlp_bias="mlp_bias", mixture=MixtureRules(shared_like_expert=True),
         unused=("use_mixed_mlp_moe", "moe_layer_num_skipped", "cla_share_factor"),
     ),
     "exaone_moe": Dialect(

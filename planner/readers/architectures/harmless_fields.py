@@ -40,7 +40,6 @@ HARMLESS_FIELDS: Final = frozenset(
         "shared_expert_combination_strategy",
         # numerical constants of norms and gates
         "gate_lower_bound",
-        "kda_lower_bound",
         "kda_safe_gate",
         "layer_norm_eps",
         "layer_norm_epsilon",

@@ -11,7 +11,7 @@ from planner.readers.gguf_architectures.keys import ArchitectureKeys
 from planner.readers.gguf_architectures.tensor_table import LayerTensors
 
 # glm-dsa.cpp: longer contexts are GLM 5.2's, whose files without the key share indexes in a fixed pattern.
-_LONGEST_GLM_5_1_CONTEXT = 1024 * 1024 - 1
+_LONGEST_GLM_5_1_CONTEXT = 1_048_575
 _INDEXED_RATIO = 4  # src/llama-kv-cache-dsv4.cpp: DSV4_CSA_RATIO
 
 

@@ -69,6 +69,9 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
     }
 )  # fmt: skip
 
+# What Ollama calls an architecture in files it converts itself (convert/*.go of https://github.com/ollama/ollama).
+OLLAMA_NAMES: Final[Mapping[str, str]] = MappingProxyType({"gptoss": "gpt-oss", "qwen25vl": "qwen2vl"})
+
 _ENCODER: Final = "an encoder: it turns text into vectors and writes none, so there is nothing to plan"
 _DRAFT: Final = "a draft head that only runs beside the model it was made for: name that model's main file"
 _SPEECH: Final = "a speech model: it writes audio codes, not text"

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from planner.model.weight import Use
@@ -12,6 +13,8 @@ LayerTensors = Mapping[str, GgufTensor]
 """The tensors of one layer, or those outside the layers, by role."""
 
 _NAME: Final = re.compile(r"blk\.(\d{1,5})\.(.+)")
+# Ollama's own conversions have names of their own.
+_OLLAMA_ROLES: Final = MappingProxyType({"attn_out": "attn_output", "attn_out.bias": "attn_output.bias"})
 # Read by row, one row a token.
 _TABLES: Final = frozenset(
     ("position_embd", "per_layer_token_embd", "ffn_gate_tid2eid", "indexer_compressor_ape")
@@ -32,7 +35,7 @@ def split_name(name: str) -> tuple[int | None, str]:
     """Layer and role of a tensor name; ".weight" is left out of the role, ".bias" stays."""
     role = name.removesuffix(".weight")
     match = _NAME.fullmatch(role)
-    return (int(match[1]), match[2]) if match else (None, role)
+    return (int(match[1]), _OLLAMA_ROLES.get(match[2], match[2])) if match else (None, role)
 
 
 def by_layer_and_role(

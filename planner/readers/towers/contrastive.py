@@ -32,12 +32,17 @@ def siglip(
     layers: int = 12,
     image_size: int = 224,
     patch_size: int = 16,
+    head: bool = True,
 ) -> int:
-    """SigLIP: no class token, a norm after the layers, and a pooling head unless it is left out."""
+    """SigLIP: no class token, a norm after the layers, and a pooling head unless it is left out.
+
+    The numbers, and whether there is a head, are what the reference takes where the config does not say.
+    """
     hidden, inner, layers = sizes(section, hidden=hidden, inner=inner, layers=layers)
     total = _patch_matrix(section, hidden, patch_size=patch_size)
     total += patches(section, image_size=image_size, patch_size=patch_size) * hidden
-    return total + layers * encoder_layer(hidden, inner) + layer_norm(hidden) + _head(section, hidden, inner)
+    total += layers * encoder_layer(hidden, inner) + layer_norm(hidden)
+    return total + _head(section, hidden, inner, default=head)
 
 
 def siglip2(section: ConfigFields) -> int:
@@ -120,8 +125,8 @@ def _patch_matrix(section: ConfigFields, hidden: int, *, patch_size: int, bias: 
     return convolution(section.count("num_channels", default=3), hidden, width, width, bias=bias)
 
 
-def _head(section: ConfigFields, hidden: int, inner: int) -> int:
+def _head(section: ConfigFields, hidden: int, inner: int, *, default: bool = True) -> int:
     """Attention pooling: one query, attention, a norm and an MLP."""
-    if not section.flag("vision_use_head", default=True):
+    if not section.flag("vision_use_head", default=default):
         return 0
     return hidden + 4 * linear(hidden, hidden) + layer_norm(hidden) + mlp(hidden, inner)

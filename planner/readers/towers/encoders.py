@@ -52,6 +52,12 @@ def _encoder(config: ConfigFields, _text_hidden_size: int, default: str) -> int:
     section = vision_section(config)
     name = default if section.model_type == config.model_type else section.model_type
     reader = ENCODERS.get(name)
+    if name == "timm_wrapper":
+        raise UnknownArchitectureError(
+            "its encoder is a network of the timm library, given by name; the weight files would tell its size"
+        )
     if reader is None:
-        raise UnknownArchitectureError(f"the encoder {section.label} is not understood yet")
+        raise UnknownArchitectureError(
+            f"its encoder {section.label} is not understood yet; the weight files would tell its size"
+        )
     return reader(section)

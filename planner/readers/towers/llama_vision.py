@@ -79,6 +79,12 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
         "llama4": Wrapper(
             text="llama4_text",
             parts=(("vision tower", llama4_vision), ("vision projector", llama4_projector)),
+            told_without=(
+                (
+                    "vision_config",
+                    "the config has no vision_config; counted with the one vision tower that Llama 4 came with",
+                ),
+            ),
         ),
         "mllama": Wrapper(
             text="mllama_text_model",

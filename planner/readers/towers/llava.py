@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from planner.readers.config_fields import ConfigFields
+from planner.readers.towers.contrastive import siglip
 from planner.readers.towers.encoders import encoder
 from planner.readers.towers.shapes import layer_norm, linear, two_layer_projector
 from planner.readers.towers.wrapper import Wrapper, vision_section
@@ -57,6 +58,11 @@ def paligemma_projector(config: ConfigFields, _text_hidden_size: int) -> int:
     vision_section(config).unused("projection_dim", "num_image_tokens", "projector_hidden_act")
     config.unused("hidden_size")
     return linear(width, config.count("projection_dim", default=2048))
+
+
+def gemma3_tower(config: ConfigFields, _text_hidden_size: int) -> int:
+    """Gemma 3's SigLIP; no release has a pooling head, also where the config leaves `vision_use_head` out."""
+    return siglip(vision_section(config), head=False)
 
 
 def gemma3_projector(config: ConfigFields, text_hidden_size: int) -> int:
@@ -162,7 +168,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
     | dict.fromkeys(
         ("gemma3", "shieldgemma2"),
         Wrapper(
-            text="gemma3_text", parts=(("vision tower", _SIGLIP), ("vision projector", gemma3_projector))
+            text="gemma3_text", parts=(("vision tower", gemma3_tower), ("vision projector", gemma3_projector))
         ),
     )
 )

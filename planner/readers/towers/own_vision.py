@@ -110,6 +110,8 @@ def ovis_tower(config: ConfigFields, _text_hidden_size: int) -> int:
     words = section.count("vocab_size", default=16_384) - section.count(
         "num_visual_indicator_tokens", default=5
     )
+    if words <= 0:
+        raise ValueError("more visual indicator tokens than visual words")
     stride = section.count("hidden_stride", default=1)
     return total + hidden * stride**2 * words + layer_norm(words)
 

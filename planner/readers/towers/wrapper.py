@@ -17,6 +17,9 @@ class Wrapper:
     text: str
     parts: tuple[tuple[str, PartReader], ...]
     text_at_top: bool = False  # the text fields may stand outside a section
+    told_without: tuple[
+        tuple[str, str], ...
+    ] = ()  # sections, and what to tell where the config leaves them out
 
 
 def vision_section(config: ConfigFields) -> ConfigFields:

@@ -246,3 +246,22 @@ def test_repeated_layers_have_caches_and_no_weights(tmp_path: Path) -> None:
     assert sum(len(group.layers) for group in repeats) == 6
     assert all(not group.weights(network.hidden_size) for group in repeats)
     assert "12 times in all" in network.notes[0]
+
+
+def test_files_that_ollama_converts_itself(tmp_path: Path) -> None:
+    # The same model under Ollama's names: "gptoss" for the architecture, attn_out for attn_output.
+    ours = network_from_gguf(read_gguf(written("gpt-oss, moe base", tmp_path)))
+    given, header = RECORDED["gpt-oss, moe base"]
+    values: dict[str, Value] = {
+        key.replace("gpt-oss.", "gptoss."): (value[0], tuple(value[1:]) if value[0] == "array" else value[1])
+        for key, value in given.items()
+    }
+    values["general.architecture"] = ("string", "gptoss")
+    table: list[Tensor] = [
+        (name.replace("attn_output", "attn_out"), shape, type_id, n_bytes)
+        for name, shape, type_id, n_bytes in tensor_table(header)
+    ]
+    file = read_gguf(write_gguf(tmp_path / "ollama.gguf", values, table))
+    assert network_from_gguf(file) == ours
+    uses = {weight.role: weight.use for weight in storage_from_gguf(file, ours).weights}
+    assert uses["attn_output"] is Use.MATMUL

@@ -84,7 +84,7 @@ def test_opened_as_a_model_it_says_what_it_is_and_what_it_needs(tmp_path: Path) 
     with pytest.raises(UnknownArchitectureError) as caught:
         network_from_gguf(file)
     message = str(caught.value)
-    assert "a projector with vision tower of 2 M, vision projector of 3 M parameters" in message
+    assert "a projector with vision tower of 2.00 M, vision projector of 2.95 M parameters" in message
     assert "for a model of width 2,560 ('Gemma 3 4b It')" in message
     assert "\n" not in message
 

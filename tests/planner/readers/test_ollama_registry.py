@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
 from planner.readers.hub import HubOptions
 from planner.readers.ollama_registry import read_ollama_registry
+from planner.readers.open_model import open_model
+from tests.conformance.headers import PUBLISHED
 from tests.gguf_writer import Tensor, gguf_header
 from tests.planner.readers.hub_server import LocalHub, StoredFile, large
 
@@ -122,3 +125,27 @@ def test_other_answers(
     _assert_one_line(caught, words)
     with pytest.raises(NotFoundError, match="is not a name of an Ollama model"):
         read_ollama_registry("../m", options=options)
+
+
+def test_a_name_that_is_not_pulled_is_opened_from_its_registry(
+    hub: LocalHub, options: HubOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")  # nothing listens there
+    small = replace(PUBLISHED["llama-3.1-8b"], n_layers=2)
+    tensors = small.tensors()
+    header = gguf_header(small.metadata(), tensors)
+    # Each tensor is a multiple of 32 bytes, so nothing lies between them.
+    weights = large(header, -(-len(header) // 32) * 32 + sum(tensor[3] for tensor in tensors))
+    _serve(hub, [_layer("model", weights.n_bytes), _layer("projector", 2**30)], weights)
+    name = f"{hub.storage_url.removeprefix('http://')}/library/m:7b"
+
+    opened = open_model(f"ollama:{name}", options=options)
+    assert opened.network.n_layers == 2
+    assert opened.notes[-1] == "Ollama loads a projector (vision or audio) beside the model: 1.0 GiB"
+
+    hub.failing["/v2/"] = 503
+    with pytest.raises(UnreachableError) as caught:
+        open_model(f"ollama:{name}", options=options)
+    _assert_one_line(caught, "no Ollama server answers at http://127.0.0.1:1")
+    _assert_one_line(caught, "nor does its registry answer")

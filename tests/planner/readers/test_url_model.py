@@ -9,9 +9,12 @@ from dataclasses import replace
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
+from planner.readers.http_range import RangeReader
 from planner.readers.hub import HubOptions
+from planner.readers.open_model import open_model
 from planner.readers.url_model import read_url_checkpoint, read_url_gguf, read_url_safetensors
-from planner.readers.url_source import fetch_url_json, url_source
+from planner.readers.url_source import fetch_url_json, file_words, url_source
+from tests.conformance.headers import PUBLISHED
 from tests.gguf_writer import Tensor, Value, gguf_header
 from tests.planner.readers.hub_server import LocalHub, StoredFile, large
 
@@ -112,6 +115,33 @@ def test_where_a_redirect_may_not_lead(
     served.redirects["m.gguf"] = location
     with pytest.raises(MalformedError) as caught:
         read_url_gguf(_url(served), options=options)
+    _assert_one_line(caught, words)
+
+
+@pytest.mark.parametrize(
+    ("start", "location", "words"),
+    [
+        ("https://h.example/m.gguf", "http://h.example/m.gguf", "redirects to h.example without encryption"),
+        (
+            "http://h.example/m.gguf",
+            "http://127.0.0.1/x",
+            "redirects to 127.0.0.1, an address of this machine",
+        ),
+        ("https://h.example/m.gguf", "https://[::1]/x", "an address of this machine or network"),
+        (
+            "https://h.example/m.gguf",
+            "https://169.254.169.254/latest",
+            "an address of this machine or network",
+        ),
+        ("https://h.example/m.gguf", "https://localhost:11434/api", "an address of this machine or network"),
+    ],
+)
+def test_no_server_sends_a_reader_to_this_machine_or_to_an_open_line(
+    start: str, location: str, words: str
+) -> None:
+    reader = RangeReader(start, file_words(start, 1.0), timeout_s=1.0, headers={"Authorization": "Bearer x"})
+    with pytest.raises(MalformedError) as caught:
+        reader.follow(location)
     _assert_one_line(caught, words)
 
 
@@ -252,6 +282,32 @@ def test_a_config_and_weights_anywhere(served: LocalHub, options: HubOptions) ->
     with pytest.raises(NotFoundError) as caught:
         read_url_safetensors(_url(served, "model-00002-of-00002.safetensors"), options=options)
     _assert_one_line(caught, "is one shard of several, and the index that names the others is not next to it")
+
+
+def test_an_address_is_opened_like_any_model(served: LocalHub, options: HubOptions) -> None:
+    small = replace(PUBLISHED["llama-3.1-8b"], n_layers=2)
+    tensors = small.tensors()
+    served.repos["any/where"]["m-F16.gguf"] = _stored(gguf_header(small.metadata(), tensors), tensors)
+    # Two layers and the embeddings, by hand: 4096² · 2 for queries and output, 4096 · 1024 · 2 for keys and
+    # values, three matrices of 4096 × 14336, two norms; 128,256 tokens twice; the last norm.
+    layer = 2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14_336 + 2 * 4096
+    n_parameters = 2 * layer + 2 * 128_256 * 4096 + 4096
+    opened = open_model(_url(served, "m-F16.gguf"), options=options)
+    assert opened.network.parameters.text == n_parameters
+    assert opened.name == "m-F16"
+
+    config = {
+        "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 2, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 14_336, "vocab_size": 128_256,
+    }  # fmt: skip
+    served.repos["any/where"]["config.json"] = large(json.dumps(config).encode())
+    raw = b'{"w": {"dtype": "BF16", "shape": [1000], "data_offsets": [0, 2000]}}'
+    data = len(raw).to_bytes(8, "little") + raw
+    served.repos["any/where"]["model.safetensors"] = large(data, len(data) + 2000)
+    assert open_model(_url(served, "config.json"), options=options).network.parameters.text == n_parameters
+    both = open_model(_url(served, "model.safetensors"), options=options)
+    assert (both.stored_elements, both.stored_bytes) == (1000, 2000)
+    assert "the weight files store 1,000 elements" in both.notes[-1]
 
 
 def test_a_huge_config_is_not_fetched(served: LocalHub, options: HubOptions) -> None:
