@@ -148,7 +148,10 @@ def audit_label(
 def label_in_file_name(file_name: str) -> str | None:
     """The last quantization that a file's name mentions, in capitals: "UD-Q4_K_XL", "Q4_K_M"; None without one."""
     found = _IN_FILE_NAME.findall(file_name[-400:])
-    return "".join(found[-1]).upper() if found else None
+    if not found:
+        return None
+    name = "".join(found[-1]).upper()
+    return "MXFP4_MOE" if name == "MXFP4" else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,10 @@ class Rwkv6TimeMix(ConstantState):
     bias: bool = False
     n_token_shifts: int = 2  # of the time mix, and of the channel mix where the model has one
 
+    def __post_init__(self) -> None:
+        if self.head_dim < 1 or self.width % self.head_dim:
+            raise ValueError(f"heads of {self.head_dim} do not divide a width of {self.width}")
+
     @property
     def kind(self) -> str:
         """The kind in the field's words."""

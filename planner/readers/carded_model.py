@@ -28,6 +28,7 @@ from planner.readers.gguf_network import network_from_gguf
 from planner.readers.hf_config import network_from_config
 from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, fetch_file, repo_info
 from planner.readers.local_json import read_json_object
+from planner.readers.mmproj import is_projector_name
 from planner.readers.open_model import open_model
 from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalFolder, LocalGguf, parse_reference
@@ -147,7 +148,7 @@ def _is_alone(path: Path) -> bool:
 def _models_in(folder: Path) -> list[Path]:
     files = [path for path, _ in zip(folder.glob("*.gguf"), range(_MAX_FOLDER), strict=False)]
     later_parts = [path for path in files if "-of-" in path.stem and "-00001-of-" not in path.stem]
-    return sorted(p for p in files if p not in later_parts and "mmproj" not in p.name.lower())
+    return sorted(p for p in files if p not in later_parts and not is_projector_name(p.name))
 
 
 def _carded(opened: OpenedModel, card: Card) -> OpenedModel:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
-from planner.errors import MalformedError, UnknownArchitectureError
+from planner.errors import MalformedError, MissingFactError, UnknownArchitectureError
 from planner.model.attention import Attention
 from planner.model.network import Mixer, Network
 from planner.model.ngram_history import NgramHistory
@@ -18,6 +18,7 @@ from planner.model.repeated_layer import RepeatedMixer
 from planner.model.storage import Storage, StoredWeight
 from planner.model.weight import Use, Weight
 from planner.readers.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
+from planner.readers.assumptions import ARCHITECTURE, NOTHING_ASSUMED, Assumptions
 from planner.readers.gguf import GgufFile, GgufTensor, file_type_name
 from planner.readers.gguf_architectures.attention import (
     attention,
@@ -47,14 +48,15 @@ from planner.readers.gguf_architectures.tensor_table import (
 from planner.readers.mmproj import is_projector, is_tower_tensor, read_projector, towers_of
 from planner.readers.quoting import quoted
 
+_MOST_ROLES: Final = 24
 _DIFFUSION_NOTE: Final = (
     "writes by denoising blocks of text over many steps: it keeps no cache, and estimates of tokens one by one "
     "do not hold for it"
 )
 
 
-def network_from_gguf(file: GgufFile) -> Network:
-    """The network a GGUF file holds.
+def network_from_gguf(file: GgufFile, assumptions: Assumptions = NOTHING_ASSUMED) -> Network:
+    """The network a GGUF file holds, an unknown architecture or tensor read as assumed.
 
     Raises UnknownArchitectureError for an architecture, tensor or window the planner does not know.
     """
@@ -63,13 +65,14 @@ def network_from_gguf(file: GgufFile) -> Network:
             f"{quoted(file.path)} is {read_projector(file).description}: name that model's main file instead"
         )
     keys = ArchitectureKeys(file.metadata)
-    name = OLLAMA_NAMES.get(keys.architecture, keys.architecture)
-    known = _known(name)
+    _check_assumptions(keys, assumptions, file)
+    name = assumptions.architecture or OLLAMA_NAMES.get(keys.architecture, keys.architecture)
+    known = _known(name, keys, file)
     # Ollama keeps the towers of a model in its main file.
     of_towers = [tensor for tensor in file.tensors if is_tower_tensor(tensor.name)]
     by_layer, outer = by_layer_and_role([t for t in file.tensors if not is_tower_tensor(t.name)])
     n_layers, mtp_layers, notes = _depth(keys, known, by_layer, file.path)
-    reader = _LayerReader(keys, known, n_layers)
+    reader = _LayerReader(keys, known, n_layers, assumptions.ignored)
     try:
         layers = [reader.layer(i, by_layer.get(i, {})) for i in range(n_layers)]
         layers = _repeated(keys, known, layers)
@@ -97,7 +100,10 @@ def network_from_gguf(file: GgufFile) -> Network:
         vocab_size=embedding.shape[1],
         tied_embeddings=tied,
         groups=groups,
-        outer=tuple(outer_weight(keys, role, tensor, tied, outer) for role, tensor in outer.items()),
+        outer=tuple(
+            outer_weight(keys, role, tensor, tied, outer, assumptions.ignored)
+            for role, tensor in outer.items()
+        ),
         mtp=tuple(
             Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
             for i in mtp_layers
@@ -105,7 +111,8 @@ def network_from_gguf(file: GgufFile) -> Network:
         ),
         towers=towers_of(of_towers),
         context_tokens=keys.maybe_count("context_length"),
-        notes=tuple(notes),
+        notes=(*notes, *assumptions.notes),
+        assumed=assumptions.texts,
     )
 
 
@@ -147,15 +154,41 @@ def storage_from_gguf(file: GgufFile, network: Network) -> Storage:
     return Storage(label=label, weights=tuple(stored), predicted=False, file_bytes=file.file_bytes)
 
 
-def _known(name: str) -> Architecture:
+def _known(name: str, keys: ArchitectureKeys, file: GgufFile) -> Architecture:
     if name in NOT_TEXT_MODELS:
         raise UnknownArchitectureError(f"GGUF architecture {name!r} is {NOT_TEXT_MODELS[name]}")
     found = ARCHITECTURES.get(name)
     if found is None:
-        like = get_close_matches(name, ARCHITECTURES, n=1)
-        hint = f"; the nearest known name is {like[0]!r}" if like else ""
-        raise UnknownArchitectureError(f"GGUF architecture {quoted(name[:40])} is not understood yet{hint}")
+        like = (*get_close_matches(name[:40], ARCHITECTURES, n=1), "llama")[0]
+        roles = {split_name(tensor.name)[1] for tensor in file.tensors if tensor.name.startswith("blk.")}
+        shown = ", ".join(quoted(role)[1:-1] for role in sorted(roles)[:_MOST_ROLES])
+        more = f" and {len(roles) - _MOST_ROLES} more" if len(roles) > _MOST_ROLES else ""
+        raise UnknownArchitectureError(
+            f"GGUF architecture {quoted(name[:40])} is not known; its header tells of {keys.count('block_count'):,} "
+            f"layers of width {keys.count('embedding_length'):,} with {shown}{more}; not known: which layers have "
+            "windows, share a cache or run twice; to go on, name a known architecture that it is like: "
+            f"--assume {ARCHITECTURE}={like}"
+        )
     return found
+
+
+def _check_assumptions(keys: ArchitectureKeys, assumptions: Assumptions, file: GgufFile) -> None:
+    """Refuse what a tensor table already says, and tensors that are not there."""
+    if assumptions.parts:
+        part, kind = assumptions.parts[0]
+        raise MissingFactError(
+            f"{part}={kind}: a GGUF file's tensors say its parts; only its {ARCHITECTURE} or a tensor can be assumed"
+        )
+    if assumptions.architecture is not None and assumptions.architecture not in ARCHITECTURES:
+        near = get_close_matches(assumptions.architecture[:40], ARCHITECTURES, n=2)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise MissingFactError(
+            f"{ARCHITECTURE}={quoted(assumptions.architecture[:40])} is none of the GGUF architectures of "
+            f"llama.cpp{hint}"
+        )
+    roles = {split_name(tensor.name)[1] for tensor in file.tensors} if assumptions.ignored else set()
+    for role in sorted(assumptions.ignored - roles):
+        raise MissingFactError(f"{quoted(role)}=ignored: no tensor of {keys.label} goes by that name")
 
 
 def _depth(
@@ -196,7 +229,8 @@ def _is_no_op(keys: ArchitectureKeys, layer: int) -> bool:
 class _LayerReader:
     """Reads the layers of one file, one by one."""
 
-    def __init__(self, keys: ArchitectureKeys, known: Architecture, n_layers: int):
+    def __init__(self, keys: ArchitectureKeys, known: Architecture, n_layers: int, ignored: frozenset[str]):
+        self._ignored = ignored
         self._keys = keys
         self._known = known
         self._hidden_size = keys.count("embedding_length")
@@ -226,7 +260,7 @@ class _LayerReader:
                 _check_shape(tensor, explained[role])
                 missing.discard(role)
             else:
-                others.append(other_layer_weight(self._keys, role, tensor, tensors))
+                others.append(other_layer_weight(self._keys, role, tensor, tensors, self._ignored))
         if missing:
             raise UnknownArchitectureError(
                 f"GGUF architecture {self._keys.label}: layer {index} has no {min(missing)!r}, "

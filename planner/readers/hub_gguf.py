@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from planner.errors import NotFoundError
 from planner.readers.gguf import GgufFile, parse_gguf_parts, split_part_names
 from planner.readers.hub import DEFAULT_OPTIONS, HubFile, HubOptions, hub_source
+from planner.readers.mmproj import is_projector_name
 from planner.readers.quoting import quoted
 
 _MAX_NAMED = 8
@@ -35,7 +36,7 @@ def gguf_files(files: Sequence[HubFile]) -> tuple[HubGguf, ...]:
             first = (split_part_names(file.path) or (file.path,))[0]
             groups.setdefault(first, []).append(file)
     return tuple(
-        HubGguf(name=name, parts=tuple(parts), is_projector="mmproj" in name.rpartition("/")[2].lower())
+        HubGguf(name=name, parts=tuple(parts), is_projector=is_projector_name(name.rpartition("/")[2]))
         for name, parts in groups.items()
     )
 

@@ -64,6 +64,11 @@ def is_projector(file: GgufFile) -> bool:
     return file.metadata.get("general.architecture") == ARCHITECTURE
 
 
+def is_projector_name(file_name: str) -> bool:
+    """Whether a file goes by the name that converters give projectors, such as mmproj-F16.gguf."""
+    return "mmproj" in file_name.lower()
+
+
 def is_tower_tensor(name: str) -> bool:
     """Whether a tensor belongs to a tower or its projector."""
     return _part_of(name) is not None

@@ -40,6 +40,7 @@ _SECTION_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "qwen3_vl_moe_text": "qwen3_moe",
         "qwen3_omni_moe_text": "qwen3_moe",
         "paddleocr_vl_text": "ernie4_5",
+        "hunyuan_vl_text": "hunyuan_v1_dense",
     }
 )
 

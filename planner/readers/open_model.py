@@ -6,16 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from planner.errors import MalformedError, NotFoundError, UnknownArchitectureError, UnreachableError
+from hardware.units import format_bytes
+from planner.errors import (
+    MalformedError,
+    NotFoundError,
+    ReadError,
+    UnknownArchitectureError,
+    UnreachableError,
+)
 from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
-from planner.readers.gguf import GgufFile, GgufTensor, read_gguf
+from planner.readers.gguf import GgufFile, GgufTensor, read_gguf, split_part_names
 from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
 from planner.readers.hf_config import network_from_config
 from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, repo_info
 from planner.readers.hub_gguf import choose_gguf, gguf_files, read_hub_gguf
 from planner.readers.local_json import read_json_object
+from planner.readers.mmproj import is_projector_name, read_projector, with_projector
 from planner.readers.ollama import OllamaModel, resolve_ollama
 from planner.readers.ollama_registry import read_ollama_registry
 from planner.readers.quoting import quoted
@@ -38,6 +46,7 @@ from profiles.loader import model_entry
 
 # Stored elements may exceed the parameters by scales and buffers; more than this is a disagreement.
 _TOLERATED_FRACTION = 0.001
+_MAX_BESIDE = 200  # files of a folder looked at for a projector
 
 
 def open_model(
@@ -51,7 +60,8 @@ def open_model(
     reference = parse_reference(text)
     match reference:
         case LocalGguf(path=path):
-            return from_gguf(read_gguf(path), text, source="GGUF file", path=path)
+            opened = from_gguf(read_gguf(path), text, source="GGUF file", path=path, assumptions=assumptions)
+            return _with_local_projector(opened, path)
         case LocalFolder(path=path):
             return _from_folder(path, text, assumptions)
         case LocalConfig(path=path):
@@ -60,7 +70,8 @@ def open_model(
         case HubModel():
             return _from_hub(reference, text, options, assumptions)
         case UrlGguf(url=url):
-            return from_gguf(read_url_gguf(url, options=options), text, source="GGUF at a web address")
+            file = read_url_gguf(url, options=options)
+            return from_gguf(file, text, source="GGUF at a web address", assumptions=assumptions)
         case UrlConfig(url=url):
             return _from_url(url, text, options, assumptions)
         case OllamaReference(name=name):
@@ -69,9 +80,16 @@ def open_model(
             return from_catalogue(model_entry(name), text, assumptions)
 
 
-def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = None) -> OpenedModel:
+def from_gguf(
+    file: GgufFile,
+    text: str,
+    *,
+    source: str,
+    path: Path | None = None,
+    assumptions: Assumptions = NOTHING_ASSUMED,
+) -> OpenedModel:
     """A model from a GGUF header, wherever it lies."""
-    network = network_from_gguf(file)
+    network = network_from_gguf(file, assumptions)
     licence = file.metadata.get("general.license")
     return OpenedModel(
         reference=text,
@@ -85,7 +103,28 @@ def from_gguf(file: GgufFile, text: str, *, source: str, path: Path | None = Non
         n_files=file.n_parts,
         licence=licence if isinstance(licence, str) else None,
         facts=facts_of_gguf(file.metadata),
+        notes=network.notes,
     )
+
+
+def _with_local_projector(opened: OpenedModel, path: Path) -> OpenedModel:
+    """Adds the towers of the one projector file beside a model, the only other GGUF in its folder."""
+    parts = set(split_part_names(path.name) or (path.name,))
+    others = [found for found in sorted(path.parent.glob("*.gguf"))[:_MAX_BESIDE] if found.name not in parts]
+    projectors = [found for found in others if is_projector_name(found.name)]
+    if len(projectors) != 1 or len(others) != 1:
+        return opened
+    beside = projectors[0]
+    try:
+        projector = read_projector(read_gguf(beside))
+        network = with_projector(opened.network, projector)
+    except (ReadError, UnknownArchitectureError) as error:
+        return replace(opened, notes=(*opened.notes, f"the projector beside it was not taken: {error}"))
+    note = (
+        f"{quoted(beside.name)} beside it, {format_bytes(projector.n_bytes)}, is loaded with --mmproj only; it is in "
+        "the parameters here, and in no estimate of memory"
+    )
+    return replace(opened, network=network, notes=(*opened.notes, note))
 
 
 def _from_config(
@@ -112,9 +151,13 @@ def _native_preset(config: Mapping[str, Any]) -> str | None:
 
 def _from_folder(folder: Path, text: str, assumptions: Assumptions) -> OpenedModel:
     if not (folder / "config.json").exists():
-        gguf = sorted(folder.glob("*.gguf"))
-        if len(gguf) == 1:
-            return from_gguf(read_gguf(gguf[0]), text, source="GGUF file", path=gguf[0])
+        gguf = [path for path in sorted(folder.glob("*.gguf")) if not is_projector_name(path.name)]
+        first = {(split_part_names(path.name) or (path.name,))[0] for path in gguf}
+        if len(first) == 1:
+            opened = from_gguf(
+                read_gguf(gguf[0]), text, source="GGUF file", path=gguf[0], assumptions=assumptions
+            )
+            return _with_local_projector(opened, gguf[0])
         hint = f"; it has {len(gguf)} GGUF files: name one of them" if gguf else ""
         raise NotFoundError(f"{quoted(folder)} has no config.json{hint}")
     opened = _from_config(
@@ -171,11 +214,18 @@ def _from_hub(reference: HubModel, text: str, options: HubOptions, assumptions: 
     else:
         files = repo_info(repo_id, revision, options=options).files
     chosen = choose_gguf(repo_id, files, filename=reference.filename, quant=reference.quant)
-    return from_gguf(
+    opened = from_gguf(
         read_hub_gguf(repo_id, chosen.name, revision, options=options),
         text,
         source=f"hub repository, {chosen.name}",
+        assumptions=assumptions,
     )
+    projectors = [found for found in gguf_files(files) if found.is_projector and not chosen.is_projector]
+    if not projectors:
+        return opened
+    names = ", ".join(quoted(found.name) for found in projectors[:3])
+    note = f"the repository has projectors for --mmproj ({names}); they are in no figure here"
+    return replace(opened, notes=(*opened.notes, note))
 
 
 def _from_url(url: str, text: str, options: HubOptions, assumptions: Assumptions) -> OpenedModel:
@@ -204,17 +254,21 @@ def _from_ollama(name: str, text: str, options: HubOptions, assumptions: Assumpt
             opened = _from_config(far.config, text, name, source=source, assumptions=assumptions)
         else:
             assert far.gguf is not None
-            opened = from_gguf(far.gguf, text, source=source)
+            opened = from_gguf(far.gguf, text, source=source, assumptions=assumptions)
     else:
         notes = found.notes
         if found.blob_path is not None:
             opened = from_gguf(
-                read_gguf(found.blob_path), text, source="Ollama's folder", path=found.blob_path
+                read_gguf(found.blob_path),
+                text,
+                source="Ollama's folder",
+                path=found.blob_path,
+                assumptions=assumptions,
             )
         elif found.config is not None:
             opened = _from_config(found.config, text, name, source="Ollama's folder", assumptions=assumptions)
         else:
-            opened = from_gguf(told_gguf(found), text, source="Ollama's server")
+            opened = from_gguf(told_gguf(found), text, source="Ollama's server", assumptions=assumptions)
     return replace(opened, notes=(*opened.notes, *notes))
 
 

@@ -40,7 +40,9 @@ class Dialect:
     one_kv_head_if: Choice | None = None
     qkv_bias: Choice = "attention_bias"
     output_bias: Choice = False
-    output_gate: Literal["none", "matrix", "head", "gating"] = "none"  # "gating": as the field of that name says
+    output_gate: Literal["none", "matrix", "head", "gating"] = (
+        "none"  # "gating": as the field of that name says
+    )
     qk_norm: Literal["none", "head", "full"] = "none"
     qk_norm_if: Choice = True  # whether that norm is on
     qk_norm_bias: bool = False
@@ -180,7 +182,9 @@ def _outer(
     width = hidden_size
     if dialect.embedding_width is not None:
         width = fields.positive(dialect.embedding_width) or hidden_size
-    outer = embeddings(width, vocab_size, tied=tied, final_norm=False, head_bias=chosen(fields, dialect.head_bias))
+    outer = embeddings(
+        width, vocab_size, tied=tied, final_norm=False, head_bias=chosen(fields, dialect.head_bias)
+    )
     if chosen(fields, dialect.final_norm) and chosen(fields, dialect.norm_weights_if):
         outer += (vector("output_norm", hidden_size),)
         if chosen(fields, dialect.norm_bias):

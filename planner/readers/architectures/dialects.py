@@ -243,7 +243,9 @@ DIALECTS: Mapping[str, Dialect] = {
     "qwen3_vl_text": Dialect(qk_norm="head", output_bias="attention_bias"),
     "qwen3_vl_moe_text": Dialect(qk_norm="head", output_bias="attention_bias"),
     "qwen3_omni_moe_text": Dialect(qk_norm="head", output_bias="attention_bias", windows="qwen"),
-    "glm4v_text": Dialect(fused_gate=True, norms_per_layer=4, qkv_bias=True),
+    "glm4v_text": Dialect(
+        fused_gate=True, norms_per_layer=4, qkv_bias=True, unused=("attention_bias",)
+    ),
     "glm4v_moe_text": Dialect(mixture=MixtureRules(correction_bias=True)),
     "glm_ocr_text": Dialect(fused_gate=True, norms_per_layer=4, qkv_bias=False),
     "aria_text": Dialect(output_bias="attention_bias", mlp_bias="mlp_bias"),

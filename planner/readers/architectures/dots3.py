@@ -70,9 +70,7 @@ def _attention_by_layer(fields: ConfigFields, n_layers: int) -> list[LatentAtten
         windowed = [_KINDS[kind] for kind in named[:n_layers]]
     indexer, top_k_tokens = sparse_index(fields)
     names = (*_WINDOWED, "qk_rope_head_dim")
-    shared = {
-        name: fields.count(f"swa_{name}", default=default) for name, default in _WINDOWED.items()
-    }
+    shared = {name: fields.count(f"swa_{name}", default=default) for name, default in _WINDOWED.items()}
     shared["qk_rope_head_dim"] = fields.count(
         "swa_qk_rope_head_dim", default=shared["head_dim"] - shared["qk_nope_head_dim"]
     )

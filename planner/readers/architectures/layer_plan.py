@@ -39,7 +39,9 @@ class PlannedLayer:
 
 def layer_count(fields: ConfigFields) -> int:
     """Number of layers, bounded so that a broken config cannot make the planner build millions."""
-    n_layers = fields.count("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
+    n_layers = fields.count(
+        "num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers"
+    )
     if not 1 <= n_layers <= MAX_LAYERS:
         raise MalformedError(f"config.json says {n_layers:,} layers; expected 1 to {MAX_LAYERS:,}")
     return n_layers

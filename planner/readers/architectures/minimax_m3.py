@@ -27,7 +27,9 @@ def minimax_m3_network(fields: ConfigFields) -> Network:
         value_head_dim=head_dim,
         qk_norm="head",
     )
-    fields.unused("use_qk_norm", "qk_norm_type", "use_gemma_norm", "attention_output_gate", "n_shared_experts")
+    fields.unused(
+        "use_qk_norm", "qk_norm_type", "use_gemma_norm", "attention_output_gate", "n_shared_experts"
+    )
     fields.unused("use_routing_bias", "swiglu_alpha", "swiglu_limit")
     mixers = _mixers(fields, full, n_layers)
     experts = mixture(fields, MixtureRules(correction_bias=True))
@@ -50,9 +52,7 @@ def minimax_m3_network(fields: ConfigFields) -> Network:
     )
 
 
-def _mixers(
-    fields: ConfigFields, full: Attention, n_layers: int
-) -> list[Attention | BlockSparseAttention]:
+def _mixers(fields: ConfigFields, full: Attention, n_layers: int) -> list[Attention | BlockSparseAttention]:
     """The index's sizes stand in a section of the published files and beside the others in newer ones."""
     section = fields.section("sparse_attention_config")
     source = fields if section is None else section
@@ -65,7 +65,9 @@ def _mixers(
     if flags is None:
         flags = (0,) * n_layers
     if len(flags) < n_layers:
-        raise MalformedError(f"config.json says of {len(flags)} layers whether they are sparse, not {n_layers}")
+        raise MalformedError(
+            f"config.json says of {len(flags)} layers whether they are sparse, not {n_layers}"
+        )
     heads = source.count("sparse_num_index_heads", "index_n_heads", default=4)
     width = source.count("sparse_index_dim", "index_head_dim", default=128)
     block = source.count("sparse_block_size", "index_block_size", default=128)

@@ -36,7 +36,10 @@ def mixture(fields: ConfigFields, rules: MixtureRules) -> Experts | None:
         return None
     n_active = fields.uniform(*active_names) or fields.count(*active_names, default=rules.default_active)
     size = fields.uniform(
-        "moe_intermediate_size", "expert_ffn_hidden_size", "expert_intermediate_size", "expert_hidden_dim",
+        "moe_intermediate_size",
+        "expert_ffn_hidden_size",
+        "expert_intermediate_size",
+        "expert_hidden_dim",
         "moe_ffn_hidden_size",
     )
     if size is None:
@@ -77,4 +80,8 @@ def _shared(fields: ConfigFields, expert_size: int, rules: MixtureRules) -> Feed
         return FeedForward(intermediate_size=absolute, gated=rules.gated, bias=bias)
     if count is None and rules.shared_like_expert:
         count = 1
-    return FeedForward(intermediate_size=count * (each or expert_size), gated=rules.gated, bias=bias) if count else None
+    return (
+        FeedForward(intermediate_size=count * (each or expert_size), gated=rules.gated, bias=bias)
+        if count
+        else None
+    )

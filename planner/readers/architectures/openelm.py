@@ -33,7 +33,11 @@ def openelm_network(fields: ConfigFields) -> Network:
     layers = []
     for i in range(n_layers):
         multiplier = multipliers[i]
-        if isinstance(multiplier, bool) or not isinstance(multiplier, (int, float)) or not 0 < multiplier < 100:
+        if (
+            isinstance(multiplier, bool)
+            or not isinstance(multiplier, (int, float))
+            or not 0 < multiplier < 100
+        ):
             raise MalformedError("config.json: ffn_multipliers holds something else than positive numbers")
         attention = Attention(
             n_heads=query[i],

@@ -51,7 +51,9 @@ def zamba2_network(fields: ConfigFields) -> Network:
     inner = fields.count("mamba_expand", default=2) * hidden_size
     if inner % n_heads:
         raise ValueError(f"a Mamba width of {inner} does not divide over {n_heads} heads")
-    fields.unused("mamba_headdim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "attention_head_dim")
+    fields.unused(
+        "mamba_headdim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "attention_head_dim"
+    )
     fields.unused("attention_hidden_size")  # all follow from others
     mamba = Mamba2(
         n_heads=n_heads,

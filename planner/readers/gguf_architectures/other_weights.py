@@ -35,7 +35,11 @@ _SCALES: Final = (".scale", ".input_scale")  # one number a tensor, of NVFP4 and
 
 
 def other_layer_weight(
-    keys: ArchitectureKeys, role: str, tensor: GgufTensor, layer: Container[str]
+    keys: ArchitectureKeys,
+    role: str,
+    tensor: GgufTensor,
+    layer: Container[str],
+    ignored: Container[str] = frozenset(),
 ) -> Weight:
     """A tensor that no part of its layer has; raises UnknownArchitectureError where nothing explains it."""
     if role in _CHUNK_EXPERTS and len(tensor.shape) == 3:
@@ -48,21 +52,29 @@ def other_layer_weight(
         return Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
     if role.startswith("indexer."):  # of a layer that follows another's index
         return Weight(role=role, shape=tensor.shape, use=Use.UNUSED)
-    if role in _LAYER or _is_norm(role) or _belongs_to(role, layer):
+    if role in _LAYER or role in ignored or _is_norm(role) or _belongs_to(role, layer):
         return Weight(role=role, shape=tensor.shape, use=use_of(role, tensor, tied=False))
-    raise UnknownArchitectureError(
-        f"GGUF architecture {keys.label}: tensor {quoted(tensor.name)} belongs to no part the planner knows"
-    )
+    raise _of_no_part(keys, role, tensor)
 
 
 def outer_weight(
-    keys: ArchitectureKeys, role: str, tensor: GgufTensor, tied: bool, outer: Mapping[str, GgufTensor]
+    keys: ArchitectureKeys,
+    role: str,
+    tensor: GgufTensor,
+    tied: bool,
+    outer: Mapping[str, GgufTensor],
+    ignored: Container[str] = frozenset(),
 ) -> Weight:
     """A tensor outside the layers; raises UnknownArchitectureError where nothing explains it."""
-    if role in _OUTER or _belongs_to(role, outer):
+    if role in _OUTER or role in ignored or _belongs_to(role, outer):
         return Weight(role=role, shape=tensor.shape, use=use_of(role, tensor, tied))
-    raise UnknownArchitectureError(
-        f"GGUF architecture {keys.label}: tensor {quoted(tensor.name)} belongs to no part the planner knows"
+    raise _of_no_part(keys, role, tensor)
+
+
+def _of_no_part(keys: ArchitectureKeys, role: str, tensor: GgufTensor) -> UnknownArchitectureError:
+    return UnknownArchitectureError(
+        f"GGUF architecture {keys.label}: tensor {quoted(tensor.name)} belongs to no part the planner knows; to "
+        f"count it as plain weights and go on, --assume {quoted(role)[1:-1]}=ignored"
     )
 
 

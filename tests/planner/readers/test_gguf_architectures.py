@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from planner.engines.llama_cpp import LlamaCppFlags, cache_cells, kv_bytes, padded, state_bytes
-from planner.errors import MalformedError, UnknownArchitectureError
+from planner.errors import MalformedError, MissingFactError, UnknownArchitectureError
 from planner.model.network import Network
 from planner.model.weight import Use
+from planner.readers.assumptions import parse_assumptions
 from planner.readers.gguf import read_gguf
 from planner.readers.gguf_architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS
 from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
@@ -159,9 +160,54 @@ def test_what_writes_no_text_is_refused_by_name(name: str, tmp_path: Path) -> No
 
 
 def test_an_unknown_architecture_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    path = write_gguf(tmp_path / "a.gguf", {"general.architecture": ("string", "qwen36")})
-    with pytest.raises(UnknownArchitectureError, match="nearest known name is 'qwen3"):
+    path = renamed("qwen3, dense base", tmp_path, "qwen36")
+    with pytest.raises(UnknownArchitectureError) as caught:
         network_from_gguf(read_gguf(path))
+    told = str(caught.value)
+    assert "'qwen36' is not known" in told
+    assert "attn_q_norm" in told  # what there is of it
+    assert "windows, share a cache" in told  # what a header cannot say
+    assert "--assume architecture=qwen3" in told
+
+
+def renamed(name: str, folder: Path, architecture: str) -> Path:
+    """A recorded header under another architecture's name."""
+    given, header = RECORDED[name]
+    old = str(given["general.architecture"][1])
+    values: dict[str, Value] = {
+        key.replace(f"{old}.", f"{architecture}."): (
+            value[0],
+            tuple(value[1:]) if value[0] == "array" else value[1],
+        )
+        for key, value in given.items()
+    }
+    values["general.architecture"] = ("string", architecture)
+    return write_gguf(folder / "renamed.gguf", values, tensor_table(header))
+
+
+def test_a_person_can_say_what_an_unknown_architecture_is_like(tmp_path: Path) -> None:
+    known = network_from_gguf(read_gguf(written("qwen3, dense base", tmp_path)))
+    file = read_gguf(renamed("qwen3, dense base", tmp_path, "qwen36"))
+    found = network_from_gguf(file, parse_assumptions(["architecture=qwen3"]))
+    assert found.parameters == known.parameters
+    assert found.assumed == ("architecture=qwen3",)
+    assert any("assumed, not known: architecture=qwen3" in note for note in found.notes)
+    with pytest.raises(MissingFactError, match="did you mean qwen3"):
+        network_from_gguf(file, parse_assumptions(["architecture=qwen33"]))
+    with pytest.raises(MissingFactError, match="tensors say its parts"):
+        network_from_gguf(file, parse_assumptions(["mlp=gated"]))
+
+
+def test_a_tensor_nobody_knows_can_be_taken_as_plain_weights(tmp_path: Path) -> None:
+    added = ("blk.3.attn_quux.weight", (256, 4), _F32, 4096)
+    plain = network_from_gguf(read_gguf(written("llama, dense base", tmp_path)))
+    file = read_gguf(changed("llama, dense base", tmp_path, added=added))
+    with pytest.raises(UnknownArchitectureError, match="--assume attn_quux=ignored"):
+        network_from_gguf(file)
+    found = network_from_gguf(file, parse_assumptions(["attn_quux=ignored"]))
+    assert found.parameters.text == plain.parameters.text + 256 * 4
+    with pytest.raises(MissingFactError, match="no tensor"):
+        network_from_gguf(file, parse_assumptions(["attn_quuz=ignored"]))
 
 
 def changed(name: str, folder: Path, *, metadata: dict[str, Value] | None = None,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from planner.errors import PlannerError
 from planner.model.weight import Use
 from planner.readers.gguf_architectures.tensor_table import split_name
 from planner.readers.hf_config import network_from_config
@@ -44,17 +43,22 @@ def names_in_files(architecture: str) -> set[str]:
     return {split_name(name)[1] for name in found}
 
 
-@pytest.mark.parametrize("path", sorted((HERE / "configs").glob("*.json")), ids=lambda path: path.stem)
+def configs_in_the_engine() -> list[Path]:
+    """The configs whose architecture the engine has too."""
+    found = []
+    for path in sorted((HERE / "configs").glob("*.json")):
+        model_type = json.loads(path.read_text())["model_type"]
+        if (HERE / "gguf_headers" / f"{_NAMES.get(model_type, model_type)}.json").exists():
+            found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("path", configs_in_the_engine(), ids=lambda path: path.stem)
 def test_matrices_are_named_as_in_files(path: Path) -> None:
-    try:
-        network = network_from_config(json.loads(path.read_text()))
-    except PlannerError as error:
-        pytest.skip(f"the config reader refuses it: {error}")
+    network = network_from_config(json.loads(path.read_text()))
     architecture = _NAMES.get(network.architecture, network.architecture)
     if any(weight.role == "attn_kv_a_mqa" for _, weight in network.weights()) and architecture == "mistral3":
         architecture = "mistral4"
-    if not (HERE / "gguf_headers" / f"{architecture}.json").exists():
-        pytest.skip(f"llama.cpp has no {network.architecture}")
     ours = {
         weight.role
         for _, weight in network.weights()

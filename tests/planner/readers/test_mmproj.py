@@ -8,6 +8,7 @@ from planner.errors import MalformedError, UnknownArchitectureError
 from planner.readers.gguf import GgufFile, read_gguf
 from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
 from planner.readers.mmproj import is_projector, read_projector, with_projector
+from planner.readers.open_model import open_model
 from tests.gguf_writer import Tensor, Value, write_gguf
 
 _F16 = 1
@@ -97,6 +98,26 @@ def test_a_projector_is_put_in_front_of_its_model_only(tmp_path: Path) -> None:
     assert seeing.parameters.text == network.parameters.text
     with pytest.raises(MalformedError, match="for a model of width 32; this llama model is 64 wide"):
         with_projector(network_from_gguf(llama(tmp_path, 64)), found)
+
+
+def test_the_one_projector_beside_a_model_is_taken(tmp_path: Path) -> None:
+    llama(tmp_path, 32)
+    projector(tmp_path, VISION, {"clip.vision.projection_dim": ("uint32", 32)})
+    for reference in (tmp_path / "model.gguf", tmp_path):
+        opened = open_model(str(reference))
+        assert opened.network.parameters.towers == TOWER + PROJECTION
+        assert any("--mmproj" in note and "9.4 MiB" in note for note in opened.notes)
+        # Nothing of it is read while text is written, and it is no part of the model's file.
+        assert opened.storage is not None
+        assert opened.storage.n_elements == opened.network.parameters.text
+
+
+def test_a_projector_of_another_model_is_told_of_and_left(tmp_path: Path) -> None:
+    llama(tmp_path, 32)
+    projector(tmp_path, VISION)
+    opened = open_model(str(tmp_path / "model.gguf"))
+    assert opened.network.parameters.towers == 0
+    assert any("was not taken" in note and "width 2,560" in note for note in opened.notes)
 
 
 def test_towers_within_the_main_file(tmp_path: Path) -> None:
