@@ -15,7 +15,7 @@ from planner.readers.quoting import quoted
 
 _MAX_KEYS = 65_536
 MAX_TENSORS = 65_536
-_MAX_DIMENSIONS = 4
+MAX_DIMENSIONS = 4
 _LEAST_KEY_BYTES = 8 + 1 + 4 + 1
 _LEAST_TENSOR_BYTES = 8 + 1 + 4 + 4 + 8
 _DEFAULT_ALIGNMENT = 32
@@ -141,7 +141,7 @@ def _alignment(cursor: HeaderCursor, metadata: Mapping[str, object]) -> int:
 def _tensor_row(cursor: HeaderCursor) -> tuple[str, tuple[int, ...], int, int, int, int]:
     name = cursor.name()
     n_dimensions = cursor.u32()
-    if n_dimensions > _MAX_DIMENSIONS:
+    if n_dimensions > MAX_DIMENSIONS:
         raise cursor.malformed(
             f"tensor {quoted(name)} has {n_dimensions:,} dimensions; at most 4 are allowed"
         )

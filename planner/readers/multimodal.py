@@ -33,12 +33,7 @@ _HARMLESS: Final = re.compile(
 # Types of text sections that other types describe.
 _SECTION_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "qwen2_vl_text": "qwen2",
-        "qwen2_5_vl_text": "qwen2",
         "qwen2_5_omni_text": "qwen2",
-        "qwen3_vl_text": "qwen3",
-        "qwen3_vl_moe_text": "qwen3_moe",
-        "qwen3_omni_moe_text": "qwen3_moe",
         "paddleocr_vl_text": "ernie4_5",
         "hunyuan_vl_text": "hunyuan_v1_dense",
     }

@@ -6,6 +6,7 @@ metadata and tensor table. Nothing is pulled.
 """
 
 import json
+import math
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from hardware.units import KIB, MIB, format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
+from planner.readers.gguf_header import MAX_DIMENSIONS, MAX_TENSORS
 from planner.readers.local_json import parse_json_object, read_json_object
 from planner.readers.ollama_manifest import MAX_MANIFEST_BYTES, OllamaName, parse_manifest, parse_ollama_name
 from planner.readers.quoting import quoted
@@ -229,11 +231,21 @@ def _tensors(rows: object, url: str) -> tuple[OllamaTensor, ...] | None:
     """The tensor table of an answer; None from servers that send none."""
     if not rows:
         return None
+    if isinstance(rows, list) and len(rows) > MAX_TENSORS:
+        raise MalformedError(
+            f"the Ollama server at {url} tells {len(rows):,} tensors; at most {MAX_TENSORS:,} are read"
+        )
     tensors = []
     for row in rows if isinstance(rows, list) else [rows]:
         fields = row if isinstance(row, dict) else {}
         name, type_name, shape = fields.get("name"), fields.get("type"), fields.get("shape")
-        is_shape = isinstance(shape, list) and all(type(size) is int and 0 < size < 2**63 for size in shape)
+        # What a GGUF can hold: at most four dimensions, and a number of elements below 2**63.
+        is_shape = (
+            isinstance(shape, list)
+            and len(shape) <= MAX_DIMENSIONS
+            and all(type(size) is int and 0 < size < 2**63 for size in shape)
+            and math.prod(shape) < 2**63
+        )
         if (
             not isinstance(name, str)
             or not isinstance(type_name, str)

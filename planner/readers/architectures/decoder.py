@@ -84,11 +84,15 @@ def chosen(fields: ConfigFields, choice: Choice) -> bool:
     return fields.flag(name, default=default == "true")
 
 
+_TIES = ("tie_word_embeddings", "tie_embedding", "weight_tying")  # the last two of LFM2 and LLaDA
+
+
 def tie(fields: ConfigFields, default: bool) -> bool:
     """Whether the output head reuses the embedding table; the parent's word counts where the child is silent."""
     for level in (fields, fields.parent):
-        if level is not None and level.has("tie_word_embeddings"):
-            return level.flag("tie_word_embeddings")
+        for name in _TIES:
+            if level is not None and level.has(name):
+                return level.flag(name)
     return fields.flag("tie_word_embeddings", default=default)
 
 

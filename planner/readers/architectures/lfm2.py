@@ -54,7 +54,7 @@ def lfm2_network(fields: ConfigFields) -> Network:
         PlannedLayer(mixers[kind], experts if sparse[i] else dense, norms)
         for i, kind in enumerate(_kinds(fields, n_layers, frozenset(mixers)))
     ]
-    tied = tie(fields, default=fields.flag("tie_embedding", default=True))
+    tied = tie(fields, default=True)
     return Network(
         architecture=fields.model_type,
         hidden_size=hidden_size,

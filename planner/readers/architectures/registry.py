@@ -19,6 +19,7 @@ from planner.readers.architectures import (
     grok,
     hy_v4,
     inkling,
+    jetmoe,
     kimi_linear,
     latent_decoder,
     lfm2,
@@ -38,9 +39,12 @@ from planner.readers.architectures import (
     pure_mamba,
     qwen4_exp,
     recurrent_gemma,
+    rwkv4,
     rwkv7,
     step3,
+    xlstm,
     zamba,
+    zaya,
 )
 from planner.readers.architectures.decoder import decoder_network
 from planner.readers.architectures.dialects import DIALECTS
@@ -81,6 +85,10 @@ _BUILDERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | dict.fromkeys(muse_spark.MODEL_TYPES, muse_spark.muse_spark_network)
     | dict.fromkeys(qwen4_exp.MODEL_TYPES, qwen4_exp.qwen4_exp_network)
     | dict.fromkeys(mistral_large4.MODEL_TYPES, mistral_large4.mistral_large4_network)
+    | dict.fromkeys(jetmoe.MODEL_TYPES, jetmoe.jetmoe_network)
+    | dict.fromkeys(rwkv4.MODEL_TYPES, rwkv4.rwkv4_network)
+    | dict.fromkeys(xlstm.MODEL_TYPES, xlstm.xlstm_network)
+    | dict.fromkeys(zaya.MODEL_TYPES, zaya.zaya_network)
     | dict.fromkeys(mosaic.MPT_TYPES, mosaic.mpt_network)
     | dict.fromkeys(mosaic.DBRX_TYPES, mosaic.dbrx_network)
     | dict.fromkeys(openelm.MODEL_TYPES, openelm.openelm_network)

@@ -14,7 +14,7 @@ from planner.readers.quoting import quoted
 _MOST_PATTERNS: Final = 200_000  # of a name each; a model of 61 layers of 512 experts lists 60,000
 _MOST_WILD: Final = 2_000  # with wildcards or regular expressions
 _ONE_EXPERT: Final = re.compile(r"\.experts\.\d{1,5}(?=\.|$)")
-_LARGEST_GROUP: Final = 1 << 20
+_LARGEST_GROUP: Final = 500_000  # no row is longer
 
 
 @dataclass(frozen=True, kw_only=True)

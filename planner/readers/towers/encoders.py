@@ -43,6 +43,25 @@ ENCODERS: Final[Mapping[str, Callable[[ConfigFields], int]]] = MappingProxyType(
 )
 
 
+# Widths that the reference takes where the section of an encoder does not say.
+_WIDTHS: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "clip_vision_model": 768,
+        "siglip_vision_model": 768,
+        "siglip2_vision_model": 768,
+        "internvl_vision": 1024,
+        "pixtral": 1024,
+    }
+)
+
+
+def encoder_width(config: ConfigFields, default: str | None = None) -> int:
+    """The width of an encoder's output; `default` is the wrapper's own encoder, for a section without a type."""
+    section = vision_section(config)
+    name = default if section.model_type == config.model_type else section.model_type
+    return section.count("hidden_size", default=_WIDTHS.get(name or ""))
+
+
 def encoder(default: str) -> PartReader:
     """A reader for whatever encoder the vision section names; `default` is the wrapper's own."""
     return partial(_encoder, default=default)

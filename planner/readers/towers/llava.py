@@ -7,7 +7,7 @@ from typing import Final
 
 from planner.readers.config_fields import ConfigFields
 from planner.readers.towers.contrastive import siglip
-from planner.readers.towers.encoders import encoder
+from planner.readers.towers.encoders import encoder, encoder_width
 from planner.readers.towers.shapes import layer_norm, linear, two_layer_projector
 from planner.readers.towers.wrapper import Wrapper, vision_section
 
@@ -20,11 +20,11 @@ def _features(config: ConfigFields, default: int = 1) -> int:
     return default if layers is None else 1
 
 
-def llava_projector(config: ConfigFields, text_hidden_size: int, *, default: int = 768) -> int:
+def llava_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """Into the text width, and once more at that width."""
     config.unused("projector_hidden_act", "image_seq_length")
     bias = config.flag("multimodal_projector_bias", default=True)
-    width = vision_section(config).count("hidden_size", default=default) * _features(config)
+    width = encoder_width(config) * _features(config)
     total = linear(width, text_hidden_size, bias=bias)
     return total + linear(text_hidden_size, text_hidden_size, bias=bias)
 
@@ -36,7 +36,7 @@ def newline_projector(config: ConfigFields, text_hidden_size: int) -> int:
 
 def vip_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """ViP-LLaVA's: five layers of the encoder side by side, normalised first."""
-    width = vision_section(config).count("hidden_size", default=768) * _features(config, 5)
+    width = encoder_width(config) * _features(config, 5)
     config.unused("projector_hidden_act", "projector_layernorm_eps")
     return layer_norm(width) + linear(width, text_hidden_size) + linear(text_hidden_size, text_hidden_size)
 
@@ -45,7 +45,7 @@ def gated_shuffle_projector(
     config: ConfigFields, text_hidden_size: int, *, normed: bool, inner: int | None
 ) -> int:
     """Cohere's: neighbouring patches side by side, then a gated MLP that halves its inner width."""
-    width = vision_section(config).count("hidden_size", default=768)
+    width = encoder_width(config)
     width *= config.count("downsample_factor", default=2) ** 2
     middle = config.count("alignment_intermediate_size", default=inner or text_hidden_size)
     total = layer_norm(width) if normed else 0
@@ -54,7 +54,7 @@ def gated_shuffle_projector(
 
 def paligemma_projector(config: ConfigFields, _text_hidden_size: int) -> int:
     """PaliGemma's: one matrix with a bias, into the width that the config names."""
-    width = vision_section(config).count("hidden_size", default=768)
+    width = encoder_width(config)
     vision_section(config).unused("projection_dim", "num_image_tokens", "projector_hidden_act")
     config.unused("hidden_size")
     return linear(width, config.count("projection_dim", default=2048))
@@ -67,13 +67,13 @@ def gemma3_tower(config: ConfigFields, _text_hidden_size: int) -> int:
 
 def gemma3_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """Gemma 3's: a norm and one matrix."""
-    width = vision_section(config).count("hidden_size", default=768)
+    width = encoder_width(config)
     return width + width * text_hidden_size
 
 
 def plain_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """DeepSeek-VL's: into the text width, and once more at that width, always with biases."""
-    return two_layer_projector(vision_section(config).count("hidden_size", default=768), text_hidden_size)
+    return two_layer_projector(encoder_width(config), text_hidden_size)
 
 
 def hyperclovax_projector(config: ConfigFields, text_hidden_size: int) -> int:
@@ -90,7 +90,7 @@ def perception_projector(config: ConfigFields, text_hidden_size: int) -> int:
 
 def lfm2_projector(config: ConfigFields, text_hidden_size: int) -> int:
     """LFM2-VL's: shuffled pixels, normed where asked for, through a width of its own."""
-    width = vision_section(config).count("hidden_size", default=768)
+    width = encoder_width(config)
     width *= config.count("downsample_factor", default=2) ** 2
     middle = config.count("projector_hidden_size", default=2560)
     bias = config.flag("projector_bias", default=True)
@@ -146,7 +146,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
             text="qwen2",
             parts=(
                 ("vision tower", encoder("timm_wrapper")),
-                ("vision projector", partial(llava_projector, default=3072)),
+                ("vision projector", llava_projector),
             ),
         ),
         "hyperclovax_vision_v2": Wrapper(

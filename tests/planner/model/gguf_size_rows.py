@@ -151,8 +151,13 @@ CUSTOM = {
     ("qwen35 27B [27.32B]", "Q6_K", "23.55"): Custom(f"{_UD}: UD-Q6_K_XL, with the extra prediction layer"),
     ("gemma3 4B [3.88B]", "Q4_0", "2.35"): Custom("embeddings in Q8_0 (quantization-aware checkpoint)", _TABLES_Q8),
     ("nemotron 120B.A12B [120.67B]", "Q4_K", "65.1"): Custom(
-        "4.63 bits per weight: expert matrices whose rows of 2,688 do not divide by 256 were given a 4.5-bit type "
-        "by hand instead of the fallback Q5_0 and Q8_0"
+        "a mix of ggml-org's own: experts and Mamba matrices in 4.5-bit types (the rows of 2,688 in Q4_0), all else "
+        "in Q8_0, gives the printed size",
+        (
+            ("ffn_up_exps", "Q4_K"), ("ffn_down_exps", "Q4_0"), ("ffn_up_shexp", "Q8_0"), ("ffn_down_shexp", "Q8_0"),
+            ("ffn_latent_down", "Q8_0"), ("ffn_latent_up", "Q8_0"), ("attn_q", "Q8_0"), ("attn_k", "Q8_0"),
+            ("attn_v", "Q8_0"), ("attn_output", "Q8_0"), *_TABLES_Q8,
+        ),
     ),
     ("qwen3 0.6B [751.63M]", "Q8_0", "0.7439"): Custom(
         "the tied head is stored once more",
@@ -199,7 +204,7 @@ CUSTOM = {
         "the per-layer input gates and projections kept in F32", (("inp_gate", "F32"), ("proj", "F32"))
     ),
     ("Gemma-4-26B-A4B-It", "IQ4_NL", "12.48"): Custom(
-        "4.25 bits per weight on average, below IQ4_NL's own 4.5: most matrices are in a smaller type"
+        "Unsloth Dynamic UD-IQ4_NL, which holds Q8_0, IQ4_NL and IQ3_S"
     ),
     ("Qwen3-Next-80B-A3B-Instruct", "Q4_K_M", "42.9"): Custom(f"{_UD}: UD-Q4_K_XL"),
     ("Qwen3.6-35B-A3B", "Q4_K_M", "20.6"): Custom(f"{_UD}: UD-Q4_K_M"),
