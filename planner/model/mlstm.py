@@ -13,7 +13,6 @@ class MatrixLstm(ConstantState):
     n_heads: int
     key_width: int
     value_width: int
-    bias: bool = False
 
     def __post_init__(self) -> None:
         if self.key_width % self.n_heads or self.value_width % self.n_heads:
@@ -54,13 +53,5 @@ class MatrixLstm(ConstantState):
             found += [
                 matrix(f"lstm_{gate}_gate", hidden_size, self.n_heads),
                 vector(f"lstm_{gate}_gate.bias", self.n_heads),
-            ]
-        if self.bias:
-            found += [
-                vector("attn_q.bias", self.key_width),
-                vector("attn_k.bias", self.key_width),
-                vector("attn_v.bias", self.value_width),
-                vector("attn_gate.bias", self.value_width),
-                vector("attn_output.bias", hidden_size),
             ]
         return tuple(found)

@@ -1,6 +1,6 @@
 """xLSTM: a matrix LSTM and a gated MLP in every layer."""
 
-from planner.errors import MalformedError
+from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.feed_forward import FeedForward
 from planner.model.mlstm import MatrixLstm
 from planner.model.network import Network, embeddings
@@ -18,17 +18,17 @@ def xlstm_network(fields: ConfigFields) -> Network:
     vocab_size = fields.count("vocab_size")
     # Repeats, kernels and how states are kept.
     fields.unused("embedding_dim", "num_blocks", "norm_reduction_force_float32", "inference_state_dtype")
-    fields.unused("return_last_states", "gate_soft_cap", "weight_mode")
-    bias = fields.flag("use_bias")
+    fields.unused("return_last_states", "gate_soft_cap", "weight_mode", "add_out_norm")
+    if fields.flag("use_bias"):
+        raise UnknownArchitectureError("xlstm: use_bias is on, which is not understood yet")
     factor = _factor(fields, "ffn_proj_factor", 2.667)
     multiple = fields.count("ffn_round_up_to_multiple_of", default=64)
     mixer = MatrixLstm(
         n_heads=fields.count("num_heads"),
         key_width=int(hidden_size * _factor(fields, "qk_dim_factor", 0.5)),
         value_width=int(hidden_size * _factor(fields, "v_dim_factor", 1.0)),
-        bias=bias,
     )
-    mlp = FeedForward(intermediate_size=-(-int(hidden_size * factor) // multiple) * multiple, bias=bias)
+    mlp = FeedForward(intermediate_size=-(-int(hidden_size * factor) // multiple) * multiple)
     tied = tie(fields, default=False)
     return Network(
         architecture=fields.model_type,
@@ -36,9 +36,7 @@ def xlstm_network(fields: ConfigFields) -> Network:
         vocab_size=vocab_size,
         tied_embeddings=tied,
         groups=group_layers([PlannedLayer(mixer, mlp, norm_vectors(hidden_size, 2))] * n_layers),
-        outer=embeddings(
-            hidden_size, vocab_size, tied=tied, final_norm=fields.flag("add_out_norm", default=True)
-        ),
+        outer=embeddings(hidden_size, vocab_size, tied=tied),
     )
 
 
