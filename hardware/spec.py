@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from hardware.gpu_details import GpuDetails
+
 
 class Basis(StrEnum):
     """How well a number is known, best first; a sum is only as good as its weakest part."""
@@ -70,6 +72,7 @@ class Gpu:
     mig_profile: str | None = None  # set when this is a MIG slice, e.g. "1g.10gb"
     problem: str | None = None  # one line, when the device answered only in part
     reserved_bytes: int | None = None  # what the driver keeps of `memory_bytes` for itself
+    details: GpuDetails | None = None  # clocks, power, links, peers, users; None for a described machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

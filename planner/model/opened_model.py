@@ -5,6 +5,8 @@ from pathlib import Path
 
 from planner.model.card import Card
 from planner.model.claims import Claim, SourceFacts
+from planner.model.formats.layout import FormatLayout
+from planner.model.label_audit import LabelAudit
 from planner.model.network import Network
 from planner.model.storage import Storage
 
@@ -26,6 +28,8 @@ class OpenedModel:
     stored_bytes: int | None = None
     licence: str | None = None
     native_preset: str | None = None  # the GGUF preset that keeps weights published in four bits as they are
+    published: FormatLayout | None = None  # the weights as a repository stores them, by its config
+    audit: LabelAudit | None = None  # whether a GGUF is what its label says
     facts: SourceFacts | None = None  # what config or header say beside the network
     card: Card | None = None
     claims: tuple[Claim, ...] = ()  # of card, name and a second file, held against what was found

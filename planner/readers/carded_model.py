@@ -60,7 +60,7 @@ def open_with_card(
             opened, claims = _with_folder_card(opened, path, assumptions)
         case LocalGguf(path=path) if _is_alone(path):
             opened, claims = _with_folder_card(opened, path.parent, assumptions)
-    return replace(opened, claims=(*_own_claims(opened), *claims))
+    return replace(opened, claims=(*_own_claims(opened), *opened.claims, *claims))
 
 
 def _own_claims(opened: OpenedModel) -> tuple[Claim, ...]:

@@ -4,9 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from hardware.units import format_bytes
+from hardware.units import MIB, format_bytes
 from planner.errors import (
     MalformedError,
     NotFoundError,
@@ -15,17 +16,20 @@ from planner.errors import (
     UnreachableError,
 )
 from planner.model.ggml_types import type_by_name
+from planner.model.label_audit import audit_label
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
 from planner.readers.gguf import GgufFile, GgufTensor, read_gguf, split_part_names
 from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
 from planner.readers.hf_config import network_from_config
-from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, repo_info
+from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, fetch_json, repo_info
 from planner.readers.hub_gguf import choose_gguf, gguf_files, read_hub_gguf
 from planner.readers.local_json import read_json_object
 from planner.readers.mmproj import is_projector_name, read_projector, with_projector
 from planner.readers.ollama import OllamaModel, resolve_ollama
 from planner.readers.ollama_registry import read_ollama_registry
+from planner.readers.published_weights import published_weights, stored_claim
+from planner.readers.quantization_config import SIDE_FILES
 from planner.readers.quoting import quoted
 from planner.readers.reference import (
     CatalogueName,
@@ -44,8 +48,7 @@ from planner.readers.url_model import read_url_checkpoint, read_url_gguf
 from planner.readers.url_source import url_label
 from profiles.loader import model_entry
 
-# Stored elements may exceed the parameters by scales and buffers; more than this is a disagreement.
-_TOLERATED_FRACTION = 0.001
+MAX_SIDE_FILE_BYTES = 4 * MIB
 _MAX_BESIDE = 200  # files of a folder looked at for a projector
 
 
@@ -77,7 +80,10 @@ def open_model(
         case OllamaReference(name=name):
             return _from_ollama(name, text, options, assumptions)
         case CatalogueName(name=name):
-            return from_catalogue(model_entry(name), text, assumptions)
+            entry = model_entry(name)
+            opened = from_catalogue(entry, text, assumptions)
+            published, notes = published_weights(entry["config"], opened.network)
+            return replace(opened, published=published, notes=(*opened.notes, *notes))
 
 
 def from_gguf(
@@ -90,13 +96,15 @@ def from_gguf(
 ) -> OpenedModel:
     """A model from a GGUF header, wherever it lies."""
     network = network_from_gguf(file, assumptions)
+    storage = storage_from_gguf(file, network)
     licence = file.metadata.get("general.license")
     return OpenedModel(
         reference=text,
         name=Path(file.path).stem,  # general.name is often the trainer's own label
         source=source,
         network=network,
-        storage=storage_from_gguf(file, network),
+        storage=storage,
+        audit=audit_label(storage, network, file_name=Path(file.path).name, metadata=file.metadata),
         path=path,
         fingerprint=file.fingerprint,
         header_bytes=file.header_bytes,
@@ -128,17 +136,25 @@ def _with_local_projector(opened: OpenedModel, path: Path) -> OpenedModel:
 
 
 def _from_config(
-    config: Mapping[str, Any], text: str, name: str, *, source: str, assumptions: Assumptions
+    config: Mapping[str, Any],
+    text: str,
+    name: str,
+    *,
+    source: str,
+    assumptions: Assumptions,
+    side_files: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> OpenedModel:
     network = network_from_config(config, assumptions)
+    published, notes = published_weights(config, network, side_files)
     return OpenedModel(
         reference=text,
         name=name,
         source=source,
         network=network,
         native_preset=_native_preset(config),
+        published=published,
         facts=facts_of_config(config),
-        notes=network.notes,
+        notes=(*network.notes, *notes),
     )
 
 
@@ -166,6 +182,7 @@ def _from_folder(folder: Path, text: str, assumptions: Assumptions) -> OpenedMod
         folder.resolve().name,
         source="folder with config.json",
         assumptions=assumptions,
+        side_files={name: read_json_object(folder / name) for name in SIDE_FILES if (folder / name).exists()},
     )
     if not any(folder.glob("*.safetensors*")):
         return opened
@@ -181,17 +198,24 @@ def _elements(shape: tuple[int, ...]) -> int:
     return n
 
 
-def _with_stored(opened: OpenedModel, elements: int, n_bytes: int | None) -> OpenedModel:
-    """Adds what the weight files say and, where it contradicts the config, a note with both figures."""
-    counted = opened.network.parameters.counted
+def _with_stored(
+    opened: OpenedModel, elements: int, n_bytes: int | None, source: str = "safetensors headers"
+) -> OpenedModel:
+    """Adds what the weight files say, and the claim that it is what the config amounts to."""
+    claim = stored_claim(opened.published, opened.network, elements, source)
     notes = opened.notes
-    if abs(elements / counted - 1) > _TOLERATED_FRACTION:
-        note = (
-            f"the weight files store {elements:,} elements, the config describes {counted:,}: "
-            "packed quantized weights, copies, or parts that are not loaded"
+    if claim.agrees is False:
+        notes = (
+            *notes,
+            f"the {source} give {claim.claimed} elements, the config {claim.found}: {claim.note}",
         )
-        notes = (*notes, note)
-    return replace(opened, stored_elements=elements, stored_bytes=n_bytes, notes=notes)
+    return replace(
+        opened,
+        stored_elements=elements,
+        stored_bytes=n_bytes,
+        claims=(*opened.claims, claim),
+        notes=notes,
+    )
 
 
 def _from_hub(reference: HubModel, text: str, options: HubOptions, assumptions: Assumptions) -> OpenedModel:
@@ -206,9 +230,14 @@ def _from_hub(reference: HubModel, text: str, options: HubOptions, assumptions: 
                 repo_id,
                 source="hub repository",
                 assumptions=assumptions,
+                side_files={
+                    name: fetch_json(repo_id, name, revision, options=options, max_bytes=MAX_SIDE_FILE_BYTES)
+                    for name in SIDE_FILES
+                    if any(file.path == name for file in info.files)
+                },
             )
             if info.stored_elements:
-                return _with_stored(opened, sum(info.stored_elements.values()), None)
+                return _with_stored(opened, sum(info.stored_elements.values()), None, "hub's count")
             return opened
         files = info.files
     else:

@@ -6,6 +6,8 @@ from planner.engines import llama_cpp
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.card import Benchmark, Card
 from planner.model.claims import Claim
+from planner.model.formats.layout import FormatLayout
+from planner.model.label_audit import LabelAudit
 from planner.model.network import LayerGroup, Network
 from planner.model.opened_model import OpenedModel
 from planner.model.storage import Storage
@@ -31,6 +33,8 @@ def model_data(opened: OpenedModel, storage: Storage | None = None) -> Data:
         "licence": opened.licence,
         **_network_data(network),
         "storage": _storage_data(opened, opened.storage or storage),
+        "label_audit": None if opened.audit is None else _audit_data(opened.audit),
+        "published": None if opened.published is None else _published_data(opened.published),
         "stored_elements": opened.stored_elements,
         "stored_bytes": opened.stored_bytes,
         "declared_quantization": None if opened.facts is None else opened.facts.quantization,
@@ -139,6 +143,44 @@ def _storage_data(opened: OpenedModel, storage: Storage | None) -> Data | None:
         "bytes_by_type": dict(storage.bytes_by_type),
         "by_type": by_type,
         "read_bytes_per_token": storage.read_bytes_per_token,
+    }
+
+
+def _audit_data(audit: LabelAudit) -> Data:
+    return {
+        "label": audit.label,
+        "verdict": audit.verdict.value,
+        "summary": audit.summary,
+        "variant": audit.variant,
+        "n_tensors": audit.n_tensors,
+        "n_differing": audit.n_differing,
+        "differences": [
+            {"role": d.role, "expected": d.expected, "found": d.found, "n_tensors": d.n_tensors}
+            for d in audit.differences
+        ],
+        "size_ratio": audit.size_ratio,
+        "nearest_preset": audit.nearest_preset,
+        "file_name_label": audit.file_name_label,
+        "made_by": audit.made_by,
+        "has_importance_matrix": audit.has_matrix,
+    }
+
+
+def _published_data(layout: FormatLayout) -> Data:
+    storage = layout.storage
+    return {
+        "format": storage.label,
+        "file_bytes": layout.file_bytes,
+        "text_bytes": storage.total_bytes,
+        "mtp_bytes": layout.extra_bytes,
+        "tower_bytes": layout.tower_bytes,
+        "copy_bytes": layout.copy_bytes,
+        "bits_per_weight": storage.bits_per_weight,
+        "bytes_by_format": dict(storage.bytes_by_type),
+        "read_bytes_per_token": storage.read_bytes_per_token,
+        "hub_parameters_by_dtype": dict(layout.parameters_by_dtype),
+        "elements_by_dtype": dict(layout.elements_by_dtype),
+        "unmatched_patterns": list(layout.unmatched_patterns),
     }
 
 

@@ -5,6 +5,7 @@ from planner.engines import llama_cpp
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.card import Card
 from planner.model.claims import Claim
+from planner.model.label_audit import Verdict
 from planner.model.opened_model import OpenedModel
 from planner.model.storage import Storage
 from planner.report.document import Document, Table, listed
@@ -36,7 +37,9 @@ def model_document(opened: OpenedModel, n_context_tokens: int | None = None) -> 
         ),
     ]
     if opened.storage is not None:
-        tables.append(_type_table(opened.storage))
+        tables.append(_type_table(opened.storage, "Tensor types"))
+    elif opened.published is not None and len(opened.published.storage.bytes_by_type) > 1:
+        tables.append(_type_table(opened.published.storage, "Formats of the language model's weights"))
     tables += _claim_tables(opened.claims)
     if opened.card is not None and opened.card.benchmarks:
         tables.append(_benchmark_table(opened.card))
@@ -71,8 +74,15 @@ def _answer(opened: OpenedModel) -> tuple[str, ...]:
             f"Stored as {plain(storage.label)}: {format_bytes(storage.total_bytes)}, "
             f"{storage.bits_per_weight:.2f} bits per weight."
         )
+    elif opened.published is not None:
+        sentences.append(
+            f"Published in {plain(opened.published.storage.label)}: {format_bytes(opened.published.file_bytes)}, "
+            f"{opened.published.storage.bits_per_weight:.2f} bits per weight of the language model."
+        )
     elif opened.facts is not None and opened.facts.quantization is not None:
         sentences.append(f"Its config declares {plain(opened.facts.quantization)} weights.")
+    if opened.audit is not None and opened.audit.verdict is not Verdict.UNKNOWN_LABEL:
+        sentences.append(f"Its label: {plain(opened.audit.summary, 300)}.")
     if opened.licence is not None:
         sentences.append(f"Licence: {plain(opened.licence)}.")
     wrong = [claim.what for claim in opened.claims if claim.agrees is False]
@@ -130,7 +140,7 @@ def _parameter_table(opened: OpenedModel) -> Table:
     )
 
 
-def _type_table(storage: Storage) -> Table:
+def _type_table(storage: Storage, title: str) -> Table:
     counts: dict[str, int] = {}
     elements: dict[str, int] = {}
     for weight in storage.weights:
@@ -141,7 +151,7 @@ def _type_table(storage: Storage) -> Table:
         for name, n_bytes in storage.bytes_by_type.items()
     )  # fmt: skip
     return Table(
-        title="Tensor types",
+        title=title,
         headers=("type", "tensors", "parameters", "size", "share"),
         rows=rows,
         right=(1, 2, 3, 4),
