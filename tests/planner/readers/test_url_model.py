@@ -307,7 +307,7 @@ def test_an_address_is_opened_like_any_model(served: LocalHub, options: HubOptio
     assert open_model(_url(served, "config.json"), options=options).network.parameters.text == n_parameters
     both = open_model(_url(served, "model.safetensors"), options=options)
     assert (both.stored_elements, both.stored_bytes) == (1000, 2000)
-    assert "the weight files store 1,000 elements" in both.notes[-1]
+    assert "the safetensors headers give 1,000 elements" in both.notes[-1]
 
 
 def test_a_huge_config_is_not_fetched(served: LocalHub, options: HubOptions) -> None:
