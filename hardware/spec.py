@@ -6,6 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from hardware.gpu_details import GpuDetails
+from hardware.host_details import Container, CpuDetails, Disk, MemoryDetails
 
 
 class Basis(StrEnum):
@@ -86,6 +87,7 @@ class Cpu:
     instruction_sets: tuple[str, ...] = ()  # subset of avx2, avx512f, avx512_vnni, amx_int8, sve, neon …
     cache_l3_bytes: int | None = None
     max_hz: float | None = None
+    details: CpuDetails | None = None  # NUMA nodes, core kinds, governor, hypervisor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,7 @@ class Memory:
     limit_bytes: int | None = None  # tightest cgroup limit up to the root, None without one
     limit_source: str | None = None  # which file said so
     swap_total_bytes: int = 0
+    details: MemoryDetails | None = None  # huge pages, locking, modules
 
     @property
     def usable_bytes(self) -> int:
@@ -133,3 +136,6 @@ class Machine:
     # Main memory as its modules promise it; what was measured here is `memory_bandwidth`.
     cpu_memory_bytes_per_s: float | None = None
     cpu_memory_basis: Basis | None = None
+    container: Container | None = None  # None outside one
+    disk: Disk | None = None  # where downloaded weights would lie
+    disk_read_bytes_per_s: MeasuredRate | None = None  # sequential, past the cache

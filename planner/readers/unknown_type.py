@@ -74,11 +74,12 @@ def _message(
             f"; its config tells of {network.n_layers} layers ({kinds}), hidden size {network.hidden_size:,}, "
             f"vocabulary {network.vocab_size:,}"
         )
-    unknown = [QUESTIONS[part] for part in open_parts]
+    # Of what is no plain decoder, nobody can say which parts are open.
+    unknown = [QUESTIONS[part] for part in open_parts] if network is not None else []
     shown = [quoted(name) for name in open_fields[:_MOST_FIELDS]]
     if len(open_fields) > _MOST_FIELDS:
         shown.append(f"{len(open_fields) - _MOST_FIELDS} more")
-    if shown:
+    if shown and network is not None:
         unknown.append(f"what {', '.join(shown)} {'mean' if len(open_fields) > 1 else 'means'}")
     if unknown:
         text += f"; not known: {'; '.join(unknown)}"

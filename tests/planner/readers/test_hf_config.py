@@ -105,7 +105,7 @@ def test_a_hostile_model_type_is_escaped_and_cut() -> None:
     started = time.perf_counter()
     message = refusal(llama(model_type="\x1b[31m\n" * 1_000_000), UnknownArchitectureError)
     assert "\x1b" not in message
-    assert len(message) < 400
+    assert len(message) < 1500
     assert time.perf_counter() - started < 1
 
 
@@ -393,4 +393,4 @@ def test_damaged_configs_end_in_a_network_or_in_one_line(config: dict[str, Any])
         cache_layers(network)
     except PlannerError as error:
         assert "\n" not in str(error)
-        assert len(str(error)) < 600
+        assert len(str(error)) < 1500
