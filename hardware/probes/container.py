@@ -6,17 +6,17 @@ container the path that the kernel reports may not exist; then the mount itself 
 https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from hardware.host_details import Container
+from hardware.probes.kernel_files import unescaped_path
 from hardware.units import MIB
 
 _MAX_CPUS = 65_536  # far beyond any machine; a larger number is a broken file
 _MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_LEVELS = 64
 
 
@@ -30,6 +30,9 @@ class ContainerLimits:
     n_cpus_quota: float | None = None
     cpu_quota_source: str | None = None
     n_cpuset_cpus: int | None = None
+    cpuset_cpus: str | None = None  # the same as the kernel lists them, "0-3,8"
+    swap_limit_bytes: int | None = None  # swap on top of memory; 0 where swapping is off
+    cgroup_version: int | None = None  # of the hierarchy that holds the memory limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,19 @@ def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> Conta
     limits: list[tuple[int, str]] = []
     headrooms: list[int] = []
     quotas: list[tuple[float, str]] = []
-    cpusets: list[int] = []
+    cpusets: list[tuple[int, str]] = []
+    swaps: list[int] = []
+    versions: list[int] = []
     for mount in mounts:
         groups = list(_groups(root, mount, own_paths))
         if mount.version == 2 or "memory" in mount.controllers:
             read = _memory_v2 if mount.version == 2 else _memory_v1
+            if any(_used_bytes(group, mount.version) is not None for group in groups):
+                versions.append(mount.version)
             for group in groups:
+                swap = _swap(group, mount.version)
+                if swap is not None and swap < unlimited_bytes:
+                    swaps.append(swap)
                 stated = read(group, unlimited_bytes)
                 limits += [(bound, _shown(root, file)) for bound, file in stated]
                 used = _used_bytes(group, mount.version)
@@ -69,17 +79,21 @@ def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> Conta
             found_quotas = [found for group in groups if (found := quota_of(group)) is not None]
             quotas += [(n_cpus, _shown(root, file)) for n_cpus, file in found_quotas]
         if mount.version == 2 or "cpuset" in mount.controllers:
-            sizes = (n_cpus for group in groups if (n_cpus := _cpuset(group)) is not None)
-            cpusets += islice(sizes, 1)  # the innermost effective set already lies within its parents'
+            sets = (known for group in groups if (known := _cpuset(group)) is not None)
+            cpusets += islice(sets, 1)  # the innermost effective set already lies within its parents'
     limit = min(limits, default=(None, None), key=lambda pair: pair[0])
     quota = min(quotas, default=(None, None), key=lambda pair: pair[0])
+    cpuset = min(cpusets, default=(None, None), key=lambda pair: pair[0])
     return ContainerLimits(
         memory_limit_bytes=limit[0],
         memory_limit_source=limit[1],
         memory_headroom_bytes=min(headrooms, default=None),
         n_cpus_quota=quota[0],
         cpu_quota_source=quota[1],
-        n_cpuset_cpus=min(cpusets, default=None),
+        n_cpuset_cpus=cpuset[0],
+        cpuset_cpus=cpuset[1],
+        swap_limit_bytes=min(swaps, default=None),
+        cgroup_version=min(versions, default=None),
     )
 
 
@@ -124,14 +138,9 @@ def _mounts(root: Path) -> list[_Mount]:
         if not separator or len(fields) < 5 or not kind or kind[0] not in ("cgroup", "cgroup2"):
             continue
         controllers = frozenset(kind[2].split(",")) if len(kind) > 2 else frozenset[str]()
-        shown, point = (PurePosixPath(_unescaped(field)) for field in fields[3:5])
+        shown, point = (PurePosixPath(unescaped_path(field)) for field in fields[3:5])
         mounts.append(_Mount(point, shown, 2 if kind[0] == "cgroup2" else 1, controllers))
     return mounts
-
-
-def _unescaped(field: str) -> str:
-    """A path as it is: the kernel writes a space as a backslash and 040."""
-    return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), field)
 
 
 def _groups(root: Path, mount: _Mount, own_paths: dict[str, PurePosixPath]) -> Iterator[Path]:
@@ -202,11 +211,19 @@ def _quota_v1(group: Path) -> tuple[float, Path] | None:
     return None if not quota or not period else (quota / period, file)
 
 
-def _cpuset(group: Path) -> int | None:
+def _swap(group: Path, version: int) -> int | None:
+    """Swap that may be used on top of memory: version 2 says so, version 1 limits the sum of both."""
+    if version == 2:
+        return _whole(group / "memory.swap.max", unlimited_word="max")
+    both, memory = _whole(group / "memory.memsw.limit_in_bytes"), _whole(group / "memory.limit_in_bytes")
+    return None if both is None or memory is None else max(0, both - memory)
+
+
+def _cpuset(group: Path) -> tuple[int, str] | None:
     for name in ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus"):
         text = _text(group / name)
         if text is not None and text.strip():
-            return len(parse_cpu_list(text))
+            return len(parse_cpu_list(text)), text.strip()
     return None
 
 
@@ -240,3 +257,52 @@ def _text(file: Path) -> str | None:
 def _shown(root: Path, file: Path) -> str:
     """The file as the machine itself names it, without the root of a test."""
     return f"/{file.relative_to(root)}"
+
+
+def read_container(
+    root: Path = Path("/"),
+    limits: ContainerLimits | None = None,
+    environ: Mapping[str, str] | None = None,
+    n_online_cpus: int | None = None,
+) -> Container | None:
+    """The container that this process lives in and its limits; None on a machine that sets none.
+
+    A processor set that names every processor of the machine is no limit.
+    """
+    limits, environ = limits or ContainerLimits(), environ or {}
+    kind = _kind(root, environ)
+    all_cpus = n_online_cpus is not None and limits.n_cpuset_cpus == n_online_cpus
+    cpus = None if all_cpus else limits.cpuset_cpus
+    if kind is None and (limits.memory_limit_bytes, limits.n_cpus_quota, cpus) == (None, None, None):
+        return None
+    return Container(
+        kind=kind,
+        cgroup_version=limits.cgroup_version,
+        n_cpus_quota=limits.n_cpus_quota,
+        cpu_quota_source=limits.cpu_quota_source,
+        cpus=cpus,
+        memory_limit_bytes=limits.memory_limit_bytes,
+        memory_limit_source=limits.memory_limit_source,
+        swap_limit_bytes=limits.swap_limit_bytes,
+        pod=environ.get("HOSTNAME") if kind == "Kubernetes" else None,
+    )
+
+
+def _kind(root: Path, environ: Mapping[str, str]) -> str | None:
+    """What runs this container, by the traces that each leaves; the order is from the outside in."""
+    if (
+        environ.get("KUBERNETES_SERVICE_HOST")
+        or (root / "var/run/secrets/kubernetes.io/serviceaccount").is_dir()
+    ):
+        return "Kubernetes"
+    if (root / "run/.containerenv").exists():
+        return "Podman"
+    if (root / ".dockerenv").exists():
+        return "Docker"
+    named = {"lxc": "LXC", "podman": "Podman", "docker": "Docker", "systemd-nspawn": "systemd-nspawn"}
+    told = environ.get("container") or (_text(root / "run/systemd/container") or "").strip()
+    if told in named:
+        return named[told]
+    groups = _text(root / "proc/self/cgroup") or ""
+    marks = {"kubepods": "Kubernetes", "docker": "Docker", "libpod": "Podman", "lxc": "LXC"}
+    return next((name for mark, name in marks.items() if mark in groups), None)

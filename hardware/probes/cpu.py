@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from hardware.probes.arm_parts import arm_core_name
 from hardware.probes.container import ContainerLimits, parse_cpu_list
+from hardware.probes.cpu_details import mac_cpu_details, read_cpu_details
 from hardware.spec import Cpu
 from hardware.units import KIB, MIB
 
@@ -24,10 +26,15 @@ _X86_FLAGS = {
     "avx512bw": "avx512bw",
     "avx512_vnni": "avx512_vnni",
     "avx512_bf16": "avx512_bf16",
+    "avx512_fp16": "avx512_fp16",
     "amx_int8": "amx_int8",
     "amx_bf16": "amx_bf16",
+    "amx_fp16": "amx_fp16",
 }
-_ARM_FEATURES = {"asimd": "neon", "neon": "neon", "asimddp": "dotprod", "i8mm": "i8mm", "sve": "sve"}
+_ARM_FEATURES = {
+    "asimd": "neon", "neon": "neon", "asimddp": "dotprod", "i8mm": "i8mm", "bf16": "bf16", "sve": "sve",
+    "sve2": "sve2", "sme": "sme",
+}  # fmt: skip
 _FLAGS = {**_X86_FLAGS, **_ARM_FEATURES}
 _MAC_FLAGS = {
     "hw.optional.avx1_0": "avx",
@@ -41,24 +48,22 @@ _MAC_FLAGS = {
     "hw.optional.AdvSIMD": "neon",
     "hw.optional.arm.FEAT_DotProd": "dotprod",
     "hw.optional.arm.FEAT_I8MM": "i8mm",
-}
-# ARM processors give numbers, not names. Arm's "Main ID Register" pages, as collected by util-linux (lscpu-arm.c).
-_ARM_PARTS = {
-    ("0x41", "0xd0c"): "ARM Neoverse-N1",
-    ("0x41", "0xd40"): "ARM Neoverse-V1",
-    ("0x41", "0xd49"): "ARM Neoverse-N2",
-    ("0x41", "0xd4f"): "ARM Neoverse-V2",
+    "hw.optional.arm.FEAT_BF16": "bf16",
+    "hw.optional.arm.FEAT_SME": "sme",
 }
 _CACHE_SIZE = re.compile(r"(\d+)([KM])")
 _CPU_FOLDER = re.compile(r"cpu\d+")
 
 
 def read_cpu(
-    root: Path = Path("/"), limits: ContainerLimits | None = None, n_affinity: int | None = None
+    root: Path = Path("/"),
+    limits: ContainerLimits | None = None,
+    n_affinity: int | None = None,
+    failures: list[str] | None = None,
 ) -> Cpu:
     """The processors of a Linux machine; `n_affinity` is how many of them this process may be put on.
 
-    Raises OSError or ValueError where /proc or /sys cannot be read.
+    A detail that cannot be read is left out and named in `failures`. Raises OSError or ValueError where /proc or /sys cannot be read.
     """
     with (root / "proc/cpuinfo").open(encoding="utf-8", errors="replace") as stream:
         processors = parse_cpuinfo(stream.read(_MAX_FILE_BYTES))
@@ -75,6 +80,7 @@ def read_cpu(
         instruction_sets=_instruction_sets(processors[0]),
         cache_l3_bytes=_l3_bytes(folders),
         max_hz=_max_hz(folders),
+        details=read_cpu_details(root, processors, failures),
     )
 
 
@@ -114,7 +120,9 @@ def parse_sysctl(text: str) -> dict[str, str]:
 
 def read_mac_cpu(run: Runner) -> Cpu:
     """The processors of a Mac; `run` runs a command and returns what it printed."""
-    return cpu_from_sysctl(parse_sysctl(run(("/usr/sbin/sysctl", "hw", "machdep.cpu"))))
+    return cpu_from_sysctl(
+        parse_sysctl(run(("/usr/sbin/sysctl", "hw", "machdep.cpu")))
+    )
 
 
 def cpu_from_sysctl(values: Mapping[str, str]) -> Cpu:
@@ -133,6 +141,7 @@ def cpu_from_sysctl(values: Mapping[str, str]) -> Cpu:
         ),
         cache_l3_bytes=l3_bytes or None,
         max_hz=float(max_hz) if max_hz else None,
+        details=mac_cpu_details(values),
     )
 
 
@@ -150,10 +159,9 @@ def _model(processors: Sequence[Mapping[str, str]], root: Path) -> str:
     named = first.get("model name") or first.get("Model Name") or first.get("cpu model")
     if named:
         return " ".join(named.split())
-    implementer, part = first.get("CPU implementer"), first.get("CPU part")
-    if implementer and part:
-        known = _ARM_PARTS.get((implementer.lower(), part.lower()))
-        return known or f"ARM implementer {implementer} part {part}"
+    core = arm_core_name(first.get("CPU implementer"), first.get("CPU part"))
+    if core is not None:
+        return core
     board = root / "sys/firmware/devicetree/base/model"
     if board.exists():
         return board.read_text(encoding="utf-8", errors="replace").strip("\0 \n") or "unknown processor"

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hardware.host_details import Disk
-from hardware.probes.kernel_files import KernelFolder
+from hardware.probes.kernel_files import KernelFolder, unescaped_path
 
 Usage = Callable[[Path], tuple[int, int]]  # total and free bytes of the file system under a folder
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
 _MAX_MOUNTS = 10_000
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "beegfs", "glusterfs", "gpfs", "virtiofs", "afs"}
@@ -90,7 +89,7 @@ def _mount_of(root: Path, folder: PurePosixPath) -> _Mount | None:
         fields, tail = before.split(), after.split()
         if not separator or len(fields) < 6 or len(tail) < 2:
             continue
-        point = PurePosixPath(_unescaped(fields[4]))
+        point = PurePosixPath(unescaped_path(fields[4]))
         if not folder.is_relative_to(point):
             continue
         if best is None or len(point.parts) >= len(best.point.parts):
@@ -98,7 +97,7 @@ def _mount_of(root: Path, folder: PurePosixPath) -> _Mount | None:
                 number=fields[2],
                 point=point,
                 kind=tail[0],
-                device=_unescaped(tail[1]),
+                device=unescaped_path(tail[1]),
                 is_read_only="ro" in fields[5].split(","),
             )
     return best
@@ -114,7 +113,9 @@ def _device(root: Path, mount: _Mount, failures: list[str] | None) -> tuple[str 
     if not folder.path.exists():  # ZFS, btrfs and overlays have a number of their own
         return (mount.device if mount.device.startswith("/dev/") else None), None
     name = folder.path.resolve().name if folder.path.is_symlink() else Path(mount.device).name
-    whole = folder if (folder.path / "queue").is_dir() else KernelFolder(folder.path.resolve().parent, failures)
+    whole = (
+        folder if (folder.path / "queue").is_dir() else KernelFolder(folder.path.resolve().parent, failures)
+    )
     return name, _kind(name, whole)
 
 
@@ -127,8 +128,3 @@ def _kind(name: str, disk: KernelFolder) -> str | None:
         return "virtual"
     rotational = disk.number("queue/rotational")
     return None if rotational is None else "rotating" if rotational else "solid state"
-
-
-def _unescaped(field: str) -> str:
-    """A path as it is: the kernel writes a space as a backslash and 040."""
-    return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), field)

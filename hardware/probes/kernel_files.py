@@ -12,6 +12,7 @@ MAX_FILE_BYTES = 1 << 20  # these files hold a few lines; more is not one of the
 MAX_ENTRIES = 4_096  # devices, links or processors below one folder
 _MAX_FAILURES = 8
 _NUMBER_AT_END = re.compile(r"(\d{1,9})$")
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class KernelFolder:
@@ -82,3 +83,8 @@ def numbered(folder: Path, pattern: str) -> list[Path]:
 def _last_number(path: Path) -> int:
     match = _NUMBER_AT_END.search(path.name)
     return -1 if match is None else int(match.group(1))
+
+
+def unescaped_path(field: str) -> str:
+    """A path of the kernel's mount list as it is: there a space is a backslash and 040."""
+    return _OCTAL.sub(lambda match: chr(int(match.group(1), 8)), field)

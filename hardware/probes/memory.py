@@ -4,17 +4,23 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+from hardware.host_details import MemoryDetails
 from hardware.probes.container import ContainerLimits
+from hardware.probes.huge_pages import lock_limit, read_huge_pages, transparent_huge_pages
+from hardware.probes.memory_modules import read_memory_modules
 from hardware.spec import Memory
 from hardware.units import KIB
 
 
 def read_memory(
-    root: Path = Path("/"), limits: ContainerLimits | None = None, psutil_module: Any = None
+    root: Path = Path("/"),
+    limits: ContainerLimits | None = None,
+    psutil_module: Any = None,
+    failures: list[str] | None = None,
 ) -> Memory:
     """Main memory as Linux tells it in /proc/meminfo, or psutil elsewhere, within the container's `limits`.
 
-    Raises OSError or ValueError where the system's answer cannot be read.
+    A detail that cannot be read is left out and named in `failures`. Raises OSError or ValueError where the system's answer cannot be read.
     """
     limits = limits or ContainerLimits()
     file = root / "proc/meminfo"
@@ -31,6 +37,18 @@ def read_memory(
         limit_bytes=limits.memory_limit_bytes,
         limit_source=limits.memory_limit_source,
         swap_total_bytes=swap,
+        details=_details(root, failures) if file.exists() else None,
+    )
+
+
+def _details(root: Path, failures: list[str] | None) -> MemoryDetails:
+    unlimited, limit_bytes = lock_limit(root, failures)
+    return MemoryDetails(
+        huge_pages=read_huge_pages(root, failures),
+        transparent_huge_pages=transparent_huge_pages(root, failures),
+        lock_is_unlimited=unlimited,
+        lock_limit_bytes=limit_bytes,
+        modules=read_memory_modules(root, failures),
     )
 
 

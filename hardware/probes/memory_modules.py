@@ -39,9 +39,7 @@ class _Module:
     locator: str
 
 
-def read_memory_modules(
-    root: Path = Path("/"), failures: list[str] | None = None
-) -> MemoryModules | None:
+def read_memory_modules(root: Path = Path("/"), failures: list[str] | None = None) -> MemoryModules | None:
     """The memory modules, from the controllers' driver and the firmware's table as far as each may be read."""
     edac = _edac(root, failures)
     firmware = _firmware(root)

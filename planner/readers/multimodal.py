@@ -83,6 +83,8 @@ def towers_in_front(
         )
     shown = quoted(model_type[:60])
     notes = [note for name, note in (wrapper.told_without if wrapper else ()) if not root.has(name)]
+    if wrapper is not None and wrapper.text_note is not None and at_top:
+        notes.append(wrapper.text_note)
     notes += [f"{t.name} of {shown} not counted: {t.unknown}" for t in towers.values() if t.unknown]
     return tuple(towers.values()), tuple(notes)
 

@@ -79,7 +79,7 @@ def test_a_server_with_avx512_and_amx(tmp_path: Path) -> None:
     assert cpu.max_hz == 3.8e9
     assert cpu.instruction_sets == (
         "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16",
-        "amx_int8", "amx_bf16",
+        "avx512_fp16", "amx_int8", "amx_bf16",
     )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_without_sys_the_cores_come_from_cpuinfo(tmp_path: Path) -> None:
 def test_an_arm_server_has_no_model_name_but_sve(tmp_path: Path) -> None:
     cpu = read_cpu(tree(tmp_path, {"proc/cpuinfo": GRAVITON}), n_affinity=4)
     assert cpu.model == "ARM Neoverse-V2"
-    assert set(cpu.instruction_sets) == {"neon", "dotprod", "sve", "i8mm"}
+    assert set(cpu.instruction_sets) == {"neon", "dotprod", "i8mm", "bf16", "sve", "sve2"}
     assert (cpu.n_sockets, cpu.n_physical_cores) == (None, None)  # neither file says
 
 
@@ -137,7 +137,7 @@ def test_an_apple_chip() -> None:
         16,
         16,
     )
-    assert set(cpu.instruction_sets) == {"neon", "dotprod", "i8mm"}
+    assert set(cpu.instruction_sets) == {"neon", "dotprod", "i8mm", "sme"}
     assert cpu.cache_l3_bytes is None
 
 

@@ -79,6 +79,10 @@ def window_merger(config: ConfigFields, text_hidden_size: int) -> int:
     return times * each + (times - 1) * linear(4 * hidden, hidden) + linear(4 * hidden, text_hidden_size)
 
 
+_TEXT_NOTE = (
+    "its config does not say which language model it is: read as Qwen2, as in versions 2.6 and o 2.6; other "
+    "versions use Llama 3, MiniCPM or Qwen3"
+)
 _WINDOWED = (("vision tower", window_tower), ("vision projector", window_merger))
 
 WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
@@ -87,6 +91,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
             text="qwen2",
             parts=(("vision tower", siglip_tower), ("vision projector", resampler)),
             text_at_top=True,
+            text_note=_TEXT_NOTE,
         ),
         "minicpmo": Wrapper(
             text="qwen2",
@@ -98,6 +103,7 @@ WRAPPERS: Final[Mapping[str, Wrapper]] = MappingProxyType(
                 ("speech output", voice),
             ),
             text_at_top=True,
+            text_note=_TEXT_NOTE,
         ),
     }
     | dict.fromkeys(

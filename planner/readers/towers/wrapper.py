@@ -17,6 +17,7 @@ class Wrapper:
     text: str
     parts: tuple[tuple[str, PartReader], ...]
     text_at_top: bool = False  # the text fields may stand outside a section
+    text_note: str | None = None  # what to tell of text fields that stand there
     told_without: tuple[
         tuple[str, str], ...
     ] = ()  # sections, and what to tell where the config leaves them out
