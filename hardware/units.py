@@ -15,6 +15,7 @@ MB = 10**6
 GB = 10**9
 TB = 10**12
 MILLI = 1e-3
+MEGA = 10**6
 GIGA = 10**9
 TERA = 10**12
 TOKENS_PER_MTOK = 10**6

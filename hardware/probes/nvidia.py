@@ -5,19 +5,28 @@ listed with what it did say: one lost GPU of three leaves the other two intact.
 """
 
 import importlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hardware.accelerators import Row, match_driver_name, mig_slice
+from hardware.accelerators import Row, match_driver_name
+from hardware.gpu_details import GpuDetails
+from hardware.probes import nvidia_details as ask_about
 from hardware.probes.cuda_visible import DeviceIdentity, visible_devices
-from hardware.spec import Accelerator, Gpu
-from hardware.units import MIB, format_bytes
+from hardware.probes.nvidia_details import DriverFacts, read_driver
+from hardware.probes.nvidia_links import Card, read_c2c, read_fabric, read_links, read_peers
+from hardware.probes.nvidia_mig import CutCard, read_slices
+from hardware.probes.nvidia_query import Asker
+from hardware.probes.nvidia_remarks import (
+    broken_driver,
+    gpu_remarks,
+    missing_driver,
+    no_devices,
+    visibility_remarks,
+)
+from hardware.spec import Gpu, Memory
 
 _UNKNOWN_NAME = "NVIDIA GPU of unknown name"
-_MIG_PROFILE = re.compile(r"\bMIG (\S+)$")
-_MAX_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +44,28 @@ class _Found:
     identity: DeviceIdentity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Context:
+    """What reading any device needs besides the device."""
+
+    nvml: Any
+    driver: DriverFacts
+    rows: tuple[Row, ...] | None
+    main_memory: Memory | None
+
+
 def read_nvidia_gpus(
     nvml: Any = None,
     environ: Mapping[str, str] | None = None,
     rows: Iterable[Row] | None = None,
+    main_memory: Memory | None = None,
 ) -> NvidiaReport:
     """The NVIDIA GPUs, or their MIG slices, that a program with this environment would see.
 
     `nvml` is the `pynvml` module or one that answers like it; `environ` may hold CUDA_VISIBLE_DEVICES.
+    `main_memory` is what chips without memory of their own share.
     """
+    environ = environ or {}
     if nvml is None:
         try:
             # Loading it takes 0.2 s, so only a machine that is really inspected pays for it.
@@ -53,226 +75,175 @@ def read_nvidia_gpus(
     try:
         nvml.nvmlInit()
     except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded):
-        return NvidiaReport()
+        line = missing_driver(environ)
+        return NvidiaReport(problems=() if line is None else (line,))
     except nvml.NVMLError as error:
-        return _broken(error)
+        return NvidiaReport(problems=(broken_driver(error),))
     try:
         try:
-            return _read_all(nvml, environ or {}, None if rows is None else tuple(rows))
+            context = _Context(
+                nvml=nvml,
+                driver=read_driver(nvml),
+                rows=None if rows is None else tuple(rows),
+                main_memory=main_memory,
+            )
+            return _read_all(context, environ)
         finally:
             nvml.nvmlShutdown()
     except nvml.NVMLError as error:
-        return _broken(error)
+        return NvidiaReport(problems=(broken_driver(error),))
 
 
-def _broken(error: Exception) -> NvidiaReport:
-    line = (
-        f"NVIDIA driver: {error}; its GPUs are left out; run nvidia-smi, then restart or reinstall the driver"
-    )
-    return NvidiaReport(problems=(line,))
-
-
-def _read_all(nvml: Any, environ: Mapping[str, str], rows: Sequence[Row] | None) -> NvidiaReport:
-    version = _Asker(nvml).text("nvmlSystemGetDriverVersion")
+def _read_all(context: _Context, environ: Mapping[str, str]) -> NvidiaReport:
+    cards = [_open(context.nvml, index) for index in range(context.nvml.nvmlDeviceGetCount())]
     found: list[_Found] = []
     problems: list[str] = []
-    for index in range(nvml.nvmlDeviceGetCount()):
-        devices = _read_device(nvml, index, rows)
+    for card in cards:
+        devices = _read_device(context, card, cards)
         if not devices:
             problems.append(
-                f"GPU {index}: MIG mode is on but it has no slice; create one with nvidia-smi mig"
+                f"GPU {card.index}: MIG mode is on but it has no slice; create one with nvidia-smi mig"
             )
         found += devices
+    nothing = None if cards else no_devices(environ)
     visible = visible_devices([device.identity for device in found], environ.get("CUDA_VISIBLE_DEVICES"))
     gpus = tuple(found[position].gpu for position in visible.positions)
-    problems += [_trouble(gpu) for gpu in gpus if gpu.problem is not None]
-    problems += [
-        f"GPU {gpu.index}: no profile for {gpu.name!r}"
-        f"{'' if gpu.memory_bytes is None else f' with {format_bytes(gpu.memory_bytes)}'}, so its speed is "
-        "unknown; add a row to accelerators.csv"
-        for gpu in gpus
-        if gpu.accelerator is None and gpu.problem is None
-    ]
-    hidden = [device.gpu for at, device in enumerate(found) if at not in visible.positions]
-    setting = repr(environ.get("CUDA_VISIBLE_DEVICES", "")[:_MAX_SHOWN])
-    if hidden:
-        names = ", ".join(f"GPU {gpu.index} ({gpu.name})" for gpu in hidden)
-        problems.append(f"CUDA_VISIBLE_DEVICES={setting} hides {names}")
-    if visible.stopped_at is not None:
-        problems.append(
-            f"CUDA_VISIBLE_DEVICES={setting}: {visible.stopped_at[:_MAX_SHOWN]!r} names no device here, "
-            "so CUDA ends the list before it"
-        )
-    mixed = len({device.gpu.name for device in found}) > 1
-    if hidden and visible.by_index and mixed and environ.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
-        problems.append(
-            "CUDA_VISIBLE_DEVICES is read in the order of nvidia-smi, but CUDA may count unlike GPUs fastest "
-            "first; set CUDA_DEVICE_ORDER=PCI_BUS_ID to be sure"
-        )
-    return NvidiaReport(gpus=gpus, driver_version=version, problems=tuple(problems))
+    problems += [] if nothing is None else [nothing]
+    problems += gpu_remarks(gpus, context.driver)
+    problems += visibility_remarks(visible, [device.gpu for device in found], environ)
+    return NvidiaReport(gpus=gpus, driver_version=context.driver.version, problems=tuple(problems))
 
 
-def _trouble(gpu: Gpu) -> str:
-    return f"GPU {gpu.index} ({gpu.name}): {gpu.problem}"
-
-
-class _Asker:
-    """Asks one device: what it does not support is None, and the first real failure is remembered."""
-
-    def __init__(self, nvml: Any) -> None:
-        self.nvml = nvml
-        self.failure: str | None = None
-
-    def ask(self, function: str, *arguments: Any, **options: Any) -> Any:
-        nvml = self.nvml
-        try:
-            return getattr(nvml, function)(*arguments, **options)
-        except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound, nvml.NVMLError_NotFound):
-            return None
-        except nvml.NVMLError as error:
-            self.failure = self.failure or str(error)
-            return None
-
-    def text(self, function: str, *arguments: Any) -> str | None:
-        value = self.ask(function, *arguments)
-        if isinstance(value, bytes):  # releases of the module before 11.5 return bytes
-            value = value.decode("utf-8", errors="replace")
-        return None if value is None else " ".join(str(value).split())
-
-    def memory(self, handle: Any) -> tuple[int | None, int | None, int | None]:
-        """Total, free and driver-reserved bytes; the second version of the call tells the reserve apart."""
-        info = self.ask("nvmlDeviceGetMemoryInfo", handle, version=self.nvml.nvmlMemory_v2)
-        if info is not None:
-            return int(info.total), int(info.free), int(info.reserved)
-        if self.failure is None:
-            info = self.ask("nvmlDeviceGetMemoryInfo", handle)
-        return (None, None, None) if info is None else (int(info.total), int(info.free), None)
-
-    def capability(self, handle: Any) -> str | None:
-        value = self.ask("nvmlDeviceGetCudaComputeCapability", handle)
-        return None if value is None else f"{value[0]}.{value[1]}"
-
-
-def _read_device(nvml: Any, index: int, rows: Sequence[Row] | None) -> list[_Found]:
-    """The device at `index`, or the slices it is cut into; empty for a card in MIG mode without slices."""
-    asker = _Asker(nvml)
+def _open(nvml: Any, index: int) -> Card:
+    """The device at `index`, ready to be asked; its handle is None when the driver gives no access to it."""
+    asker = Asker(nvml)
     handle = asker.ask("nvmlDeviceGetHandleByIndex", index)
+    pci = None if handle is None else asker.ask("nvmlDeviceGetPciInfo", handle, topic="PCIe link")
+    address = None if pci is None else ask_about.pci_address(pci.busId)
+    return Card(index=index, handle=handle, address=address, asker=asker)
+
+
+def _read_device(context: _Context, card: Card, cards: Sequence[Card]) -> list[_Found]:
+    """The device, or the slices it is cut into; empty for a card in MIG mode without slices."""
+    asker, handle = card.asker, card.handle
     if handle is None:
-        gpu = _silent(index, _UNKNOWN_NAME, None, asker.failure or "the driver gives no access to it")
-        return [_Found(gpu=gpu, identity=DeviceIdentity(index=index, uuid=None))]
+        return [_silent(card.index, asker.failure or "the driver gives no access to it")]
     name = asker.text("nvmlDeviceGetName", handle) or _UNKNOWN_NAME
-    uuid = asker.text("nvmlDeviceGetUUID", handle)
-    mode = asker.ask("nvmlDeviceGetMigMode", handle)
-    if mode is not None and mode[0] == nvml.NVML_DEVICE_MIG_ENABLE:
-        return _read_slices(nvml, index, handle, name, uuid, rows)
+    uuid = asker.text("nvmlDeviceGetUUID", handle, topic="UUID")
+    mode = asker.ask("nvmlDeviceGetMigMode", handle, topic="MIG mode")
+    mig_enabled = None if mode is None else int(mode[0]) == 1  # NVML_DEVICE_MIG_ENABLE
     total, free, reserved = asker.memory(handle)
-    accelerator = None if asker.failure else match_driver_name(name, total, rows)
-    capability = asker.capability(handle)
-    power_mw = asker.ask("nvmlDeviceGetEnforcedPowerLimit", handle)
-    problem = asker.failure
-    if problem is None and total is None:
-        shares = accelerator is not None and accelerator.unified_memory
-        problem = (
-            "it shares main memory and its driver reports no size of its own"
-            if shares
-            else "its driver reports no memory size"
+    details = _read_details(context, card, mig_enabled)
+    if mig_enabled:
+        cut = CutCard(
+            index=card.index, handle=handle, name=name, uuid=uuid, memory_bytes=total, details=details
         )
+        return [
+            _Found(gpu=each.gpu, identity=each.identity) for each in read_slices(asker, cut, context.rows)
+        ]
+    capability = asker.capability(handle)
+    links = read_links(card)
+    c2c = read_c2c(asker, handle)
+    peers = read_peers(card, links, [other for other in cards if other.asker.lost is None and other.handle])
+    details = replace(
+        details,
+        links=tuple(each for each in (links.links, c2c) if each is not None),
+        peers=peers,
+        not_answered=tuple(asker.refused),
+    )
     gpu = Gpu(
-        index=index,
+        index=card.index,
         name=name,
         memory_bytes=total,
         free_bytes=free,
         reserved_bytes=reserved,
-        accelerator=accelerator,
+        accelerator=None if asker.failure else match_driver_name(name, total, context.rows),
         uuid=uuid,
         compute_capability=capability,
-        power_limit_w=None if power_mw is None else power_mw / 1000,
-        problem=problem,
+        power_limit_w=None if details.power is None else details.power.limit_w,
+        problem=asker.failure,
+        details=details,
     )
-    return [_Found(gpu=gpu, identity=DeviceIdentity(index=index, uuid=uuid))]
+    gpu = _without_memory_if_lost(gpu, asker) if asker.lost else _with_shared_memory(gpu, context)
+    return [_Found(gpu=gpu, identity=DeviceIdentity(index=card.index, uuid=uuid))]
 
 
-def _silent(index: int, name: str, uuid: str | None, problem: str) -> Gpu:
-    return Gpu(
+def _silent(index: int, problem: str) -> _Found:
+    gpu = Gpu(
         index=index,
-        name=name,
+        name=_UNKNOWN_NAME,
         memory_bytes=None,
         free_bytes=None,
         accelerator=None,
-        uuid=uuid,
         problem=problem,
+    )
+    return _Found(gpu=gpu, identity=DeviceIdentity(index=index, uuid=None))
+
+
+def _without_memory_if_lost(gpu: Gpu, asker: Asker) -> Gpu:
+    """A GPU that went away keeps what it said of itself, but nothing can be placed on it any more."""
+    return replace(gpu, memory_bytes=None, free_bytes=None, accelerator=None, problem=asker.lost)
+
+
+def _with_shared_memory(gpu: Gpu, context: _Context) -> Gpu:
+    """For a chip without memory of its own (GB10, Jetson): main memory, as far as that is known.
+
+    Only such chips answer "not supported" when asked for their memory; on some drivers they give the size
+    of main memory instead, and then their profile tells.
+    """
+    shared = gpu.problem is None and gpu.memory_bytes is None
+    if not shared and not (gpu.accelerator is not None and gpu.accelerator.unified_memory):
+        return replace(gpu, details=_marked(gpu.details, unified=False if gpu.memory_bytes else None))
+    # Such a chip has no slot: some drivers fill in a PCIe link of generation 1 and one lane.
+    details = _marked(gpu.details, unified=True)
+    main = context.main_memory
+    if gpu.memory_bytes is not None:
+        return replace(gpu, details=details)
+    if main is None:
+        return replace(
+            gpu,
+            details=details,
+            problem="it shares main memory and its driver reports no size of its own",
+        )
+    return replace(
+        gpu,
+        details=details,
+        memory_bytes=main.usable_bytes,
+        free_bytes=min(main.available_bytes, main.usable_bytes),
+        accelerator=match_driver_name(gpu.name, main.usable_bytes, context.rows),
     )
 
 
-def _read_slices(
-    nvml: Any, index: int, card: Any, card_name: str, card_uuid: str | None, rows: Sequence[Row] | None
-) -> list[_Found]:
-    """The MIG slices of one card, each with its own share of memory, bandwidth and compute."""
-    about_card = _Asker(nvml)
-    card_memory_bytes, _, _ = about_card.memory(card)
-    profile = match_driver_name(card_name, card_memory_bytes, rows)
-    n_slices_total = _count_slices(about_card, card)
-    found = []
-    for position in range(about_card.ask("nvmlDeviceGetMaxMigDeviceCount", card) or 0):
-        asker = _Asker(nvml)
-        handle = asker.ask("nvmlDeviceGetMigDeviceHandleByIndex", card, position)
-        if handle is None and asker.failure is None:
-            continue  # places are numbered to the largest possible count; empty ones answer "not found"
-        if handle is None:
-            gpu = _silent(index, f"{card_name} MIG", None, asker.failure or "")
-            found.append(
-                _Found(gpu=gpu, identity=DeviceIdentity(index=index, uuid=None, card_uuid=card_uuid))
-            )
-            continue
-        gpu = _read_slice(asker, handle, index, card_name, profile, n_slices_total)
-        identity = DeviceIdentity(
-            index=index,
-            uuid=gpu.uuid,
-            card_uuid=card_uuid,
-            gpu_instance=asker.ask("nvmlDeviceGetGpuInstanceId", handle),
-            compute_instance=asker.ask("nvmlDeviceGetComputeInstanceId", handle),
-        )
-        found.append(_Found(gpu=gpu, identity=identity))
-    return found
+def _marked(details: GpuDetails | None, *, unified: bool | None) -> GpuDetails | None:
+    if details is None:
+        return None
+    return replace(details, unified_memory=unified, pcie=None if unified else details.pcie)
 
 
-def _count_slices(asker: _Asker, card: Any) -> int | None:
-    """How many slices the card can be cut into: 7 for an A100 or H100, 4 for an A30."""
-    smallest = asker.nvml.NVML_GPU_INSTANCE_PROFILE_1_SLICE
-    info = asker.ask("nvmlDeviceGetGpuInstanceProfileInfo", card, smallest)
-    if info is None:  # drivers before R510 know only the first version of the call
-        info = asker.ask("nvmlDeviceGetGpuInstanceProfileInfo", card, smallest, version=1)
-    return None if info is None else int(info.instanceCount)
-
-
-def _read_slice(
-    asker: _Asker,
-    handle: Any,
-    index: int,
-    card_name: str,
-    card: Accelerator | None,
-    n_slices_total: int | None,
-) -> Gpu:
-    attributes = asker.ask("nvmlDeviceGetAttributes_v2", handle)
-    name = asker.text("nvmlDeviceGetName", handle) or f"{card_name} MIG"
-    total, free, reserved = asker.memory(handle)
-    if total is None and attributes is not None:
-        total = int(attributes.memorySizeMB) * MIB  # NVML's "MB" are 2**20 bytes
-    match = _MIG_PROFILE.search(name)
-    mig_profile = match.group(1) if match else "unknown"
-    n_slices = None if attributes is None else int(attributes.computeInstanceSliceCount)
-    accelerator = None
-    if card is not None and total is not None and n_slices is not None and n_slices_total is not None:
-        accelerator = mig_slice(card, memory_bytes=total, n_slices=n_slices, n_slices_total=n_slices_total)
-    return Gpu(
-        index=index,
-        name=name,
-        memory_bytes=total,
-        free_bytes=free,
-        reserved_bytes=reserved,
-        accelerator=accelerator,
-        uuid=asker.text("nvmlDeviceGetUUID", handle),
-        compute_capability=asker.capability(handle),
-        mig_profile=mig_profile,
-        problem=asker.failure,
+def _read_details(context: _Context, card: Card, mig_enabled: bool | None) -> GpuDetails:
+    """Everything about the card itself; links and peers are asked for whole cards only."""
+    asker, handle, driver = card.asker, card.handle, context.driver
+    clocks = ask_about.read_clocks(asker, handle)
+    reasons = ask_about.read_throttle_reasons(asker, handle)
+    ecc, ecc_pending = ask_about.read_ecc(asker, handle)
+    return GpuDetails(
+        architecture=ask_about.read_architecture(asker, handle),
+        driver_version=driver.version,
+        runtime_version=driver.cuda_version,
+        clocks=clocks,
+        throttle_reasons=reasons,
+        utilization_fraction=ask_about.read_utilization(asker, handle),
+        temperature_c=ask_about.read_temperature(asker, handle),
+        power=ask_about.read_power(asker, handle),
+        pcie=ask_about.read_pcie(asker, handle, card.address),
+        fabric=read_fabric(asker, handle),
+        numa_node=ask_about.read_numa_node(asker, handle),
+        ecc=ecc,
+        ecc_pending=ecc_pending,
+        confidential=ask_about.read_confidential(asker, handle, driver),
+        mig_enabled=mig_enabled,
+        virtualization=ask_about.read_virtualization(asker, handle),
+        # In MIG mode each slice knows its own users, and the card's list needs privileges.
+        processes=None if mig_enabled else ask_about.read_processes(asker, handle),
+        not_answered=tuple(asker.refused),
     )

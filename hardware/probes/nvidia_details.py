@@ -146,12 +146,11 @@ def read_power(asker: Asker, handle: Any) -> Power | None:
     return None if power == Power() else power
 
 
-def read_pcie(asker: Asker, handle: Any) -> PcieLink | None:
+def read_pcie(asker: Asker, handle: Any, address: str | None) -> PcieLink | None:
     """The link to the host now and at the best that card and slot can do together."""
     topic = "PCIe link"
-    info = asker.ask("nvmlDeviceGetPciInfo", handle, topic=topic)
     link = PcieLink(
-        address=None if info is None else pci_address(info.busId),
+        address=address,
         generation=asker.count("nvmlDeviceGetCurrPcieLinkGeneration", handle, topic=topic),
         max_generation=asker.count("nvmlDeviceGetMaxPcieLinkGeneration", handle, topic=topic),
         width=asker.count("nvmlDeviceGetCurrPcieLinkWidth", handle, topic=topic),

@@ -84,9 +84,9 @@ def read_links(card: Card) -> LinkEnds:
     for link in range(min(_MAX_LINKS if n_fitted is None else int(n_fitted), _MAX_LINKS)):
         # Beyond its last link a card answers "not supported" or "invalid argument".
         state = asker.ask("nvmlDeviceGetNvLinkState", handle, link, topic=topic, quiet=n_fitted is None)
-        if state is None:
+        if state is None and n_fitted is None:
             break
-        states.append(int(state))
+        states.append(int(state or 0))
     active = [link for link, state in enumerate(states) if state]
     if not states:
         return LinkEnds()
@@ -195,16 +195,18 @@ def read_peers(card: Card, ends: LinkEnds, others: Sequence[Card]) -> tuple[GpuP
 
 
 def _peer(card: Card, ends: LinkEnds, other: Card) -> GpuPeer:
-    topic = "peer access"
-    status = card.asker.count("nvmlDeviceGetP2PStatus", card.handle, other.handle, _READ, topic=topic)
-    level = card.asker.count(
-        "nvmlDeviceGetTopologyCommonAncestor", card.handle, other.handle, topic="topology"
-    )
+    # A question about two cards fails for either of them: a lost peer must not count this card as lost.
+    pair = Asker(card.asker.nvml)
+    topic = f"peer access to GPU {other.index}"
+    status = pair.count("nvmlDeviceGetP2PStatus", card.handle, other.handle, _READ, topic=topic)
+    level = pair.count("nvmlDeviceGetTopologyCommonAncestor", card.handle, other.handle, topic=topic)
     n_direct = None if ends.at_address is None or other.address is None else ends.at_address[other.address]
     access = None if status in (None, _UNKNOWN_P2P) else status == 0
+    link = _link_kind(pair, (card.handle, other.handle), ends, n_direct, access)
+    card.asker.refused += pair.refused if pair.lost is None else [f"{topic}: {pair.lost}"]
     return GpuPeer(
         index=other.index,
-        link=_link_kind(card, ends, other, n_direct, access),
+        link=link,
         n_links=n_direct or None,
         peer_access=access,
         why_not=None if access is not False or status is None else _P2P.get(status, f"status {status}"),
@@ -213,15 +215,14 @@ def _peer(card: Card, ends: LinkEnds, other: Card) -> GpuPeer:
 
 
 def _link_kind(
-    card: Card, ends: LinkEnds, other: Card, n_direct: int | None, access: bool | None
+    pair: Asker, handles: tuple[Any, Any], ends: LinkEnds, n_direct: int | None, access: bool | None
 ) -> str | None:
-    """The best way between the two that works; a switch in between does not say which GPUs it joins."""
+    """The best way between the two that works; the links to a switch do not say which GPUs it joins."""
     if n_direct:
         return "NVLink"
-    if ends.links is not None and ends.links.n_active and ends.links.to_switch is not False:
-        over = card.asker.count(
-            "nvmlDeviceGetP2PStatus", card.handle, other.handle, _OVER_NVLINK, topic="peer access"
-        )
+    links = ends.links
+    if links is not None and links.n_active and links.to_switch is not False:
+        over = pair.count("nvmlDeviceGetP2PStatus", *handles, _OVER_NVLINK, topic="peer access over NVLink")
         if over == 0:
-            return "NVSwitch" if ends.links.to_switch else "NVLink"
+            return "NVSwitch" if links.to_switch else "NVLink"
     return None if access is None else "PCIe"

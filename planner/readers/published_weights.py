@@ -7,7 +7,11 @@ from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.claims import Claim
 from planner.model.formats.layout import FormatLayout
 from planner.model.network import Network
-from planner.readers.quantization_config import storage_from_quantization
+from planner.readers.quantization_config import (
+    quantization_section,
+    states_element_type,
+    storage_from_quantization,
+)
 
 # Headers may hold buffers beside the weights; more than this is a disagreement.
 _TOLERATED_FRACTION = 0.001
@@ -18,7 +22,12 @@ def published_weights(
     network: Network,
     side_files: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
 ) -> tuple[FormatLayout | None, tuple[str, ...]]:
-    """How the repository of a config stores its weights; None and a note for a format nobody understands."""
+    """How the repository of a config stores its weights; None where the config does not say.
+
+    A format that nobody understands is told in a note.
+    """
+    if states_element_type(config) is None and quantization_section(config, side_files) is None:
+        return None, ()
     try:
         layout = storage_from_quantization(config, network, side_files)
     except (UnknownArchitectureError, MalformedError) as error:

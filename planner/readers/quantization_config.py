@@ -70,7 +70,7 @@ def quantization_plan(
     side_files: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
 ) -> QuantizationPlan:
     """What the settings say, resolved to formats; of method "none" where there are none."""
-    kept = Plain(dtype=_element_type(config))
+    kept = Plain(dtype=states_element_type(config) or "BF16")  # what stays unquantized is 16 bits wide
     section = quantization_section(config, side_files)
     if section is None:
         return QuantizationPlan(method="none", linear=None, kept=kept)
@@ -161,11 +161,11 @@ def _unknown_method(method: str) -> str:
     return f"quantization {quoted(method[:60])} is not understood yet{hint}"
 
 
-def _element_type(config: Mapping[str, object]) -> str:
-    """The type of what is not quantized; bfloat16 where the config does not say."""
+def states_element_type(config: Mapping[str, object]) -> str | None:
+    """The type that a config names for its weights; None where it names none."""
     for place in (config, *(config.get(name) for name in _SECTIONS)):
         if isinstance(place, Mapping):
             named = place.get("dtype") or place.get("torch_dtype")
             if isinstance(named, str):
                 return _DTYPES.get(named.removeprefix("torch."), "BF16")
-    return "BF16"
+    return None

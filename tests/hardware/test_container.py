@@ -139,7 +139,7 @@ def test_version_1_unlimited_is_no_limit(tmp_path: Path) -> None:
         "sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
     })  # fmt: skip
     assert read_limits(root, TOTAL) == ContainerLimits(cgroup_version=1)
-    assert read_limits(root) == ContainerLimits()  # also where installed memory is not known
+    assert read_limits(root) == ContainerLimits(cgroup_version=1)  # also where installed memory is not known
 
 
 def test_a_limit_above_installed_memory_limits_nothing(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_card_without_a_profile_is_listed_with_a_line() -> None:
     assert report.gpus[0].accelerator is None
     assert report.gpus[0].problem is None
     (problem,) = report.problems
-    assert problem.startswith("GPU 0: no profile for 'NVIDIA Quadro P400' with 2.0 GiB")
+    assert problem.startswith("GPU 0 (NVIDIA Quadro P400): no profile for it with 2.0 GiB")
 
 
 def a100_in_slices() -> FakeCard:
@@ -117,7 +117,8 @@ def a100_in_slices() -> FakeCard:
 def test_mig_slices_stand_for_their_card() -> None:
     report = read_nvidia_gpus(FakeNvml([a100_in_slices(), rtx_4090(1)]), {}, ROWS)
     small, large, other = report.gpus
-    assert report.problems == ()
+    (problem,) = report.problems  # NVIDIA: "only single MIG instance enumeration is supported"
+    assert problem.startswith("2 MIG slices: a CUDA program uses one of them")
     assert [gpu.mig_profile for gpu in report.gpus] == ["1g.10gb", "3g.40gb", None]
     assert [gpu.uuid for gpu in (small, large)] == ["MIG-aaaa", "MIG-bbbb"]
     assert [gpu.memory_bytes for gpu in (small, large)] == [10 * GIB, 40 * GIB]
