@@ -31,18 +31,28 @@ def host_cpu(
     limits: ContainerLimits | None = None,
     run: Runner = run_command,
     system: str | None = None,
+    failures: list[str] | None = None,
 ) -> Cpu:
-    """The processors here; raises OSError or ValueError where the system does not say."""
+    """The processors here; raises OSError or ValueError where the system does not say.
+
+    A detail that cannot be read is left out and named in `failures`.
+    """
     if (system or platform.system()) == "Darwin":
         return read_mac_cpu(run)
-    return read_cpu(root, limits)
+    return read_cpu(root, limits, failures=failures)
 
 
 def host_memory(
-    root: Path = Path("/"), limits: ContainerLimits | None = None, psutil_module: Any = None
+    root: Path = Path("/"),
+    limits: ContainerLimits | None = None,
+    psutil_module: Any = None,
+    failures: list[str] | None = None,
 ) -> Memory:
-    """Main memory here; raises OSError or ValueError where the system does not say."""
-    return read_memory(root, limits, psutil_module)
+    """Main memory here; raises OSError or ValueError where the system does not say.
+
+    A detail that cannot be read is left out and named in `failures`.
+    """
+    return read_memory(root, limits, psutil_module, failures)
 
 
 def system_name(root: Path = Path("/"), system: str | None = None) -> str:

@@ -6,13 +6,16 @@ Part numbers as in NVIDIA's Jetson Linux developer guide, "Module and carrier bo
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardware.accelerators import Row, find_accelerator
 from hardware.errors import UnknownDeviceError
+from hardware.gpu_details import GpuDetails
+from hardware.probes.gpu_report import GpuReport
 from hardware.probes.kernel_files import KernelFolder
-from hardware.spec import Accelerator
+from hardware.spec import Accelerator, Gpu, Memory
+from hardware.unified import shared_note
 from hardware.units import GIB
 
 # Module part number -> family, and the memory on the label where the part has one size only.
@@ -91,3 +94,43 @@ def jetson_accelerator(jetson: Jetson, rows: Iterable[Row] | None = None) -> Acc
         except UnknownDeviceError:
             continue
     return None
+
+
+def with_jetson_gpu(
+    nvidia: GpuReport, jetson: Jetson, memory: Memory | None, accelerator: Accelerator | None
+) -> GpuReport:
+    """What NVML found on a Jetson, completed by the device tree: NVML calls the GPU "Orin (nvgpu)", or is absent."""
+    total, free = (None, None) if memory is None else (memory.total_bytes, memory.available_bytes)
+    if not nvidia.gpus:
+        gpu = Gpu(
+            index=0,
+            name=jetson.name,
+            memory_bytes=total,
+            free_bytes=free,
+            accelerator=accelerator,
+            compute_capability=None if accelerator is None else accelerator.compute_capability,
+            details=GpuDetails(driver_version=jetson.release, unified_memory=True),
+        )
+        # What NVML lacks here is the normal state of a Jetson, so its own remarks are dropped.
+        lines = [shared_note(jetson.name, total)] if total is not None else []
+        if accelerator is None:
+            lines.append(
+                f"no profile for {jetson.name!r}, so its speed is unknown; add a row to accelerators.csv"
+            )
+        return GpuReport(gpus=(gpu,), driver_version=jetson.release, problems=tuple(lines))
+    gpus = tuple(
+        replace(
+            gpu,
+            name=jetson.name,
+            accelerator=gpu.accelerator or accelerator,
+            memory_bytes=gpu.memory_bytes or total,
+            free_bytes=free if gpu.free_bytes is None else gpu.free_bytes,
+            problem=gpu.problem if gpu.memory_bytes or total is None else None,
+        )
+        if index == 0 and gpu.accelerator is None
+        else gpu
+        for index, gpu in enumerate(nvidia.gpus)
+    )
+    completed = gpus[0].accelerator is not None and nvidia.gpus[0].accelerator is None
+    kept = [line for line in nvidia.problems if not (completed and "no profile for" in line)]
+    return replace(nvidia, gpus=gpus, problems=tuple(kept))

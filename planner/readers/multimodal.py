@@ -35,6 +35,7 @@ _SECTION_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "qwen2_5_omni_text": "qwen2",
         "paddleocr_vl_text": "ernie4_5",
+        "exaone4_5_text": "exaone4",
         "hunyuan_vl_text": "hunyuan_v1_dense",
     }
 )

@@ -41,6 +41,8 @@ def minimax_m3_network(fields: ConfigFields) -> Network:
         for mixer, is_sparse in zip(mixers, sparse, strict=True)
     ]
     tied = tie(fields, default=False)
+    n_extra = fields.few("num_nextn_predict_layers", "num_mtp_modules")
+    fields.unused("num_mtp_modules", "mtp_transformer_layers")
     return Network(
         architecture=fields.model_type,
         hidden_size=hidden_size,
@@ -49,6 +51,7 @@ def minimax_m3_network(fields: ConfigFields) -> Network:
         groups=group_layers(layers),
         outer=embeddings(hidden_size, vocab_size, tied=tied),
         context_tokens=fields.positive("max_position_embeddings"),
+        notes=(f"extra prediction layers: {n_extra} configured, not counted",) if n_extra else (),
     )
 
 

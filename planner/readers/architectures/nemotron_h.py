@@ -31,7 +31,7 @@ def nemotron_h_network(fields: ConfigFields) -> Network:
         )
     # The size of a plain MLP, and an expansion of the Mamba layers that their heads already give.
     # Attention has no biases whatever its flag says.
-    fields.unused("attention_bias", "mamba_proj_bias", "num_logits_to_keep")
+    fields.unused("attention_bias", "mamba_proj_bias", "num_logits_to_keep", "time_step_rank")
     fields.unused("intermediate_size", "expand", "mamba_expand")
     hidden_size = fields.count("hidden_size")
     vocab_size = fields.count("vocab_size")
