@@ -32,7 +32,7 @@ _MIN_SAMPLES = 3
 
 
 def measure_disk_read(
-    folder: Path, budget_s: float = 3.0, progress: Progress | None = None, *, file: Path | None = None
+    folder: Path, budget_s: float = 2.5, progress: Progress | None = None, *, file: Path | None = None
 ) -> MeasuredRate:
     """Bytes per second of one sequential read under `folder`: of `file`, or of a temporary file.
 

@@ -94,7 +94,13 @@ ACCELERATOR_COLUMNS = (
     Column(name="memory_mib", kind="int", low=1024, high=4_194_304),
     Column(name="memory_basis", kind="choice", choices=("vendor", "derived", "assumed")),
     Column(name="memory_gb_per_s", kind="float", required=True, low=10, high=100_000),
+    Column(name="bandwidth_basis", kind="choice", choices=("vendor", "derived", "assumed")),
+    Column(name="memory_bus_bits", kind="int", low=32, high=65_536),
+    Column(name="memory_gbit_per_pin", kind="float", low=0.5, high=100),
     *(Column(name=name, **_RATE) for name in _FLOP_COLUMNS),  # type: ignore[arg-type]
+    Column(name="flop_basis", kind="choice", choices=("vendor", "derived", "assumed")),
+    Column(name="compute_units", kind="int", low=1, high=10_000),  # SM, CU, Xe core or GPU core
+    Column(name="boost_mhz", kind="float", low=100, high=10_000),
     Column(name="power_w", kind="float", low=1, high=5_000),
     Column(name="link_gb_per_s", kind="float", low=1, high=10_000),  # one way
     Column(name="link_type"),
@@ -104,6 +110,7 @@ ACCELERATOR_COLUMNS = (
     Column(name="unified_memory", kind="flag", required=True),
     Column(name="status", required=True),
     Column(name="conflict_fields"),
+    Column(name="checked_on", kind="date"),  # when the sources were compared
     Column(name="source", required=True),
     Column(name="note"),
 )
@@ -140,6 +147,9 @@ REFERENCE_API_COLUMNS = (
     Column(name="reason", required=True),
 )
 
+# Makers round: 936.2 GB/s are printed as 936, 1,008 as 1,010.
+BANDWIDTH_TOLERANCE = 0.01
+
 # FP8 runs at most twice as fast as FP16 and FP4 four times as fast as FP8 (GeForce, which halves FP8 with
 # FP32 accumulation); INT8 at most four times FP16 (GeForce again). More than that is a rate with sparsity.
 _MAX_RATIO = (
@@ -160,12 +170,32 @@ def check_accelerator(row: Row, file: str) -> None:
         raise problem(
             file, row["id"], "memory_basis", row["memory_basis"], "a basis exactly when memory_mib is given"
         )
+    _check_bandwidth(row, file)
     for name, references, ratio in _MAX_RATIO:
         rate = number(row[name])
         known = [value for value in (number(row[reference]) for reference in references) if value is not None]
         if rate is not None and known and rate > ratio * max(known):
             expected = f"at most {ratio:g} times {max(known):g}, the dense rate of {references[0]}"
             raise problem(file, row["id"], name, f"{rate:g}", f"{expected} (is this a rate with sparsity?)")
+
+
+def _check_bandwidth(row: Row, file: str) -> None:
+    """A bandwidth is bus width times data rate, where both are given."""
+    bus, rate = number(row["memory_bus_bits"]), number(row["memory_gbit_per_pin"])
+    if (bus is None) != (rate is None):
+        raise problem(
+            file,
+            row["id"],
+            "memory_gbit_per_pin",
+            row["memory_gbit_per_pin"],
+            "both or neither of memory_bus_bits and memory_gbit_per_pin",
+        )
+    if bus is None or rate is None:
+        return
+    product, given = bus / 8 * rate, float(row["memory_gb_per_s"] or 0)
+    if abs(product / given - 1) > BANDWIDTH_TOLERANCE:
+        expected = f"{product:g}, which is {bus:g} bits / 8 x {rate:g} Gbit/s per pin"
+        raise problem(file, row["id"], "memory_gb_per_s", f"{given:g}", expected)
 
 
 def check_rent(row: Row, file: str) -> None:

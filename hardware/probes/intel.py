@@ -28,6 +28,7 @@ _MEMORY_FILES = ("lmem_total_bytes", "prelim_lmem_total_bytes")
 _FREE_FILES = ("lmem_avail_bytes", "prelim_lmem_avail_bytes")
 _DEBUG_SIZE = re.compile(r"^\s*size:\s*(\d{1,15})\s*$", re.MULTILINE)
 _DEBUG_USED = re.compile(r"^\s*usage:\s*(\d{1,15})\s*$", re.MULTILINE)
+_DECORATION = re.compile(r"\((?:R|TM)\)|^Intel|\bGraphics$", re.IGNORECASE)
 _MICRO = 1e-6
 _MAX_DEVICES = 64
 _MAX_SHOWN = 80
@@ -109,7 +110,8 @@ def _read_card(
     """One card and the lines that a person should know about it."""
     name = _name(card, told)
     total, used, free = _memory(root, card, told)
-    accelerator = match_driver_name(name, total, rows) if total is not None else _by_name(name, rows)
+    accelerator = None if total is None else match_driver_name(name, total, rows)
+    accelerator = accelerator or _by_label(name, total, rows)
     notes = []
     problem = None
     if total is None and accelerator is not None:
@@ -143,10 +145,14 @@ def _read_card(
                    else gpu.details.power.limit_w), notes  # fmt: skip
 
 
-def _by_name(name: str, rows: Sequence[Row] | None) -> Accelerator | None:
-    """The profile of a card whose memory is unknown, when only one card has this name."""
+def _by_label(name: str, total: int | None, rows: Sequence[Row] | None) -> Accelerator | None:
+    """The profile of the name on the box, "Arc B580": settled by the memory, or alone without it.
+
+    A name that comes with several sizes (Arc A770) is no answer while the size is unknown.
+    """
+    label = _DECORATION.sub("", name).strip()
     try:
-        return find_accelerator(name, rows)
+        return find_accelerator(label, rows, memory_bytes=total)
     except UnknownDeviceError:
         return None
 

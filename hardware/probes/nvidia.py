@@ -105,6 +105,9 @@ def _read_all(context: _Context, environ: Mapping[str, str]) -> NvidiaReport:
                 f"GPU {card.index}: MIG mode is on but it has no slice; create one with nvidia-smi mig"
             )
         found += devices
+    found = _without_lost_peers(
+        found, {card.index for card in cards if card.handle is None or card.asker.lost}
+    )
     nothing = None if cards else no_devices(environ)
     visible = visible_devices([device.identity for device in found], environ.get("CUDA_VISIBLE_DEVICES"))
     gpus = tuple(found[position].gpu for position in visible.positions)
@@ -144,7 +147,7 @@ def _read_device(context: _Context, card: Card, cards: Sequence[Card]) -> list[_
     capability = asker.capability(handle)
     links = read_links(card)
     c2c = read_c2c(asker, handle)
-    peers = read_peers(card, links, [other for other in cards if other.asker.lost is None and other.handle])
+    peers = read_peers(card, links, [other for other in cards if other.handle is not None])
     details = replace(
         details,
         links=tuple(each for each in (links.links, c2c) if each is not None),
@@ -166,6 +169,20 @@ def _read_device(context: _Context, card: Card, cards: Sequence[Card]) -> list[_
     )
     gpu = _without_memory_if_lost(gpu, asker) if asker.lost else _with_shared_memory(gpu, context)
     return [_Found(gpu=gpu, identity=DeviceIdentity(index=card.index, uuid=uuid))]
+
+
+def _without_lost_peers(found: Sequence[_Found], lost: set[int]) -> list[_Found]:
+    """The devices without their ways to cards that went away, whichever was asked first."""
+    return [
+        each
+        if each.gpu.details is None
+        else replace(each, gpu=replace(each.gpu, details=_with_peers_but(each.gpu.details, lost)))
+        for each in found
+    ]
+
+
+def _with_peers_but(details: GpuDetails, lost: set[int]) -> GpuDetails:
+    return replace(details, peers=tuple(peer for peer in details.peers if peer.index not in lost))
 
 
 def _silent(index: int, problem: str) -> _Found:

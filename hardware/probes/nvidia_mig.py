@@ -45,7 +45,9 @@ def read_slices(asker: Asker, card: CutCard, rows: Sequence[Row] | None) -> list
     n_places = asker.ask("nvmlDeviceGetMaxMigDeviceCount", card.handle)
     if n_places is None:
         gpu = _silent_slice(card, f"its MIG slices cannot be listed: {asker.failure or 'not supported'}")
-        return [FoundSlice(gpu=gpu, identity=DeviceIdentity(index=card.index, uuid=None, card_uuid=card.uuid))]
+        return [
+            FoundSlice(gpu=gpu, identity=DeviceIdentity(index=card.index, uuid=None, card_uuid=card.uuid))
+        ]
     found = []
     for position in range(int(n_places)):
         slice_asker = Asker(asker.nvml)

@@ -224,7 +224,7 @@ def extra_prediction(
     "dense" ones have a dense block in a model of experts, which the caller passes in `last`;
     "copied_embeddings" repositories also store the embedding table and the head once more per layer.
     """
-    n = fields.few("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
+    n = fields.few("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", "_num_mtp_layers")
     if not n or kind == "none":
         return ()
     one: list[Weight] = []

@@ -69,8 +69,7 @@ DIALECTS: Mapping[str, Dialect] = {
                       output_bias="attention_bias"),
     "seed_oss": Dialect(output_bias="attention_out_bias", mlp_bias="mlp_bias"),
     "exaone": Dialect(qkv_bias=False),
-    # EXAONE 4.5 shares one extra prediction layer over its steps; its published total does not say how.
-    "exaone4": Dialect(qkv_bias=False, qk_norm="head", unused=("_num_mtp_layers", "mtp_share_layers")),
+    "exaone4": Dialect(qkv_bias=False, qk_norm="head", mtp="plain", unused=("mtp_share_layers",)),
     "glm4": Dialect(fused_gate=True, norms_per_layer=4),
     "glm4_moe": Dialect(
         qk_norm="head", qk_norm_if="use_qk_norm", mixture=MixtureRules(correction_bias=True),
