@@ -30,9 +30,12 @@ _MAX_SUGGESTIONS = 5
 
 # A brand in front of a name adds nothing that tells two devices apart.
 _BRANDS = frozenset(
-    {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "intel", "apple", "google", "aws"}
+    {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "intel", "apple", "google", "aws", "habana"}
 )
-_SEPARATORS = re.compile(r"[\s_-]+")
+# Nor do these behind it: "H100 GPU", "Arc B580 Graphics".
+_KINDS = frozenset({"gpu", "graphics", "accelerator"})
+_MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s_()\-\u2010-\u2015]+")
 _RATES = {
     "fp16": "fp16_tflop_per_s",
     "bf16": "bf16_tflop_per_s",
@@ -52,14 +55,17 @@ def find_accelerator(
     """
     table = _table(rows)
     key = _key(name)
-    exact = [row for row in table if _is_called(row, name, key)]
-    family = [row for row in table if key in _keys(row, "family_names")]
-    found = exact or family or [row for row in table if _pattern_matches(row, name)]
+    exact = [row for row in table if key and _is_called(row, name, key)]
+    family = [row for row in table if key and key in _keys(row, "family_names")]
+    by_driver = [row for row in table if _pattern_matches(row, name)]
+    found = exact or family or by_driver
     if not found:
         raise UnknownDeviceError(_unknown(name, key, table))
     shared = not exact and bool(family)
     if memory_bytes is not None:
-        fitting = _of_size(found, memory_bytes)
+        # "RTX 3080 12GB": the plain name means the 10 GB card, the size says that it is its namesake.
+        groups = (_of_size(rows_, memory_bytes) for rows_ in (exact, family, by_driver))
+        fitting = next((rows_ for rows_ in groups if rows_), [])
         if not fitting:
             raise UnknownDeviceError(
                 f"no {_shown(name)} with {_label(memory_bytes)} is known; known are: {_choices(found)}"
@@ -129,7 +135,9 @@ def accelerator_from_row(row: Row, *, memory_bytes: int | None = None) -> Accele
         memory_type=row.get("memory_type") or None,
         compute_capability=row.get("compute_capability") or None,
         link_bytes_per_s=None if link is None else link * GB,
-        memory_basis=_basis(row),
+        memory_basis=_basis(row, "memory_basis"),
+        bandwidth_basis=_basis(row, "bandwidth_basis", default=Basis.VENDOR),
+        flop_basis=_basis(row, "flop_basis", default=Basis.VENDOR),
         status=row.get("status") or "agree",
         source=row.get("source") or "",
     )
@@ -166,9 +174,11 @@ def _table(rows: Iterable[Row] | None) -> Sequence[Row]:
 
 def _key(name: str) -> str:
     """A name without brand, case and separators: "NVIDIA GeForce RTX-4090" and "rtx4090" are one name."""
-    words = [word for word in _SEPARATORS.split(name.casefold()) if word]
+    words = [word for word in _SEPARATORS.split(_MARKS.sub(" ", name.casefold())) if word]
     while len(words) > 1 and words[0] in _BRANDS:
         words = words[1:]
+    while len(words) > 1 and words[-1] in _KINDS:
+        words = words[:-1]
     return "".join(words)
 
 
@@ -252,14 +262,14 @@ def _required(row: Row, column: str) -> float:
     return number
 
 
-def _basis(row: Row) -> Basis:
-    value = row.get("memory_basis") or Basis.ASSUMED.value
+def _basis(row: Row, column: str, *, default: Basis = Basis.ASSUMED) -> Basis:
+    value = row.get(column) or default.value
     try:
         return Basis(value)
     except ValueError:
         known = ", ".join(Basis)
         raise ProfileError(
-            f"accelerators.csv: row {row.get('id')!r} has memory_basis = {value!r}; write one of {known}"
+            f"accelerators.csv: row {row.get('id')!r} has {column} = {value!r}; write one of {known}"
         ) from None
 
 
@@ -286,8 +296,10 @@ def _unknown(name: str, key: str, table: Sequence[Row]) -> str:
         names[known]
         for known in difflib.get_close_matches(key[:_MAX_NAME_LENGTH], names, n=2 * _MAX_SUGGESTIONS)
     )
-    facts = "its memory (MiB), memory bandwidth (GB/s) and dense FP16 rate (TFLOP/s) in a row of accelerators.csv in your profiles folder"
+    facts = (
+        "its facts, for example 'my-gpu=24GiB@900GB/s,fp16=150T' (memory, memory bandwidth, dense FP16 rate)"
+    )
     if not near:
-        return f"no profile is known for the device {_shown(name)}; supply {facts}"
+        return f"no profile is known for the device {_shown(name)}; give {facts}"
     nearest = "; ".join(list(near)[:_MAX_SUGGESTIONS])
-    return f"no profile is known for the device {_shown(name)}; nearest are: {nearest}; or supply {facts}"
+    return f"no profile is known for the device {_shown(name)}; nearest are: {nearest}; or give {facts}"

@@ -55,9 +55,10 @@ def inspect_machine(
     problems: list[str] = []
     left_out: list[str] = []  # details of processors and memory that could not be read
     total_bytes = _probed("memory", lambda: installed_bytes(root), problems)
-    limits = (
-        _probed("container limits", lambda: read_limits(root, total_bytes), problems) or ContainerLimits()
-    )
+    unclear: list[str] = []
+    limits = _probed("container limits", lambda: read_limits(root, total_bytes, unclear), problems)
+    limits = limits or ContainerLimits()
+    problems += [f"container limits: {line}" for line in dict.fromkeys(unclear)]
     cpu = _probed("processors", lambda: host_cpu(root, limits, run, system, left_out), problems)
     memory = _probed("memory", lambda: host_memory(root, limits, psutil_module, left_out), problems)
     if left_out:

@@ -14,6 +14,7 @@ class Basis(StrEnum):
 
     MEASURED = "measured"
     VENDOR = "vendor"
+    GIVEN = "given"  # by the person who asks, for a device that no profile knows
     DERIVED = "derived"
     ASSUMED = "assumed"
 
@@ -49,6 +50,8 @@ class Accelerator:
     compute_capability: str | None = None
     link_bytes_per_s: float | None = None  # one way
     memory_basis: Basis = Basis.VENDOR
+    bandwidth_basis: Basis = Basis.VENDOR
+    flop_basis: Basis = Basis.VENDOR  # derived where it is cores x clock x rate, assumed for estimates
     status: str = "agree"  # how far independent sources agree; see profiles/accelerators.csv
     source: str = ""
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import platformdirs
 
-from profiles import model_names, schema
+from profiles import machine_schema, model_names, schema
 from profiles.errors import ProfileError
 from profiles.schema import Row
 
@@ -40,6 +40,16 @@ def user_folder() -> Path:
 def accelerator_rows() -> tuple[Row, ...]:
     """Every known accelerator, one row each; cells are text, None where unknown."""
     return _table("accelerators.csv", user_folder())
+
+
+def node_rows() -> tuple[Row, ...]:
+    """Every known whole machine, one row each: servers, racks, cloud instances, workstations, Macs."""
+    return _table("nodes.csv", user_folder())
+
+
+def cpu_rows() -> tuple[Row, ...]:
+    """Processors whose cores and memory channels are known, one row each."""
+    return _table("cpus.csv", user_folder())
 
 
 def rent_rows() -> tuple[Row, ...]:
@@ -130,6 +140,8 @@ def assumptions() -> Mapping[str, Mapping[str, Any]]:
 
 _CHECKS: dict[str, Callable[[Row, str], None]] = {
     "accelerators.csv": schema.check_accelerator,
+    "nodes.csv": machine_schema.check_node,
+    "cpus.csv": machine_schema.check_cpu,
     "gpu_rent.csv": schema.check_rent,
     "gpu_buy.csv": schema.check_purchase,
     "reference_apis.csv": schema.check_reference_api,

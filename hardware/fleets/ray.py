@@ -31,6 +31,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _FETCH_TIMEOUT_S = 10.0
 _TICK_S = 1.0
 _MAX_LINE = 300
+_DIED = "died while it was asked"
 
 Check = Callable[[str | None], None]
 Tick = Callable[[float, str], None]  # the part done, 0 to 1, and what is going on
@@ -154,7 +155,7 @@ def _gather(
         )
         for reference, node in [pair for pair in waiting.items() if pair[1] not in alive]:
             del waiting[reference]
-            found[node] = FleetMember(name=names[node], machine=None, problem="died while it was asked")
+            found[node] = FleetMember(name=names[node], machine=None, problem=_DIED)
         if progress is not None:
             progress(len(found) / len(nodes), f"{len(found)} of {len(nodes)} nodes answered")
     for reference, node in waiting.items():
@@ -170,6 +171,8 @@ def _member(ray: Any, reference: Any, name: str, node: Mapping[str, Any]) -> Fle
     try:
         text = ray.get(reference, timeout=_FETCH_TIMEOUT_S)
         machine = machine_from_json(text, source=f"the answer of {name}")
+    except ray.exceptions.NodeDiedError:
+        return FleetMember(name=name, machine=None, problem=_DIED)
     except (ray.exceptions.RayError, DescriptionError) as error:
         # A task's own error carries its traceback as text; the cause is the line that a person needs.
         return FleetMember(name=name, machine=None, problem=_line(getattr(error, "cause", None) or error))

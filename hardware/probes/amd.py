@@ -146,6 +146,10 @@ def _read_card(
         )
     if integrated and total is not None and accelerator is not None:
         notes.append(apu_note(name, total, vram, gtt, installed_bytes))
+    if node is None and not integrated and problem is None:
+        notes.append(
+            f"GPU {index} ({name}): the compute driver (KFD) does not list it, so ROCm cannot use it; Vulkan can"
+        )
     partition = device.line("current_compute_partition")
     if partition in _PARTED:
         memory = device.line("current_memory_partition") or "unknown memory mode"
@@ -200,14 +204,13 @@ def _details(
     device = card.device
     busy = device.number("gpu_busy_percent")
     millidegrees = _sensor(device, "temp1_input")
-    link = pcie_link(card)
     return GpuDetails(
         architecture=None if node is None else node.gfx,
         clocks=_clocks(device, node),
         utilization_fraction=None if busy is None or busy > 100 else busy / 100,
         temperature_c=None if millidegrees is None else millidegrees * MILLI,
         power=_power(device),
-        pcie=link,
+        pcie=None if integrated else pcie_link(card),
         numa_node=card.numa_node,
         processes=None if node is None or node.gpu_id is None else read_kfd_processes(root, node),
         unified_memory=integrated if card.known is not None else None,

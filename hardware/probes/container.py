@@ -6,14 +6,17 @@ container the path that the kernel reports may not exist; then the mount itself 
 https://docs.kernel.org/admin-guide/cgroup-v2.html, https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from hardware.host_details import Container
 from hardware.probes.kernel_files import unescaped_path
 from hardware.units import MIB
+
+Fact = TypeVar("Fact")
 
 _MAX_CPUS = 65_536  # far beyond any machine; a larger number is a broken file
 _MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
@@ -45,10 +48,13 @@ class _Mount:
     controllers: frozenset[str]
 
 
-def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> ContainerLimits:
+def read_limits(
+    root: Path = Path("/"), total_bytes: int | None = None, failures: list[str] | None = None
+) -> ContainerLimits:
     """The limits on this process; `total_bytes` is installed memory, above which a limit limits nothing.
 
-    Raises OSError where a file cannot be read, and ValueError where one holds something else than it should.
+    Raises OSError where a file cannot be read, and ValueError where one holds something else than it should;
+    with `failures`, that costs a line there and the other files still count.
     """
     own_paths = _own_paths(root)
     mounts = _mounts(root)
@@ -63,24 +69,26 @@ def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> Conta
         groups = list(_groups(root, mount, own_paths))
         if mount.version == 2 or "memory" in mount.controllers:
             read = _memory_v2 if mount.version == 2 else _memory_v1
-            if any(_used_bytes(group, mount.version) is not None for group in groups):
-                versions.append(mount.version)
             for group in groups:
-                swap = _swap(group, mount.version)
+                stated = _told(lambda: read(group, unlimited_bytes), failures) or []  # noqa: B023
+                limits += [(bound, _shown(root, file)) for bound, file in stated]
+                used = _told(lambda: _used_bytes(group, mount.version), failures)  # noqa: B023
+                if used is not None:
+                    versions.append(mount.version)
+                    headrooms += [max(0, bound - used) for bound, _ in stated]
+                swap = _told(lambda: _swap(group, mount.version), failures)  # noqa: B023
                 if swap is not None and swap < unlimited_bytes:
                     swaps.append(swap)
-                stated = read(group, unlimited_bytes)
-                limits += [(bound, _shown(root, file)) for bound, file in stated]
-                used = _used_bytes(group, mount.version)
-                if used is not None:
-                    headrooms += [max(0, bound - used) for bound, _ in stated]
         if mount.version == 2 or "cpu" in mount.controllers:
             quota_of = _quota_v2 if mount.version == 2 else _quota_v1
-            found_quotas = [found for group in groups if (found := quota_of(group)) is not None]
-            quotas += [(n_cpus, _shown(root, file)) for n_cpus, file in found_quotas]
+            for group in groups:
+                found = _told(lambda: quota_of(group), failures)  # noqa: B023
+                if found is not None:
+                    quotas.append((found[0], _shown(root, found[1])))
         if mount.version == 2 or "cpuset" in mount.controllers:
-            sets = (known for group in groups if (known := _cpuset(group)) is not None)
-            cpusets += islice(sets, 1)  # the innermost effective set already lies within its parents'
+            sets = (_told(lambda: _cpuset(group), failures) for group in groups)  # noqa: B023
+            cpusets += islice((known for known in sets if known is not None), 1)
+            # Only the innermost: an effective set already lies within its parents'.
     limit = min(limits, default=(None, None), key=lambda pair: pair[0])
     quota = min(quotas, default=(None, None), key=lambda pair: pair[0])
     cpuset = min(cpusets, default=(None, None), key=lambda pair: pair[0])
@@ -95,6 +103,17 @@ def read_limits(root: Path = Path("/"), total_bytes: int | None = None) -> Conta
         swap_limit_bytes=min(swaps, default=None),
         cgroup_version=min(versions, default=None),
     )
+
+
+def _told(read: Callable[[], Fact], failures: list[str] | None) -> Fact | None:
+    """What a file states; a file that cannot be understood is raised, or noted where somebody collects."""
+    try:
+        return read()
+    except (OSError, ValueError) as error:
+        if failures is None:
+            raise
+        failures.append(" ".join(str(error).split()))
+        return None
 
 
 def parse_cpu_list(text: str) -> frozenset[int]:

@@ -176,6 +176,9 @@ def _memory(root: Path, card: DrmCard, told: Mapping[str, Any]) -> tuple[int | N
 
 def _details(card: DrmCard, told: Mapping[str, Any]) -> GpuDetails:
     link = pcie_link(card)
+    if (link.max_generation, link.max_width) == (1, 1) or _is_integrated(card):
+        # What an Arc says of itself while the switch above it cannot be seen; it is nothing like the slot's link.
+        link = PcieLink(address=link.address)
     # xpu-smi reads the link from the card's capabilities and knows its place in the slot.
     generation, width = _whole(told.get("pcie_generation")), _whole(told.get("pcie_max_link_width"))
     if generation and width:

@@ -54,7 +54,8 @@ class Jetson:
     @property
     def name(self) -> str:
         """Family and memory, as its profile is called: "Jetson AGX Orin 64GB"."""
-        return self.family if self.label_bytes is None else f"{self.family} {self.label_bytes // GIB}GB"
+        family = f"{self.family} Super" if "Super" in self.board else self.family
+        return family if self.label_bytes is None else f"{family} {self.label_bytes // GIB}GB"
 
 
 def read_jetson(root: Path = Path("/"), installed_bytes: int | None = None) -> Jetson | None:

@@ -218,7 +218,8 @@ def read_confidential(asker: Asker, handle: Any, driver: DriverFacts) -> Confide
 
 
 def read_processes(asker: Asker, handle: Any) -> tuple[GpuProcess, ...] | None:
-    """Who holds memory of the GPU, largest first; None when the driver tells neither kind."""
+    """Who holds memory of the GPU, largest first; None when that is not known."""
+    n_refused = len(asker.refused)
     lists = {
         kind: [
             _listed(asker, f"nvmlDeviceGet{word}RunningProcesses", handle)
@@ -238,6 +239,8 @@ def read_processes(asker: Asker, handle: Any) -> tuple[GpuProcess, ...] | None:
             used[pid] = held if known is None else max(known, held or 0)
             if kind not in kinds.setdefault(pid, []):
                 kinds[pid].append(kind)
+    if not used and len(asker.refused) > n_refused:  # nobody in sight, but one list was not shown
+        return None
     largest = sorted(used, key=lambda pid: (-(used[pid] or 0), pid))[:_MAX_PROCESSES]
     return tuple(
         GpuProcess(

@@ -8,6 +8,7 @@ from typing import Any
 
 # pynvml has words for the oldest error codes only (nvml.h, nvmlReturn_t).
 _WORDS = {
+    "NVMLError_InUse": "in use by another program",
     "NVMLError_NoData": "no data",
     "NVMLError_VgpuEccNotSupported": "not while a vGPU with error correction runs",
     "NVMLError_InsufficientResources": "insufficient resources",

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from planner.api.benchmarks import BenchAnswer, bench
     from planner.api.catalogue import list_models
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
-    from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
+    from planner.api.fleets import fit_catalogue_fleet, fit_fleet
+    from planner.api.machines import (
+        bench_folder,
+        fleet_for,
+        gather_fleet,
+        inspect,
+        machine_for,
+        speed_facts,
+    )
     from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.own_models import add_model, remove_model, update_models
@@ -25,6 +33,10 @@ if TYPE_CHECKING:
 _MODULES = {
     "inspect": "machines",
     "machine_for": "machines",
+    "fleet_for": "machines",
+    "gather_fleet": "machines",
+    "fit_fleet": "fleets",
+    "fit_catalogue_fleet": "fleets",
     "speed_facts": "machines",
     "bench_folder": "machines",
     "open_model": "models",
@@ -63,6 +75,10 @@ __all__ = [
     "described_models",
     "fit",
     "fit_catalogue",
+    "fit_catalogue_fleet",
+    "fit_fleet",
+    "fleet_for",
+    "gather_fleet",
     "inspect",
     "list_models",
     "machine_for",

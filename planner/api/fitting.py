@@ -49,7 +49,7 @@ class CatalogueAnswer:
 def fit(
     text: str,
     *,
-    on: str | None = None,
+    on: str | Machine | None = None,
     contexts: Sequence[int] = (),
     quants: Sequence[str] = (),
     flags: LlamaCppFlags | None = None,
@@ -72,7 +72,7 @@ def fit(
 
 
 def fit_catalogue(
-    *, on: str | None = None, n_context_tokens: int = CATALOGUE_CONTEXT, progress: Progress | None = None
+    *, on: str | Machine | None = None, n_context_tokens: int = CATALOGUE_CONTEXT, progress: Progress | None = None
 ) -> CatalogueAnswer:
     """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
 

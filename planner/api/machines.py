@@ -4,7 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from hardware.described import describe_machine
+from hardware.errors import DescriptionError
+from hardware.fleet import Fleet, like_machines
+from hardware.fleet_json import read_fleet_file
+from hardware.fleets.folder import folder_fleet
+from hardware.fleets.kubernetes import kubernetes_fleet
+from hardware.fleets.ray import ray_fleet
 from hardware.inspect import inspect_machine, machine_fingerprint
+from hardware.machine_json import read_machine_file
 from hardware.memory_probe import measure_matrix_throughput, measure_memory_bandwidth
 from hardware.spec import Machine
 from hardware.store import StoredRates, data_folder, save_rates, with_stored_rates
@@ -14,6 +21,10 @@ from planner.estimate.local import LocalRates, spreads_from_rows
 from planner.estimate.speed import SpeedFacts
 from planner.progress import Progress, named_stretch
 from profiles.loader import calibration_rows
+
+FLEET_PREFIX = "fleet:"
+_MAX_NAMED = 5
+_MAX_SHOWN = 120
 
 
 def inspect(*, measure: bool = False, progress: Progress | None = None) -> Machine:
@@ -29,9 +40,68 @@ def inspect(*, measure: bool = False, progress: Progress | None = None) -> Machi
     return with_stored_rates(machine, folder)
 
 
-def machine_for(on: str | None) -> Machine:
-    """The machine in words, or this one when nothing is said."""
-    return inspect() if on is None else describe_machine(on)
+def machine_for(on: str | Machine | None) -> Machine:
+    """The machine in words, of a file that `planner hardware --format json` wrote, or this one for None.
+
+    A fleet stands for its machine where all are alike; otherwise the message names its machines.
+    """
+    if isinstance(on, Machine):
+        return on
+    if on is None:
+        return inspect()
+    fleet = fleet_for(on)
+    if fleet is not None:
+        return _only_machine(fleet)
+    if on.strip().casefold().endswith(".json"):
+        machine = read_machine_file(Path(on.strip()).expanduser())
+        # The same rule as for benchmarks: what was measured on a machine of this fingerprint counts for it.
+        return machine if machine.described else with_stored_rates(machine, data_folder())
+    return describe_machine(on)
+
+
+def fleet_for(on: str | None) -> Fleet | None:
+    """The fleet that `fleet:PATH` names, a folder of machine files or one fleet file; None for anything else."""
+    text = (on or "").strip()
+    if not text.startswith(FLEET_PREFIX):
+        return None
+    path = Path(text.removeprefix(FLEET_PREFIX)).expanduser()
+    return folder_fleet(path) if path.is_dir() else read_fleet_file(path)
+
+
+def gather_fleet(
+    source: str, *, nodes_json: str | None = None, timeout_s: float = 120.0, progress: Progress | None = None
+) -> Fleet:
+    """The machines of "folder:PATH", "ray", "ray:ADDRESS", "kubernetes", or "-" with what kubectl printed."""
+    kind, _, rest = source.strip().partition(":")
+    if kind == "folder" and rest:
+        return folder_fleet(Path(rest).expanduser())
+    if kind == "ray":
+        return ray_fleet(rest or None, timeout_s=timeout_s, progress=progress)
+    if kind == "kubernetes" and not rest:
+        return kubernetes_fleet()
+    if kind == "-" and not rest and nodes_json is not None:
+        return kubernetes_fleet(nodes_json)
+    raise DescriptionError(
+        f"{source[:_MAX_SHOWN]!r} is no source of a fleet; write folder:PATH, ray, ray:HOST:PORT, kubernetes, or - "
+        "with kubectl get nodes -o json piped in"
+    )
+
+
+def _only_machine(fleet: Fleet) -> Machine:
+    groups = like_machines(fleet)
+    if not groups:
+        reasons = "; ".join(f"{member.name}: {member.problem}" for member in fleet.members[:_MAX_NAMED])
+        raise DescriptionError(
+            f"{fleet.source} holds no machine that can be planned with ({reasons or 'none'})"
+        )
+    if len(groups) > 1:
+        kinds = "; ".join(f"{group.names[0]} ({group.label})" for group in groups[:_MAX_NAMED])
+        more = f"; and {len(groups) - _MAX_NAMED} more" if len(groups) > _MAX_NAMED else ""
+        raise DescriptionError(
+            f"{fleet.source} holds {len(groups)} kinds of machine and this command plans with one; pick one with "
+            f"--on FILE: {kinds}{more}"
+        )
+    return replace(groups[0].machine, name=groups[0].label)
 
 
 def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:

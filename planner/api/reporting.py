@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from hardware.described import describe_machine
 from hardware.spec import Machine
 from planner.api.benchmarks import RATES_SHARE, BenchSettings, run_bench
-from planner.api.machines import bench_folder, inspect, speed_facts
+from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
 from planner.api.models import default_contexts, demo_model_path, described_models, open_model
 from planner.bench.llama_cpp import engine_is_installed
 from planner.bench.store import save_run
@@ -52,7 +51,7 @@ def report(
     contexts = default_contexts(opened)
     untouched = SpeedFacts(efficiencies=speed_facts(machine)[0].efficiencies)
     before = fit_row(model, machine, LlamaCppFlags(n_context_tokens=contexts[0]), untouched)
-    run, why_not = None, _why_not_measured(opened, machine, measure)
+    run, why_not = None, _why_not_measured(opened, is_here=on is None, measure=measure)
     if why_not is None and opened.path is not None:
         settings = BenchSettings(
             n_threads=None, budget_s=budget_s, n_gpu_layers=before.placement.split.n_gpu_layers
@@ -84,14 +83,14 @@ def report(
 
 def _report_machine(on: str | None, measure: bool, progress: Progress | None) -> Machine:
     if on is not None:
-        return describe_machine(on)
+        return machine_for(on)
     return inspect(measure=measure, progress=stretch(progress, 0.0, RATES_SHARE))
 
 
-def _why_not_measured(opened: OpenedModel, machine: Machine, measure: bool) -> str | None:
+def _why_not_measured(opened: OpenedModel, *, is_here: bool, measure: bool) -> str | None:
     if not measure:
         return "nothing was measured, as asked"
-    if machine.described:
+    if not is_here:
         return "nothing was measured: the machine is described, not here"
     if opened.path is None:
         return f"nothing was measured: {opened.name} is not a GGUF file on this machine ({opened.source})"

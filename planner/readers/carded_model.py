@@ -29,7 +29,7 @@ from planner.readers.hf_config import network_from_config
 from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, fetch_file, repo_info
 from planner.readers.local_json import read_json_object
 from planner.readers.mmproj import is_projector_name
-from planner.readers.open_model import open_model
+from planner.readers.open_model import CATALOGUE, open_model
 from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalFolder, LocalGguf, parse_reference
 from profiles.loader import model_rows
@@ -54,7 +54,7 @@ def open_with_card(
         raise AccessError(f"{error}{_what_still_works(reference, options)}") from error
     claims: tuple[Claim, ...] = ()
     match reference:
-        case HubModel():
+        case HubModel() if opened.source != CATALOGUE:  # which stands in where the hub cannot be reached
             opened, claims = _with_hub_card(opened, reference, options, assumptions)
         case LocalFolder(path=path):
             opened, claims = _with_folder_card(opened, path, assumptions)

@@ -145,7 +145,7 @@ def _tensor_row(cursor: HeaderCursor) -> tuple[str, tuple[int, ...], int, int, i
         raise cursor.malformed(
             f"tensor {quoted(name)} has {n_dimensions:,} dimensions; at most 4 are allowed"
         )
-    shape = cursor.u64s(n_dimensions)
+    shape = cursor.u64s(n_dimensions) or (1,)  # a single number, which ggml too takes for a row of one
     n_elements = 1
     for size in shape:
         n_elements *= size
@@ -159,7 +159,7 @@ def _tensor_row(cursor: HeaderCursor) -> tuple[str, tuple[int, ...], int, int, i
             f"({removed}), which ggml has removed" if removed else "that ggml does not define (a fork's own?)"
         )
         raise cursor.malformed(f"tensor {quoted(name)} has type {type_id} {why}")
-    row_elements = shape[0] if shape else 1
+    row_elements = shape[0]
     if row_elements % ggml_type.block_elements:
         raise cursor.malformed(
             f"tensor {quoted(name)} has rows of {row_elements:,} elements, "

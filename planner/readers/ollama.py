@@ -199,7 +199,7 @@ def _from_server(name: OllamaName, url: str, opener: "OpenerDirector", timeout_s
             f"the Ollama server at {url} tells no architecture of {quoted(name.given)}; "
             "it is not a GGUF model, or the server is too old"
         )
-    if any(type(value) is int and not -(2**63) <= value < 2**64 for value in info.values()):
+    if not all(_fits_gguf(value) for value in info.values()):
         raise MalformedError(
             f"the Ollama server at {url} tells a number of {quoted(name.given)} that no GGUF can hold"
         )
@@ -215,6 +215,13 @@ def _from_server(name: OllamaName, url: str, opener: "OpenerDirector", timeout_s
         size_bytes=None,
         notes=_server_notes(answer),
     )
+
+
+def _fits_gguf(value: object) -> bool:
+    """Whether all numbers in a value are ones that a GGUF can hold, as what comes of them is then printable."""
+    if isinstance(value, list):
+        return all(_fits_gguf(item) for item in value)
+    return type(value) is not int or -(2**63) <= value < 2**64
 
 
 def _server_notes(answer: Mapping[str, Any]) -> tuple[str, ...]:
@@ -253,7 +260,7 @@ def _tensors(rows: object, url: str) -> tuple[OllamaTensor, ...] | None:
             or not is_shape
         ):
             raise MalformedError(f"the Ollama server at {url} describes a tensor as {quoted(row)}")
-        tensors.append(OllamaTensor(name=name, type_name=type_name, shape=tuple(shape)))
+        tensors.append(OllamaTensor(name=name, type_name=type_name, shape=tuple(shape) or (1,)))
     return tuple(tensors)
 
 

@@ -46,8 +46,9 @@ from planner.readers.safetensors import read_safetensors
 from planner.readers.source_facts import facts_of_config, facts_of_gguf
 from planner.readers.url_model import read_url_checkpoint, read_url_gguf
 from planner.readers.url_source import url_label
-from profiles.loader import model_entry
+from profiles.loader import model_entry, model_rows
 
+CATALOGUE = "catalogue"  # as a source
 MAX_SIDE_FILE_BYTES = 4 * MIB
 _MAX_BESIDE = 200  # files of a folder looked at for a projector
 
@@ -71,7 +72,7 @@ def open_model(
             config = read_json_object(path)
             return _from_config(config, text, path.stem, source="config.json", assumptions=assumptions)
         case HubModel():
-            return _from_hub(reference, text, options, assumptions)
+            return _from_hub_or_catalogue(reference, text, options, assumptions)
         case UrlGguf(url=url):
             file = read_url_gguf(url, options=options)
             return from_gguf(file, text, source="GGUF at a web address", assumptions=assumptions)
@@ -80,10 +81,7 @@ def open_model(
         case OllamaReference(name=name):
             return _from_ollama(name, text, options, assumptions)
         case CatalogueName(name=name):
-            entry = model_entry(name)
-            opened = from_catalogue(entry, text, assumptions)
-            published, notes = published_weights(entry["config"], opened.network)
-            return replace(opened, published=published, notes=(*opened.notes, *notes))
+            return _from_entry(model_entry(name), text, assumptions)
 
 
 def from_gguf(
@@ -334,6 +332,27 @@ def told_gguf(found: OllamaModel) -> GgufFile:
     )
 
 
+def _from_hub_or_catalogue(
+    reference: HubModel, text: str, options: HubOptions, assumptions: Assumptions
+) -> OpenedModel:
+    """From the hub; without a network, from the catalogue where it has the very repository."""
+    try:
+        return _from_hub(reference, text, options, assumptions)
+    except UnreachableError as error:
+        whole = reference.revision is None and reference.filename is None and reference.quant is None
+        entries = [row for row in model_rows() if whole and row["hub_id"] == reference.repo_id]
+        if not entries:
+            raise
+        opened = _from_entry(entries[0], text, assumptions)
+        return replace(opened, notes=(*opened.notes, f"read from the catalogue, because {error}"))
+
+
+def _from_entry(entry: Mapping[str, Any], text: str, assumptions: Assumptions) -> OpenedModel:
+    opened = from_catalogue(entry, text, assumptions)
+    published, notes = published_weights(entry["config"], opened.network)
+    return replace(opened, published=published, notes=(*opened.notes, *notes))
+
+
 def from_catalogue(
     entry: Mapping[str, Any], text: str, assumptions: Assumptions = NOTHING_ASSUMED
 ) -> OpenedModel:
@@ -345,7 +364,7 @@ def from_catalogue(
     return OpenedModel(
         reference=text,
         name=entry["name"],
-        source="catalogue",
+        source=CATALOGUE,
         network=network,
         licence=entry["licence"],
         native_preset=_native_preset(entry["config"]),

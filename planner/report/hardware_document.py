@@ -1,10 +1,13 @@
 """`planner hardware` as a document: what this machine is and what is free."""
 
-from hardware.spec import Machine, MeasuredRate
+from collections import Counter
+from collections.abc import Sequence
+
+from hardware.spec import Gpu, Machine, MeasuredRate
 from hardware.units import GIGA, format_bytes, format_rate_bytes_per_s
 from planner.report.document import Document, Table
+from planner.report.gpu_details import gpu_rows, gpu_table
 from planner.report.machine_data import machine_data
-from planner.report.quantities import size
 
 
 def hardware_document(machine: Machine) -> Document:
@@ -12,18 +15,15 @@ def hardware_document(machine: Machine) -> Document:
     rows = [("OS", machine.os or "unknown", "")]
     rows += _cpu_rows(machine)
     rows += _memory_rows(machine)
-    for gpu in machine.gpus:
-        free = f"{size(gpu.free_bytes)} free" if gpu.free_bytes is not None else ""
-        name = f"{gpu.name} ({gpu.mig_profile})" if gpu.mig_profile else gpu.name
-        rows.append((f"GPU {gpu.index}", f"{name}, {size(gpu.memory_bytes)}", free))
-    if not machine.gpus:
-        rows.append(("GPU", "none found", "NVIDIA is looked for through NVML"))
+    rows += gpu_rows(machine.gpus) or [("GPU", "none found", "no driver shows one")]
     rows += _measured_rows(machine)
+    details = gpu_table(machine.gpus)
+    first = Table(title="", headers=("part", "what it is", "now"), rows=tuple(rows))
     return Document(
         schema="planner.hardware/1",
         title="This machine",
         answer=(_sentence(machine),),
-        tables=(Table(title="", headers=("part", "what it is", "now"), rows=tuple(rows)),),
+        tables=(first,) if details is None else (first, details),
         notes=machine.problems,
         data=machine_data(machine),
     )
@@ -32,9 +32,9 @@ def hardware_document(machine: Machine) -> Document:
 def _sentence(machine: Machine) -> str:
     parts = []
     if machine.gpus:
-        names = ", ".join(gpu.name for gpu in machine.gpus)
-        known = sum(gpu.memory_bytes or 0 for gpu in machine.gpus)
-        parts.append(f"{names} with {format_bytes(known)} of memory")
+        counts = Counter(gpu.name for gpu in machine.gpus)
+        names = ", ".join(name if n == 1 else f"{n} × {name}" for name, n in counts.items())
+        parts.append(f"{names} with {format_bytes(_gpu_bytes(machine.gpus))} of memory")
     else:
         parts.append("no GPU")
     if machine.cpu is not None:
@@ -45,6 +45,19 @@ def _sentence(machine: Machine) -> str:
             f"{format_bytes(machine.memory.available_bytes)} of {format_bytes(machine.memory.usable_bytes)} RAM free"
         )
     return f"This machine has {', '.join(parts)}."
+
+
+def _gpu_bytes(gpus: Sequence[Gpu]) -> int:
+    """Memory of all GPUs; slices that live in one part of a card share it, so it counts once."""
+    separate = 0
+    shared: dict[tuple[int, int | None], int] = {}
+    for gpu in gpus:
+        parts = None if gpu.details is None else gpu.details.mig_slice
+        if parts is None or not parts.shares_memory:
+            separate += gpu.memory_bytes or 0
+        else:
+            shared[gpu.index, parts.gpu_instance] = gpu.memory_bytes or 0
+    return separate + sum(shared.values())
 
 
 def _cpu_rows(machine: Machine) -> list[tuple[str, str, str]]:

@@ -5,7 +5,7 @@ The answers are transcribed from what NVIDIA's own tool printed on such machines
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ class Recording:
     data: Mapping[str, Any]
     fault: Mapping[str, Any]
     main_memory: Memory | None = None
-    asked: list[str] = field(default_factory=list)
 
     def nvml(self, *, faulty: bool = False) -> FakeNvml:
         """The module on this machine, healthy or with the fault."""

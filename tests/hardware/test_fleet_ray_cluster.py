@@ -3,16 +3,17 @@
 Needs Ray (`pip install 'llm-capacity-planner[ray]'`), which no other test does.
 """
 
+import importlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
+import venv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ from hardware.fleets.ray import probe_node, ray_fleet
 from hardware.inspect import inspect_machine
 
 pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"),
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"
+    ),
     pytest.mark.filterwarnings("default"),  # Ray's own deprecations and open sockets
 ]
 
@@ -44,9 +47,9 @@ cluster.shutdown()
 class RealCluster:
     """A head and a second raylet on this host."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str = sys.executable) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [python, "-c", CLUSTER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/"
         )
         assert self.process.stdout is not None
         lines = (line for line in self.process.stdout if line.startswith("["))
@@ -78,7 +81,10 @@ def test_both_nodes_of_a_cluster_answer(cluster: RealCluster) -> None:
     for member in fleet.members:
         assert member.machine is not None
         # Both raylets run on this host, so each must find what a probe finds here, Ray's hiding notwithstanding.
-        assert member.machine.cpu == here.cpu
+        assert member.machine.cpu is not None
+        assert here.cpu is not None
+        assert member.machine.cpu.model == here.cpu.model
+        assert member.machine.cpu.n_usable_threads == here.cpu.n_usable_threads
         assert len(member.machine.gpus) == len(here.gpus)
         assert member.machine.memory is not None
         assert here.memory is not None
@@ -95,9 +101,8 @@ def test_a_node_that_dies_half_way_is_reported_and_the_rest_still_come(
     second = cluster.second
 
     def probe() -> str:
-        import ray
-
-        if ray.get_runtime_context().get_node_id() == second:
+        context = importlib.import_module("ray").get_runtime_context()
+        if context.get_node_id() == second:
             begun.touch()
             time.sleep(120)
         return probe_node()
@@ -118,37 +123,26 @@ def test_a_node_that_dies_half_way_is_reported_and_the_rest_still_come(
     assert len(answered) == 1
     assert lost.machine is None
     assert second[:8] in lost.name
-    assert "\n" not in (lost.problem or "")
-    print(lost.problem, f"{time.monotonic() - started:.1f} s")
+    assert lost.problem == "died while it was asked"
 
 
 def test_a_node_without_the_planner_gets_the_probe_shipped(tmp_path: Path) -> None:
-    """The cluster's Python has Ray and psutil but neither `hardware` nor `profiles`."""
-    pytest.importorskip("ray")
-    script = "import importlib.util as u; print(u.find_spec('hardware'))"
-    bare = _bare_environment(tmp_path)
-    if subprocess.run([*bare, "-c", script], capture_output=True, text=True, check=True).stdout.strip() != "None":
+    python = bare_python(tmp_path)
+    find = "import importlib.util as u; print(u.find_spec('hardware'))"
+    found = subprocess.run([python, "-c", find], capture_output=True, text=True, check=True, cwd=tmp_path)
+    if found.stdout.strip() != "None":
         pytest.skip("the project lies in site-packages itself, so no Python here can lack it")
-    started = subprocess.run(
-        [*bare, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", "--num-cpus=1",
-         "--include-dashboard=false", f"--temp-dir={_short_folder(tmp_path)}"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert started.returncode == 0, started.stderr
+    cluster = RealCluster(python)
     try:
-        fleet = ray_fleet(None)
-        assert [member.problem for member in fleet.members] == [None]
+        fleet = ray_fleet(cluster.address)
     finally:
-        subprocess.run([*bare, "-m", "ray.scripts.scripts", "stop", "--force"], capture_output=True, timeout=60)
+        cluster.close()
+    assert [member.problem for member in fleet.members] == [None, None]
 
 
-def _bare_environment(tmp_path: Path) -> list[str]:
+def bare_python(folder: Path) -> str:
     """A Python with this one's packages, but without what an editable install adds to the path."""
-    raise NotImplementedError
-
-
-def _short_folder(tmp_path: Path) -> Path:
-    raise NotImplementedError
-
-
-_ = (os, Any)
+    venv.create(folder / "bare", with_pip=False)
+    (site_packages,) = (folder / "bare").glob("lib/python*/site-packages")
+    (site_packages / "others.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return str(folder / "bare/bin/python")

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hardware.gpu_details import GpuDetails, GpuPeer
+from hardware.inspect import inspect_machine
 from hardware.probes.nvidia import NvidiaReport, read_nvidia_gpus
 from hardware.spec import Gpu
 from hardware.units import GIB, KIB, MIB
+from tests.hardware.file_tree import V2_MOUNT, tree
 from tests.hardware.nvml_recordings import KEYS, recording
 
 
@@ -118,7 +121,7 @@ def test_eight_h100_on_switches() -> None:
     known = details(first)
     assert (known.architecture, known.runtime_version, first.compute_capability) == ("Hopper", "12.4", "9.0")
     assert known.clocks is not None
-    assert (known.clocks.core_hz, known.clocks.memory_max_hz) == (1_980 * MIB / MIB * 1e6, 2_619e6)
+    assert (known.clocks.core_hz, known.clocks.memory_max_hz) == (1_980e6, 2_619e6)
     assert known.throttle_reasons == ()
     assert known.power is not None
     assert (known.power.draw_w, known.power.limit_w, known.power.max_limit_w) == (612.0, 700.0, 700.0)
@@ -232,6 +235,18 @@ def test_a_chip_without_memory_of_its_own_has_main_memory() -> None:
     assert details(gpu).unified_memory
     assert details(gpu).pcie is None  # the driver's "generation 1, one lane" stands for no slot at all
     assert details(gpu).fabric is None
+
+
+def test_the_inspection_hands_main_memory_to_such_a_chip(tmp_path: Path) -> None:
+    meminfo = "MemTotal:       127600748 kB\nMemAvailable:   118566368 kB\n"
+    root = tree(tmp_path, {"proc/meminfo": meminfo, "proc/self/cgroup": "0::/\n"})
+    machine = inspect_machine(root, recording("gb10_spark").nvml(), environ={}, system="Linux")
+    (gpu,) = machine.gpus
+    assert (gpu.memory_bytes, gpu.free_bytes) == (127_600_748 * KIB, 118_566_368 * KIB)
+    # A container's limit holds for the GPU too.
+    limited = {"sys/fs/cgroup/memory.max": f"{64 * GIB}\n", "proc/self/mountinfo": V2_MOUNT}
+    machine = inspect_machine(tree(root, limited), recording("gb10_spark").nvml(), environ={}, system="Linux")
+    assert machine.gpus[0].memory_bytes == 64 * GIB
 
 
 def test_a_jetson_answers_little() -> None:

@@ -28,7 +28,7 @@ def write_card(folder: Path, **changes: str | None) -> None:
 
 
 def test_without_a_folder_of_ones_own_the_packaged_rows_are_all_there_is(folder: Path) -> None:
-    assert len(loader.accelerator_rows()) == 257
+    assert len(loader.accelerator_rows()) == 258
 
 
 def test_the_folder_is_the_platforms_unless_the_environment_names_another(

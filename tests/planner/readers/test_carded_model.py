@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from planner.errors import AccessError, NotFoundError
+from planner.errors import AccessError, NotFoundError, UnreachableError
 from planner.model.card import Card
 from planner.model.claims import Claim, card_claims, name_claims
 from planner.readers.card import MAX_CARD_BYTES, parse_card
@@ -186,6 +186,19 @@ def test_a_gated_repository_of_the_catalogue_names_the_way_round(hub: LocalHub, 
     hub.gated.add("meta-llama/Llama-3.1-8B-Instruct")
     with pytest.raises(AccessError, match=r"`planner model llama-3\.1-8b-instruct` works without it"):
         open_with_card("meta-llama/Llama-3.1-8B-Instruct", options=options)
+
+
+def test_without_a_network_the_catalogue_stands_in_and_says_so(tmp_path: Path) -> None:
+    # Nothing listens on port 9 of this machine.
+    nowhere = HubOptions(endpoint="http://127.0.0.1:9", timeout_s=1, cache_dir=tmp_path)
+    opened = open_with_card("Qwen/Qwen3-8B", options=nowhere)
+    assert opened.network.parameters.text == 8_190_735_360  # the published total
+    assert [note.partition(",")[0] for note in opened.notes] == ["read from the catalogue"]
+    assert opened.card is None
+    # What the catalogue does not have, or a file of the repository, is not made up.
+    for reference in ("Qwen/NoSuch-8B", "Qwen/Qwen3-8B:Q4_K_M"):
+        with pytest.raises(UnreachableError):
+            open_with_card(reference, options=nowhere)
 
 
 def test_a_missing_repository_keeps_its_message(hub: LocalHub, options: HubOptions) -> None:

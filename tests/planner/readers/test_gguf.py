@@ -141,6 +141,12 @@ def test_tensors_have_shape_type_size_and_place(tmp_path: Path, version: int, al
     assert file.tensor_bytes == 1440 + 1024
 
 
+def test_a_tensor_without_dimensions_is_a_row_of_one() -> None:
+    header = gguf_header({}, [("scale", (), F32, 4)])
+    (tensor,) = parse_gguf_header(CountingReader(header).read, len(header) + 64, "m").tensors
+    assert (tensor.shape, tensor.n_elements, tensor.n_bytes) == ((1,), 1, 4)
+
+
 class CountingReader:
     """Serves a file's front, and fails when anything far behind the header is asked for."""
 

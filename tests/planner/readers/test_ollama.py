@@ -228,6 +228,12 @@ def test_arrays_that_a_short_answer_leaves_out_are_asked_for(tmp_path: Path) -> 
             MalformedError,
             "tells a number of 'm:x' that no GGUF can hold",
         ),
+        (
+            200,
+            b'{"model_info": {"a": [1, [1' + b"0" * 20 + b"]]}}",
+            MalformedError,
+            "tells a number of 'm:x' that no GGUF can hold",
+        ),
         (200, b" " * (33 * 2**20), MalformedError, "answered more than 32.0 MiB"),
         (200, b'{"a":' * 9000, MalformedError, "nested too deeply"),
     ],
