@@ -97,6 +97,16 @@ def match_driver_name(
     return accelerator_from_row(found[0], memory_bytes=memory_bytes)
 
 
+def is_device_name(name: str, rows: Iterable[Row] | None = None) -> bool:
+    """Whether any row has this name, alone or with others; "EPYC 9654" is none, "A100" is one of several."""
+    key = _key(name)
+    return any(
+        _is_called(row, name, key) or key in _keys(row, "family_names") or _pattern_matches(row, name)
+        for row in _table(rows)
+        if key
+    )
+
+
 def all_accelerators(rows: Iterable[Row] | None = None) -> tuple[Accelerator, ...]:
     """Every profiled device of a fixed memory size; chips sold with a choice of main memory are left out."""
     return tuple(accelerator_from_row(row) for row in _table(rows) if _number(row, "memory_mib") is not None)

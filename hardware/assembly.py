@@ -76,9 +76,7 @@ def assemble(
     )
 
 
-def _with_speed(
-    ram: Ram, processors: Processors | None, shared: Accelerator | None, lines: list[str]
-) -> Ram:
+def _with_speed(ram: Ram, processors: Processors | None, shared: Accelerator | None, lines: list[str]) -> Ram:
     """Main memory's speed where its modules are not told: that of a chip that shares it, or the processor's best."""
     if ram.bytes_per_s is not None:
         return ram
@@ -86,9 +84,10 @@ def _with_speed(
         return replace(ram, bytes_per_s=shared.memory_bytes_per_s, basis=shared.bandwidth_basis)
     if processors is None or processors.memory_bytes_per_s is None:
         return ram
+    modules = f"{processors.memory_type}-{processors.memory_mt_per_s:.0f}"
+    rate = format_rate_bytes_per_s(processors.memory_bytes_per_s)
     lines.append(
-        f"{processors.name}: all {processors.n_channels} memory channels with {processors.memory_type}-"
-        f"{processors.memory_mt_per_s:.0f} assumed ({format_rate_bytes_per_s(processors.memory_bytes_per_s)}); "
-        "add for example DDR5-4800 12ch"
+        f"{processors.name}: {processors.n_channels} memory channels, all with {modules}, assumed ({rate}); "
+        f"say what is fitted, for example {modules} {processors.n_channels}ch"
     )
     return replace(ram, bytes_per_s=processors.memory_bytes_per_s, basis=Basis.ASSUMED)

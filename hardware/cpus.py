@@ -96,7 +96,11 @@ def find_processors(words: str, n_sockets: int = 1, rows: Iterable[Row] | None =
         )
     if cores is None:
         near = get_close_matches(_key(name)[:100], keys, n=3)
-        nearest = f"nearest are: {'; '.join(dict.fromkeys(keys[key]['name'] or '' for key in near))}; " if near else ""
+        nearest = (
+            f"nearest are: {'; '.join(dict.fromkeys(keys[key]['name'] or '' for key in near))}; "
+            if near
+            else ""
+        )
         raise DescriptionError(
             f"no profile is known for the processor {name[:100]!r}; {nearest}add its cores, for example '{name[:40]} 64 cores'"
         )

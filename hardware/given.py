@@ -1,8 +1,8 @@
 """A device that no profile knows, by the facts that a person gives: "my-gpu=24GiB@900GB/s,fp16=150T".
 
-    given = name "=" memory "@" memory bandwidth {"," fact}
-    fact  = ("fp16" | "bf16" | "fp8" | "fp4" | "int8") "=" rate     150T is 150·10¹² a second, 1.2P is 1200T
-          | "link" "=" bytes per second, one way | "power" "=" watts
+given = name "=" memory "@" memory bandwidth {"," fact}
+fact  = ("fp16" | "bf16" | "fp8" | "fp4" | "int8") "=" rate     150T is 150·10¹² a second, 1.2P is 1200T
+      | "link" "=" bytes per second, one way | "power" "=" watts
 """
 
 import re
@@ -67,7 +67,9 @@ def with_fact(device: Accelerator, part: str) -> Accelerator:
     if kind == "link":
         rate = _PER_S.fullmatch(value)
         if rate is None:
-            raise DescriptionError(f"{part!r}: {value!r} is not a link rate, one way; write for example link=450GB/s")
+            raise DescriptionError(
+                f"{part!r}: {value!r} is not a link rate, one way; write for example link=450GB/s"
+            )
         link_bytes_per_s = parse_size_bytes(rate[1])
         _check(part, "link", value, link_bytes_per_s, _RATE_RANGE)
         return replace(device, link_bytes_per_s=float(link_bytes_per_s))

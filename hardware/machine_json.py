@@ -6,14 +6,14 @@ are only added, and an older reader says which it left out; a newer version is r
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from hardware.errors import DescriptionError
 from hardware.record_json import Keys, RecordError, record_from_data, record_to_data
-from hardware.spec import Machine, Memory
+from hardware.spec import Machine, MeasuredRate, Memory
 from hardware.units import MIB, format_bytes
 
 MACHINE_SCHEMA = "planner.hardware/1"
@@ -142,12 +142,12 @@ def _not_finite(constant: str) -> NoReturn:
 
 def _check(machine: Machine) -> None:
     """What no real machine says, and what estimates would divide by."""
+    rates = [(_KEYS.of(Machine, field.name), getattr(machine, field.name)) for field in fields(machine)]
     positive = {
         "memory.total_bytes": machine.memory and machine.memory.total_bytes,
         "cpu.n_usable_threads": machine.cpu and machine.cpu.n_usable_threads,
-        "memory_bandwidth_bytes_per_s.per_s": machine.memory_bandwidth and machine.memory_bandwidth.per_s,
-        "matrix_throughput_flop_per_s.per_s": machine.matrix_throughput and machine.matrix_throughput.per_s,
         "stated_memory_bytes_per_s": machine.cpu_memory_bytes_per_s,
+        **{f"{name}.per_s": rate.per_s for name, rate in rates if isinstance(rate, MeasuredRate)},
         **{f"gpus[{i}].memory_bytes": gpu.memory_bytes for i, gpu in enumerate(machine.gpus)},
     }
     for place, value in positive.items():

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from hardware.accelerators import find_accelerator
 from hardware.assembly import Ram, assemble
 from hardware.cpus import CHANNEL_BYTES
+from hardware.errors import UnknownDeviceError
 from hardware.interconnect import Interconnect
 from hardware.spec import Accelerator, Basis, Cpu, Machine
 from hardware.units import GB, GIB, MB
@@ -65,7 +66,9 @@ class Node:
 
 
 def find_node(
-    name: str, rows: Iterable[Row] | None = None, accelerators: Iterable[Mapping[str, str | None]] | None = None
+    name: str,
+    rows: Iterable[Row] | None = None,
+    accelerators: Iterable[Mapping[str, str | None]] | None = None,
 ) -> Node | None:
     """The whole machine of exactly this name, such as "DGX H100" or "p5.48xlarge"; None when there is none."""
     key = _key(name)
@@ -87,11 +90,7 @@ def node_from_row(row: Row, accelerators: Iterable[Mapping[str, str | None]] | N
     count = int(_number(row, "n_accelerators") or 0)
     accelerator = None
     if row.get("accelerator_id"):
-        accelerator = find_accelerator(
-            row["accelerator_id"] or "",
-            accelerators,
-            memory_bytes=memory_bytes if row.get("memory_type") == "unified" or _shares(row) else None,
-        )
+        accelerator = _accelerator(row["accelerator_id"] or "", memory_bytes, accelerators)
     nic = _number(row, "nic_gbit_per_s")
     link, disk = _number(row, "gpu_link_gb_per_s"), _number(row, "nvme_gb")
     n_nics = _number(row, "n_nics")
@@ -116,3 +115,70 @@ def node_from_row(row: Row, accelerators: Iterable[Mapping[str, str | None]] | N
         source=row.get("source") or "",
         note=row.get("note"),
     )
+
+
+def _accelerator(
+    name: str, memory_bytes: int | None, rows: Iterable[Mapping[str, str | None]] | None
+) -> Accelerator:
+    table = None if rows is None else tuple(rows)
+    try:
+        return find_accelerator(name, table)
+    except UnknownDeviceError:
+        if memory_bytes is None:
+            raise
+    return find_accelerator(name, table, memory_bytes=memory_bytes)  # sold with a choice of main memory
+
+
+def _cpu(row: Row) -> Cpu | None:
+    """The processors, as far as a row tells: a cloud gives a number of threads and often no model."""
+    sockets, cores = _number(row, "n_sockets"), _number(row, "n_physical_cores")
+    threads = _number(row, "n_threads") or cores
+    if threads is None:
+        return None
+    return Cpu(
+        model=row.get("cpu_model") or "unknown model",
+        n_sockets=None if sockets is None else int(sockets),
+        n_physical_cores=None if cores is None else int(cores),
+        n_usable_threads=int(threads),
+    )
+
+
+def _ram(row: Row, memory_bytes: int | None, recalled: tuple[str, ...]) -> Ram:
+    """Main memory; its speed is what the row states, or its channels times the rate of its modules."""
+    stated, rate = _number(row, "memory_gb_per_s"), _number(row, "memory_mt_per_s")
+    channels = _number(row, "n_memory_channels")
+    if stated is not None:
+        basis = Basis.ASSUMED if "memory_gb_per_s" in recalled else Basis.VENDOR
+        return Ram(size_bytes=memory_bytes, bytes_per_s=stated * GB, basis=basis)
+    if rate is None or channels is None:
+        return Ram(size_bytes=memory_bytes)
+    unsure = {"memory_mt_per_s", "n_memory_channels"} & set(recalled) or row.get("status") == "typical"
+    return Ram(
+        size_bytes=memory_bytes,
+        bytes_per_s=float(channels * CHANNEL_BYTES * rate * MB),
+        basis=Basis.ASSUMED if unsure else Basis.DERIVED,
+    )
+
+
+def _number(row: Row, column: str) -> float | None:
+    value = row.get(column)
+    if not value:
+        return None
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ProfileError(
+            f"nodes.csv: row {row.get('id')!r} has {column} = {value[:40]!r}; write a number"
+        ) from error
+
+
+def _key(name: str) -> str:
+    words = [word for word in _SEPARATORS.split(name.casefold()) if word]
+    while len(words) > 1 and words[0] in _BRANDS:
+        words = words[1:]
+    return "".join(words)
+
+
+def _keys(row: Row) -> set[str]:
+    names = [row.get("id") or "", row.get("name") or "", *(row.get("aliases") or "").split(";")]
+    return {_key(name) for name in names if name.strip()}

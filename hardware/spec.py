@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from hardware.gpu_details import GpuDetails
 from hardware.host_details import Container, CpuDetails, Disk, MemoryDetails
+from hardware.interconnect import Interconnect
 
 
 class Basis(StrEnum):
@@ -142,3 +143,4 @@ class Machine:
     container: Container | None = None  # None outside one
     disk: Disk | None = None  # where downloaded weights would lie
     disk_read_bytes_per_s: MeasuredRate | None = None  # sequential, past the cache
+    interconnect: Interconnect | None = None  # of a profiled whole machine

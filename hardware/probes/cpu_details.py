@@ -12,6 +12,7 @@ from hardware.probes.arm_parts import arm_core_name
 from hardware.probes.container import parse_cpu_list
 from hardware.probes.kernel_files import KernelFolder
 from hardware.probes.numa import read_numa_nodes
+from hardware.units import KB
 
 # What firmware calls a machine that is none. https://www.freedesktop.org/software/systemd/man/systemd-detect-virt.html
 _VIRTUAL_BOARDS = {
@@ -91,7 +92,7 @@ def _core_kind(name: str, numbers: Sequence[int], parent: KernelFolder) -> CoreK
         name=name,
         n_threads=len(numbers),
         n_cores=len(cores) or None,
-        max_hz=max((rate * 1000.0 for rate in rates_khz if rate), default=None),
+        max_hz=max((float(rate * KB) for rate in rates_khz if rate), default=None),
     )
 
 

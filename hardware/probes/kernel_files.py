@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-MAX_FILE_BYTES = 1 << 20  # these files hold a few lines; more is not one of them
+from hardware.units import MIB
+
+MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
 MAX_ENTRIES = 4_096  # devices, links or processors below one folder
 _MAX_FAILURES = 8
 _NUMBER_AT_END = re.compile(r"(\d{1,9})$")
