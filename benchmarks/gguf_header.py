@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from planner.readers.gguf import parse_gguf_header, read_gguf
+from planner.readers.gguf.file import parse_gguf_header, read_gguf
 from tests.conformance.headers import PUBLISHED
 from tests.gguf_writer import Tensor, Value, gguf_header, write_gguf
 

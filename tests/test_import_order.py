@@ -148,7 +148,7 @@ _INTEGERS = {10**6, 10**9, 10**12, 2**20, 2**30, 2**40}
 # Where such a number may stand outside hardware/units.py, and why. "Mend" marks what should use hardware.units.
 ALLOWED = {
     ("profiles/loader.py", "2 ** 20"): "below hardware in the import order, so it cannot use hardware.units",
-    ("planner/readers/config_fields.py", "2 ** 40"): "a bound on counts; no unit",
+    ("planner/readers/config/fields.py", "2 ** 40"): "a bound on counts; no unit",
     ("planner/estimate/placement.py", "2 ** 20"): "tokens; no unit",
     ("planner/report/cost_chart.py", "1000000.0"): "the end of an axis, in tokens; no unit",
     ("hardware/probes/cpu.py", "1000.0"): "the kernel's kHz, read in this one place",

@@ -160,7 +160,7 @@ def _gather(
             progress(len(found) / len(nodes), f"{len(found)} of {len(nodes)} nodes answered")
     for reference, node in waiting.items():
         ray.cancel(reference, force=True)
-        problem = f"did not answer within {timeout_s:.0f} s"
+        problem = f"did not answer within {timeout_s:g} s"
         found[node] = FleetMember(name=names[node], machine=None, problem=problem)
     members = tuple(sorted(found.values(), key=lambda member: member.name))
     return members, _remarks(listed)

@@ -72,7 +72,10 @@ def fit(
 
 
 def fit_catalogue(
-    *, on: str | Machine | None = None, n_context_tokens: int = CATALOGUE_CONTEXT, progress: Progress | None = None
+    *,
+    on: str | Machine | None = None,
+    n_context_tokens: int = CATALOGUE_CONTEXT,
+    progress: Progress | None = None,
 ) -> CatalogueAnswer:
     """The catalogue's models that fit, each at the finest preset that runs where it is fastest.
 

@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from planner.errors import MissingFactError
-from planner.readers.architectures.decoder import Dialect
-from planner.readers.architectures.mixture import MixtureRules
+from planner.readers.config.architectures.decoder import Dialect
+from planner.readers.config.architectures.mixture import MixtureRules
 from planner.readers.quoting import quoted
 
 ARCHITECTURE: Final = "architecture"

@@ -13,7 +13,7 @@ from planner.model.card import Card
 from planner.model.claims import Claim, card_claims, name_claims, network_claims
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
-from planner.readers.card import (
+from planner.readers.card.model_card import (
     CARD_FILE,
     EVAL_FOLDER,
     MAX_CARD_BYTES,
@@ -22,13 +22,20 @@ from planner.readers.card import (
     parse_card,
     read_card,
 )
-from planner.readers.card_names import sizes_in_name
-from planner.readers.gguf import read_gguf
-from planner.readers.gguf_network import network_from_gguf
-from planner.readers.hf_config import network_from_config
-from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, fetch_file, repo_info
+from planner.readers.card.names import sizes_in_name
+from planner.readers.config.network import network_from_config
+from planner.readers.gguf.file import read_gguf
+from planner.readers.gguf.network import network_from_gguf
+from planner.readers.gguf.projector import is_projector_name
+from planner.readers.hub.repository import (
+    DEFAULT_OPTIONS,
+    HubOptions,
+    HubRepoInfo,
+    fetch_config,
+    fetch_file,
+    repo_info,
+)
 from planner.readers.local_json import read_json_object
-from planner.readers.mmproj import is_projector_name
 from planner.readers.open_model import CATALOGUE, open_model
 from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalFolder, LocalGguf, parse_reference

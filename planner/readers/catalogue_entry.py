@@ -13,8 +13,8 @@ from typing import Any, Final
 from planner.errors import MalformedError, NotFoundError
 from planner.model.network import Network
 from planner.readers.byte_source import read_bounded
-from planner.readers.hf_config import network_from_config
-from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, repo_info
+from planner.readers.config.network import network_from_config
+from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, repo_info
 from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
 from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalConfig, LocalFolder

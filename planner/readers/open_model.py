@@ -19,17 +19,17 @@ from planner.model.ggml_types import type_by_name
 from planner.model.label_audit import audit_label
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
-from planner.readers.gguf import GgufFile, GgufTensor, read_gguf, split_part_names
-from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
-from planner.readers.hf_config import network_from_config
-from planner.readers.hub import DEFAULT_OPTIONS, HubOptions, fetch_config, fetch_json, repo_info
-from planner.readers.hub_gguf import choose_gguf, gguf_files, read_hub_gguf
+from planner.readers.config.network import network_from_config
+from planner.readers.config.quantization import SIDE_FILES
+from planner.readers.gguf.file import GgufFile, GgufTensor, read_gguf, split_part_names
+from planner.readers.gguf.network import network_from_gguf, storage_from_gguf
+from planner.readers.gguf.projector import is_projector_name, read_projector, with_projector
+from planner.readers.hub.gguf_files import choose_gguf, gguf_files, read_hub_gguf
+from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions, fetch_config, fetch_json, repo_info
 from planner.readers.local_json import read_json_object
-from planner.readers.mmproj import is_projector_name, read_projector, with_projector
-from planner.readers.ollama import OllamaModel, resolve_ollama
-from planner.readers.ollama_registry import read_ollama_registry
+from planner.readers.ollama.local import OllamaModel, resolve_ollama
+from planner.readers.ollama.registry import read_ollama_registry
 from planner.readers.published_weights import published_weights, stored_claim
-from planner.readers.quantization_config import SIDE_FILES
 from planner.readers.quoting import quoted
 from planner.readers.reference import (
     CatalogueName,
@@ -44,8 +44,8 @@ from planner.readers.reference import (
 )
 from planner.readers.safetensors import read_safetensors
 from planner.readers.source_facts import facts_of_config, facts_of_gguf
-from planner.readers.url_model import read_url_checkpoint, read_url_gguf
-from planner.readers.url_source import url_label
+from planner.readers.web.url_model import read_url_checkpoint, read_url_gguf
+from planner.readers.web.url_source import url_label
 from profiles.loader import model_entry, model_rows
 
 CATALOGUE = "catalogue"  # as a source

@@ -7,7 +7,7 @@ from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.claims import Claim
 from planner.model.formats.layout import FormatLayout
 from planner.model.network import Network
-from planner.readers.quantization_config import (
+from planner.readers.config.quantization import (
     quantization_section,
     states_element_type,
     storage_from_quantization,

@@ -13,9 +13,9 @@ from urllib.parse import unquote, urlsplit
 
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import open_regular_file
-from planner.readers.gguf import split_part_names
-from planner.readers.http_range import checked_url
+from planner.readers.gguf.file import split_part_names
 from planner.readers.quoting import quoted
+from planner.readers.web.http_range import checked_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

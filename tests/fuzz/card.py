@@ -4,7 +4,7 @@ from tests.fuzz.choices import Choices
 from tests.fuzz.harness import instrumented, main
 
 with instrumented():
-    from planner.readers.card import parse_card
+    from planner.readers.card.model_card import parse_card
 
 _RESULTS = """model-index:
 - name: x

@@ -7,7 +7,7 @@ from tests.fuzz.choices import Choices, change
 from tests.fuzz.harness import instrumented, main
 
 with instrumented():
-    from planner.readers.hf_config import network_from_config
+    from planner.readers.config.network import network_from_config
     from planner.readers.local_json import parse_json_object
     from planner.readers.source_facts import facts_of_config
 

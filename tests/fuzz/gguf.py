@@ -10,9 +10,9 @@ from tests.fuzz.harness import instrumented, main
 from tests.gguf_writer import gguf_header
 
 with instrumented():
-    from planner.readers.gguf import GgufArray, GgufFile, GgufTensor, parse_gguf_header
-    from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
-    from planner.readers.mmproj import is_projector, read_projector, with_projector
+    from planner.readers.gguf.file import GgufArray, GgufFile, GgufTensor, parse_gguf_header
+    from planner.readers.gguf.network import network_from_gguf, storage_from_gguf
+    from planner.readers.gguf.projector import is_projector, read_projector, with_projector
     from planner.readers.source_facts import facts_of_gguf
     from tests.planner.readers.test_gguf_architectures import RECORDED, tensor_table
     from tests.planner.readers.test_mmproj import CLIP, VISION

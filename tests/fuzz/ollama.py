@@ -10,14 +10,14 @@ from tests.fuzz.harness import instrumented, main
 
 with instrumented():
     from planner.readers.local_json import parse_json_object
-    from planner.readers.ollama import resolve_ollama
-    from planner.readers.ollama_manifest import parse_manifest, parse_ollama_name
+    from planner.readers.ollama.local import resolve_ollama
+    from planner.readers.ollama.manifest import parse_manifest, parse_ollama_name
     from planner.readers.open_model import told_gguf
 
 from tests.fuzz.touch import touch
 
 with instrumented():
-    from planner.readers.gguf_network import network_from_gguf
+    from planner.readers.gguf.network import network_from_gguf
 
 _TYPE = "application/vnd.ollama.image."
 MANIFEST: dict[str, object] = {

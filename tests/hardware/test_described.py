@@ -122,7 +122,10 @@ def test_other_shared_memory_is_counted_whole() -> None:
         ("RTX 4090, 64G", "write GiB"),
         ("RTX 4090, 64", "'64' is neither a device nor a size with a unit"),
         ("RTX 4091, 64GiB", "no profile is known for the device 'RTX 4091'; nearest are: GeForce RTX 4090"),
-        ("abacus", "no profile is known for the device 'abacus'; give its facts, for example 'my-gpu=24GiB@900GB/s,fp16=150T'"),
+        (
+            "abacus",
+            "no profile is known for the device 'abacus'; give its facts, for example 'my-gpu=24GiB@900GB/s,fp16=150T'",
+        ),
         ("A100, 64GiB", "can mean more than one device"),
         ("A100 80GB", "can mean more than one device"),
         ("RTX 4090 48GB", "no 'RTX 4090' with 48 GB is known"),

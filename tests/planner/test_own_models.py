@@ -18,7 +18,7 @@ from planner.errors import (
     UnreachableError,
 )
 from planner.readers.catalogue_entry import Label
-from planner.readers.hub import HubOptions
+from planner.readers.hub.repository import HubOptions
 from profiles import loader
 from profiles.errors import ProfileError
 from tests.planner.readers.hub_server import COMMIT, LocalHub, large, small

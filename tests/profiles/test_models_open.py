@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from profiles import schema
 from profiles.errors import ProfileError
 from profiles.loader import model_entry, packaged_model_rows

@@ -13,9 +13,9 @@ from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import MissingFactError
 from planner.model.network import Network
 from planner.model.presets import preset_storage
-from planner.readers.gguf import read_gguf
-from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
+from planner.readers.gguf.file import read_gguf
+from planner.readers.gguf.network import network_from_gguf, storage_from_gguf
 from tests.header_only import CONFIGS, write_header_only
 
 needs_engine = pytest.mark.skipif(not engine_is_installed(), reason="llama-cpp-python is not installed")

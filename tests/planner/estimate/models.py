@@ -2,7 +2,7 @@
 
 from planner.estimate.described_model import DescribedModel
 from planner.model.presets import preset_storage
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from tests.header_only import CONFIGS
 
 LLAMA_70B = {

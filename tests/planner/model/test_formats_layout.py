@@ -13,8 +13,8 @@ import pytest
 
 from planner.model.formats.layout import FormatLayout
 from planner.model.weight import Use
-from planner.readers.hf_config import network_from_config
-from planner.readers.quantization_config import storage_from_quantization
+from planner.readers.config.network import network_from_config
+from planner.readers.config.quantization import storage_from_quantization
 from profiles.loader import model_entry
 
 CONFIGS = Path(__file__).parents[1] / "readers" / "configs"

@@ -13,7 +13,7 @@ from planner.errors import MalformedError, PlannerError
 from planner.model.formats.modules import ModuleKind, modules_of
 from planner.model.formats.name_patterns import NamePattern, glob_match
 from planner.model.formats.plan import KnownNames, NamePatterns
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 
 CONFIGS = Path(__file__).parents[1] / "readers" / "configs"
 NAMES = (

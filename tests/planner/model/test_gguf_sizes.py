@@ -14,7 +14,7 @@ from planner.model.ggml_types import type_by_name
 from planner.model.network import Network
 from planner.model.presets import BASE_TYPES, preset_storage
 from planner.model.storage import Storage
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from profiles.loader import model_entry
 from tests.planner.model.gguf_size_rows import (
     BY_CONFIG,

@@ -20,7 +20,7 @@ from planner.model.preset_rules import (
 from planner.model.presets import ALIASES, preset_storage, quantizer_facts
 from planner.model.storage import Storage
 from planner.model.weight import Use
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from tests.planner.model.gguf_size_rows import Model
 from tests.planner.model.test_gguf_sizes import network_of
 

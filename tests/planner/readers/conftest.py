@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.readers.hub import HubOptions
+from planner.readers.hub.repository import HubOptions
 from tests.planner.readers.hub_server import LocalHub
 
 # The client reads this when it is imported: without it, it would ask the real hub for a list of tools.

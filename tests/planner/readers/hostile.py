@@ -14,12 +14,12 @@ from pathlib import Path
 
 from planner.errors import PlannerError
 from planner.readers.byte_source import ByteSource
-from planner.readers.card import parse_card
-from planner.readers.gguf import parse_gguf_header
-from planner.readers.gguf_network import network_from_gguf
-from planner.readers.hf_config import network_from_config
+from planner.readers.card.model_card import parse_card
+from planner.readers.config.network import network_from_config
+from planner.readers.gguf.file import parse_gguf_header
+from planner.readers.gguf.network import network_from_gguf
 from planner.readers.local_json import parse_json_object
-from planner.readers.ollama_manifest import parse_manifest
+from planner.readers.ollama.manifest import parse_manifest
 from planner.readers.safetensors import parse_safetensors_header, shard_names
 from tests.conformance.headers import PUBLISHED
 from tests.fuzz.touch import touch

@@ -9,7 +9,7 @@ import pytest
 
 from planner.errors import MissingFactError, UnknownArchitectureError
 from planner.readers.assumptions import KINDS, QUESTIONS, parse_assumptions
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 
 # The shape of Qwen3-30B-A3B (48 layers, 128 experts, 8 active), of which 30,532,122,624 parameters are published.
 KNOWN: dict[str, Any] = {

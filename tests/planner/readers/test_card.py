@@ -9,11 +9,11 @@ import pytest
 
 from planner.errors import MalformedError
 from planner.model.card import Card, Meaning, Place
-from planner.readers.card import MAX_CARD_BYTES, parse_card, read_card
-from planner.readers.card_metadata import parse_metadata, parse_yaml, split_front_matter
-from planner.readers.card_names import likeness, name_variants, sizes_in_name
-from planner.readers.card_tables import clean, read_pieces
-from planner.readers.quantization_words import quantization_words
+from planner.readers.card.metadata import parse_metadata, parse_yaml, split_front_matter
+from planner.readers.card.model_card import MAX_CARD_BYTES, parse_card, read_card
+from planner.readers.card.names import likeness, name_variants, sizes_in_name
+from planner.readers.card.quantization_words import quantization_words
+from planner.readers.card.tables import clean, read_pieces
 from tests.planner.readers.card_texts import DEEPSEEK, LLAMA, MISTRAL, OSS, QUANTIZER, QWEN, REPO
 
 

@@ -9,11 +9,11 @@ import pytest
 from planner.errors import AccessError, NotFoundError, UnreachableError
 from planner.model.card import Card
 from planner.model.claims import Claim, card_claims, name_claims
-from planner.readers.card import MAX_CARD_BYTES, parse_card
-from planner.readers.card_names import sizes_in_name
+from planner.readers.card.model_card import MAX_CARD_BYTES, parse_card
+from planner.readers.card.names import sizes_in_name
 from planner.readers.carded_model import open_with_card
-from planner.readers.hf_config import network_from_config
-from planner.readers.hub import HubOptions
+from planner.readers.config.network import network_from_config
+from planner.readers.hub.repository import HubOptions
 from planner.readers.source_facts import facts_of_config, facts_of_gguf
 from tests.header_only import CONFIGS, write_header_only
 from tests.planner.readers.card_texts import QWEN, REPO

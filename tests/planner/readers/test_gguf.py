@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from planner.errors import MalformedError, NotFoundError
 from planner.readers.byte_source import ByteSource
-from planner.readers.gguf import (
+from planner.readers.gguf.file import (
     GgufArray,
     file_type_name,
     parse_gguf_header,

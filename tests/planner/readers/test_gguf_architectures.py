@@ -22,9 +22,9 @@ from planner.errors import MalformedError, MissingFactError, UnknownArchitecture
 from planner.model.network import Network
 from planner.model.weight import Use
 from planner.readers.assumptions import parse_assumptions
-from planner.readers.gguf import read_gguf
-from planner.readers.gguf_architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS
-from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
+from planner.readers.gguf.architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS
+from planner.readers.gguf.file import read_gguf
+from planner.readers.gguf.network import network_from_gguf, storage_from_gguf
 from tests.gguf_writer import Tensor, Value, write_gguf
 
 HEADERS = Path(__file__).parent / "gguf_headers"
@@ -145,7 +145,7 @@ def test_convolution_inputs_are_told_apart_from_the_rest_of_the_state(tmp_path: 
 
 def test_every_architecture_is_read_or_refused_with_a_reason() -> None:
     # llama.cpp of llama-cpp-python 0.3.36 names 153 (LLM_ARCH_NAMES without "(unknown)"); "clip" has a reader
-    # of its own, planner/readers/mmproj.py.
+    # of its own, planner/readers/gguf/projector.py.
     assert not ARCHITECTURES.keys() & NOT_TEXT_MODELS.keys()
     assert len(ARCHITECTURES) + len(NOT_TEXT_MODELS) + 1 == 153
     assert {name.partition(",")[0] for name in RECORDED} == ARCHITECTURES.keys()

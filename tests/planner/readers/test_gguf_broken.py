@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError
-from planner.readers.gguf import GgufArray, GgufFile, parse_gguf_header, read_gguf
+from planner.readers.gguf.file import GgufArray, GgufFile, parse_gguf_header, read_gguf
 from tests.gguf_writer import TYPE_IDS, Tensor, Value, gguf_header, gguf_string, write_gguf
 
 F32, Q4_K = 0, 12

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from planner.model.weight import Use
-from planner.readers.gguf_architectures.tensor_table import split_name
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
+from planner.readers.gguf.architectures.tensor_table import split_name
 
 HERE = Path(__file__).parent
 # model_type to architecture where the converter (convert_hf_to_gguf.py) writes another name.

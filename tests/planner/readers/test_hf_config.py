@@ -13,10 +13,10 @@ from planner.errors import MalformedError, MissingFactError, PlannerError, Unkno
 from planner.model.attention import Attention
 from planner.model.cache import cache_layers, kv_bytes_per_token, state_elements
 from planner.model.network import Network
-from planner.readers.architectures.harmless_fields import HARMLESS_FIELDS
-from planner.readers.architectures.registry import BUILDERS
-from planner.readers.hf_config import network_from_config
-from planner.readers.unread_fields import STRUCTURAL
+from planner.readers.config.architectures.harmless_fields import HARMLESS_FIELDS
+from planner.readers.config.architectures.registry import BUILDERS
+from planner.readers.config.network import network_from_config
+from planner.readers.config.unread_fields import STRUCTURAL
 from tests.planner.readers.test_reference_totals import REMOTE_CODE
 from tests.planner.readers.test_reference_totals import ROWS as RECORDED
 

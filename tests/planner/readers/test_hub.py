@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
-from planner.readers.hub import (
+from planner.readers.hub.gguf_files import read_hub_gguf
+from planner.readers.hub.repository import (
     HubFile,
     HubOptions,
     fetch_config,
@@ -21,7 +22,6 @@ from planner.readers.hub import (
     repo_files,
     repo_info,
 )
-from planner.readers.hub_gguf import read_hub_gguf
 from tests.gguf_writer import Tensor, Value, gguf_header
 from tests.planner.readers.hub_server import COMMIT, TOKEN, LocalHub, large, small
 
@@ -322,8 +322,8 @@ def test_a_dripping_storage_is_left(filled: LocalHub, options: HubOptions) -> No
 ASK = """
 import sys
 from planner.errors import PlannerError
-import planner.readers.hub as hub
-import planner.readers.hub_gguf as hub_gguf
+import planner.readers.hub.repository as hub
+import planner.readers.hub.gguf_files as hub_gguf
 assert "huggingface_hub" not in sys.modules, "importing the reader must stay cheap"
 try:
     print(sorted(hub.fetch_config("org/name").items()))

@@ -3,8 +3,8 @@
 import pytest
 
 from planner.errors import NotFoundError
-from planner.readers.hub import HubFile
-from planner.readers.hub_gguf import choose_gguf, gguf_files
+from planner.readers.hub.gguf_files import choose_gguf, gguf_files
+from planner.readers.hub.repository import HubFile
 
 FILES = tuple(
     HubFile(path=path, size_bytes=size)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from planner.errors import MalformedError, UnknownArchitectureError
-from planner.readers.gguf import GgufFile, read_gguf
-from planner.readers.gguf_network import network_from_gguf, storage_from_gguf
-from planner.readers.mmproj import is_projector, read_projector, with_projector
+from planner.readers.gguf.file import GgufFile, read_gguf
+from planner.readers.gguf.network import network_from_gguf, storage_from_gguf
+from planner.readers.gguf.projector import is_projector, read_projector, with_projector
 from planner.readers.open_model import open_model
 from tests.gguf_writer import Tensor, Value, write_gguf
 

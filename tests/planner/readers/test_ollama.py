@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
-from planner.readers.gguf import read_gguf
-from planner.readers.ollama import OllamaModel, OllamaTensor, resolve_ollama, server_url
+from planner.readers.gguf.file import read_gguf
+from planner.readers.ollama.local import OllamaModel, OllamaTensor, resolve_ollama, server_url
 from tests.gguf_writer import write_gguf
 
 HEX = "ab" * 32

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
-from planner.readers.hub import HubOptions
-from planner.readers.ollama_registry import read_ollama_registry
+from planner.readers.hub.repository import HubOptions
+from planner.readers.ollama.registry import read_ollama_registry
 from planner.readers.open_model import open_model
 from tests.conformance.headers import PUBLISHED
 from tests.gguf_writer import Tensor, gguf_header

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import PlannerError
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 
 CONFIGS = Path(__file__).parent / "configs"
 SHARED = Path(os.environ.get("PLANNER_EVIDENCE", Path(__file__).parents[4] / "shared"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from planner.readers.open_model import open_model
 from planner.readers.published_weights import published_weights, stored_claim
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from planner.errors import MalformedError, PlannerError, UnknownArchitectureError
 from planner.model.formats.plan import QuantizationPlan
-from planner.readers.hf_config import network_from_config
-from planner.readers.quantization_config import (
+from planner.readers.config.network import network_from_config
+from planner.readers.config.quantization import (
     quantization_plan,
     quantization_section,
     storage_from_quantization,
 )
-from planner.readers.quantization_methods.others import REFUSED
+from planner.readers.config.quantization_methods.others import REFUSED
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from planner.model.network import Network
-from planner.readers.architectures.reference_fields import ReferenceFields
-from planner.readers.architectures.registry import BUILDERS
-from planner.readers.config_fields import ConfigFields
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.architectures.reference_fields import ReferenceFields
+from planner.readers.config.architectures.registry import BUILDERS
+from planner.readers.config.fields import ConfigFields
+from planner.readers.config.network import network_from_config
 
 ROWS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("reference_totals.json").read_text())
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from planner.errors import MalformedError, PlannerError, UnknownArchitectureError
 from planner.model.cache import kv_bytes, kv_bytes_per_token
 from planner.model.network import Network, Tower
-from planner.readers.config_fields import ConfigFields
-from planner.readers.hf_config import network_from_config
-from planner.readers.multimodal import text_part, towers_in_front
-from planner.readers.towers.registry import WRAPPERS
+from planner.readers.config.fields import ConfigFields
+from planner.readers.config.multimodal import text_part, towers_in_front
+from planner.readers.config.network import network_from_config
+from planner.readers.config.towers.registry import WRAPPERS
 
 # What Hugging Face transformers 5.23 builds from each config on the meta device: elements of the state dict by
 # module, under this reader's names of the parts. Rows are published configs (less what changes no shape), the

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from planner.errors import AccessError, MalformedError, NotFoundError, PlannerError, UnreachableError
-from planner.readers.http_range import RangeReader
-from planner.readers.hub import HubOptions
+from planner.readers.hub.repository import HubOptions
 from planner.readers.open_model import open_model
-from planner.readers.url_model import read_url_checkpoint, read_url_gguf, read_url_safetensors
-from planner.readers.url_source import fetch_url_json, file_words, url_source
+from planner.readers.web.http_range import RangeReader
+from planner.readers.web.url_model import read_url_checkpoint, read_url_gguf, read_url_safetensors
+from planner.readers.web.url_source import fetch_url_json, file_words, url_source
 from tests.conformance.headers import PUBLISHED
 from tests.gguf_writer import Tensor, Value, gguf_header
 from tests.planner.readers.hub_server import LocalHub, StoredFile, large

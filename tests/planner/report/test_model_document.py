@@ -12,7 +12,7 @@ from planner.model.claims import Claim, SourceFacts, card_claims
 from planner.model.network import Network, Tower
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
-from planner.readers.hf_config import network_from_config
+from planner.readers.config.network import network_from_config
 from planner.report.document import Table
 from planner.report.full_data import report_data
 from planner.report.model_data import model_data

@@ -1,0 +1,1 @@
+"""Model cards: what makers claim."""

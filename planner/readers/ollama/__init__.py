@@ -1,0 +1,1 @@
+"""Ollama's folder, server and registry."""

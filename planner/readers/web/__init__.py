@@ -1,0 +1,1 @@
+"""Any web address, read by ranges."""
