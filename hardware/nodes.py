@@ -22,7 +22,7 @@ Row: TypeAlias = Mapping[str, str | None]
 
 _BRANDS = frozenset({"nvidia", "aws", "azure", "gcp", "oci", "apple", "lambda", "google"})
 _SEPARATORS = re.compile(r"[\s_()\-]+")
-_GBIT_BYTES = 10**9 / 8
+_GBIT_BYTES = GB / 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,16 +24,16 @@ NODE_COLUMNS = (
     Column(name="n_sockets", kind="int", low=1, high=1024),
     Column(name="n_physical_cores", kind="int", low=1, high=100_000),
     Column(name="n_threads", kind="int", low=1, high=200_000),
-    Column(name="memory_gib", kind="float", low=1, high=1_000_000),  # empty for a part of main memory's size
+    Column(name="memory_gib", kind="float", low=1, high=900_000),  # empty for a part of main memory's size
     Column(name="memory_type"),
     Column(name="memory_mt_per_s", kind="float", low=200, high=20_000),
     Column(name="n_memory_channels", kind="int", low=1, high=1024),  # of all sockets, 64 bits each
-    Column(name="memory_gb_per_s", kind="float", low=10, high=1_000_000),  # where it is not type x channels
+    Column(name="memory_gb_per_s", kind="float", low=10, high=900_000),  # where it is not type x channels
     Column(name="gpu_link"),
     Column(name="gpu_link_gb_per_s", kind="float", low=1, high=10_000),  # one way, of each accelerator
     Column(name="n_nics", kind="int", low=1, high=1024),
     Column(name="nic_gbit_per_s", kind="float", low=1, high=10_000),  # one way, each
-    Column(name="nvme_gb", kind="float", low=1, high=10_000_000),
+    Column(name="nvme_gb", kind="float", low=1, high=9_000_000),
     Column(name="recalled", kind="list"),  # columns that stand here from memory, no source opened
     Column(name="status", kind="choice", required=True, choices=NODE_STATUSES),
     Column(name="checked_on", kind="date"),

@@ -120,9 +120,7 @@ def parse_sysctl(text: str) -> dict[str, str]:
 
 def read_mac_cpu(run: Runner) -> Cpu:
     """The processors of a Mac; `run` runs a command and returns what it printed."""
-    return cpu_from_sysctl(
-        parse_sysctl(run(("/usr/sbin/sysctl", "hw", "machdep.cpu")))
-    )
+    return cpu_from_sysctl(parse_sysctl(run(("/usr/sbin/sysctl", "hw", "machdep.cpu"))))
 
 
 def cpu_from_sysctl(values: Mapping[str, str]) -> Cpu:

@@ -80,7 +80,7 @@ def pcie_link(card: DrmCard) -> PcieLink:
 def _card(root: Path, path: Path, device: KernelFolder, vendor_id: int, device_id: int) -> DrmCard:
     revision = device.number("revision")
     events = dict(line.split("=", 1) for line in (device.text("uevent") or "").splitlines() if "=" in line)
-    node = device.line("numa_node")
+    node = device.line("numa_node") or ""
     minors = [
         int(match.group(1))
         for entry in numbered(path / "device/drm", "renderD[0-9]*")
@@ -101,7 +101,7 @@ def _card(root: Path, path: Path, device: KernelFolder, vendor_id: int, device_i
         address=events.get("PCI_SLOT_NAME", "").lower() or None,
         render_minor=minor,
         driver=events.get("DRIVER") or None,
-        numa_node=int(node) if node is not None and node.isdecimal() else None,  # -1 on one-node machines
+        numa_node=int(node) if node.isdecimal() and len(node) < 5 else None,  # -1 on one-node machines
         known=find_pci_device(vendor_id, device_id, revision),
         has_node=shown,
     )

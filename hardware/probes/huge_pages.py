@@ -47,4 +47,4 @@ def lock_limit(root: Path = Path("/"), failures: list[str] | None = None) -> tup
     soft = match.group(1)
     if soft == "unlimited":
         return True, None
-    return (False, int(soft)) if soft.isdecimal() else (None, None)
+    return (False, int(soft)) if soft.isdecimal() and len(soft) < 19 else (None, None)

@@ -13,6 +13,8 @@ from hardware.units import MIB
 MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
 MAX_ENTRIES = 4_096  # devices, links or processors below one folder
 _MAX_FAILURES = 8
+_MAX_NUMBER = 2**63 - 1  # the kernel's largest size; a longer number is damage
+_MAX_UNSIGNED = 2**64 - 1  # ids use all 64 bits
 _NUMBER_AT_END = re.compile(r"(\d{1,9})$")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -58,7 +60,7 @@ class KernelFolder:
             number = int(line, 16 if line.lower().startswith("0x") else 10)
         except ValueError:
             number = -1
-        if number < 0:
+        if not 0 <= number <= _MAX_NUMBER:
             if len(self.failures) < _MAX_FAILURES:
                 self.failures.append(f"{name} holds {line[:40]!r}, not a whole number")
             return None
@@ -69,7 +71,7 @@ class KernelFolder:
         found = {}
         for line in (self.text(name) or "").splitlines():
             key, _, value = line.partition(" ")
-            if value.strip().isdecimal():
+            if value.strip().isdecimal() and int(value) <= _MAX_UNSIGNED:
                 found[key] = int(value)
         return found
 

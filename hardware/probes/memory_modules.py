@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hardware.host_details import MemoryModules
 from hardware.probes.kernel_files import MAX_FILE_BYTES, KernelFolder
-from hardware.units import GIB, KIB, MB, MIB
+from hardware.units import KIB, MB, MIB, TIB
 
 _CHANNEL_BITS = 64  # of a DDR channel; DDR5 splits it into two halves that are always filled together
 _EDAC_CHANNEL = re.compile(r"channel (\d+)")
@@ -27,6 +27,7 @@ _KINDS = {
 _EDAC_KINDS = re.compile(r"(?:Unbuffered-|Registered-|Load-Reduced-|Low-Power-)?(LP)?(DDR\d|HBM\d?)")
 _MEMORY_DEVICE = 17
 _END = 127
+_MAX_MODULE_BYTES = 16 * TIB  # far beyond any module; more is damage
 _MIN_DEVICE_LENGTH = 0x17
 
 
@@ -68,7 +69,7 @@ def _edac(root: Path, failures: list[str] | None) -> MemoryModules | None:
     for controller in KernelFolder(root / name, failures).folders("mc[0-9]*"):
         for module in controller.folders("dimm[0-9]*"):
             size = module.number("size")
-            if not size:
+            if not size or size * MIB > _MAX_MODULE_BYTES:
                 continue
             n_modules += 1
             size_bytes += size * MIB
@@ -155,7 +156,7 @@ def _module(body: bytes, strings: list[bytes]) -> _Module | None:
         size_bytes = (struct.unpack_from("<I", body, 0x1C)[0] & 0x7FFFFFFF) * MIB
     else:
         size_bytes = (size & 0x7FFF) * (KIB if size & 0x8000 else MIB)
-    if not 0 < size_bytes <= 16 * 1024 * GIB:
+    if not 0 < size_bytes <= _MAX_MODULE_BYTES:
         return None
     bits = _word(body, 0x0A)
     speed = _word(body, 0x20) if len(body) >= 0x22 else 0  # configured

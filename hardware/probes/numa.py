@@ -31,7 +31,7 @@ def read_numa_nodes(root: Path = Path("/"), failures: list[str] | None = None) -
                 n_threads=n_threads,
                 memory_bytes=sizes.get("MemTotal"),
                 free_bytes=sizes.get("MemFree"),
-                distances=tuple(int(value) for value in distances if value.isdecimal()),
+                distances=tuple(int(value) for value in distances if value.isdecimal() and len(value) < 5),
             )
         )
     return tuple(nodes)
@@ -43,6 +43,6 @@ def _sizes(text: str) -> dict[str, int]:
     for line in text.splitlines():
         name, _, rest = line.partition(":")
         fields = rest.split()
-        if len(fields) == 2 and fields[1] == "kB" and fields[0].isdecimal():
+        if len(fields) == 2 and fields[1] == "kB" and fields[0].isdecimal() and len(fields[0]) < 16:
             sizes[name.split()[-1] if name.split() else ""] = int(fields[0]) * KIB
     return sizes

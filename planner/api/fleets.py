@@ -20,12 +20,23 @@ def fit_fleet(
     quants: Sequence[str] = (),
     flags: LlamaCppFlags | None = None,
     assume: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> tuple[tuple[MachineGroup, FitAnswer], ...]:
     """Whether and how a model fits each kind of machine: where it fits first, then where it runs fastest."""
-    found = [
-        (group, fit(text, on=group.machine, contexts=contexts, quants=quants, flags=flags, assume=assume))
-        for group in _groups(fleet)
-    ]
+    groups = _groups(fleet)
+    found = []
+    for index, group in enumerate(groups):
+        part = stretch(progress, index / len(groups), (index + 1) / len(groups))
+        answer = fit(
+            text,
+            on=group.machine,
+            contexts=contexts,
+            quants=quants,
+            flags=flags,
+            assume=assume,
+            progress=part,
+        )
+        found.append((group, answer))
     return tuple(sorted(found, key=lambda pair: min(_rank(row) for row in pair[1].rows)))
 
 

@@ -13,6 +13,7 @@ from planner.model.cache import F32_BYTES, state_elements
 from planner.model.compressed import CompressedAttention
 from planner.model.expanded_latent import ExpandedLatentAttention
 from planner.model.ggml_types import type_by_name
+from planner.model.indexed_attention import IndexedAttention
 from planner.model.latent import LatentAttention
 from planner.model.network import LayerGroup, Mixer, Network
 from planner.model.token_cache import TokenCache
@@ -27,6 +28,8 @@ IGNORES_WINDOWS = frozenset(
 )  # fmt: skip
 # Families whose latent attention it runs with every head's K and V in the cache (src/models/minicpm3.cpp).
 EXPANDS_LATENTS = frozenset(("minicpm3",))
+# Families whose sparse index it caches with room for values (src/llama-kv-cache-msa.cpp).
+INDEX_STORES_VALUES = frozenset(("minimax_m3", "minimax_m3_vl", "minimax_m3_vl_text", "minimax_m3_sparse"))
 
 
 def as_run(network: Network) -> Network:
@@ -37,6 +40,8 @@ def as_run(network: Network) -> Network:
 
 
 def _mixer_as_run(mixer: Mixer | None, architecture: str) -> Mixer | None:
+    if isinstance(mixer, IndexedAttention) and architecture in INDEX_STORES_VALUES:
+        return replace(mixer, index_v_elements=mixer.value_head_dim)
     if isinstance(mixer, Attention) and architecture in IGNORES_WINDOWS:
         return replace(mixer, window_tokens=None, chunked=False)
     if isinstance(mixer, LatentAttention) and architecture in EXPANDS_LATENTS:

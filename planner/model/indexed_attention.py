@@ -1,6 +1,6 @@
 """Grouped-query attention with a sparse index: MiniMax-M3's MSA and Qwen4's QSA pick blocks of cached tokens."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from planner.model.attention import Attention
@@ -64,3 +64,21 @@ class IndexedAttention(Attention):
             vector("indexer.q_norm", self.index_head_dim),
             vector("indexer.k_norm", self.index_head_dim),
         )
+
+
+def with_index(
+    attention: Attention,
+    *,
+    n_index_heads: int,
+    index_head_dim: int,
+    top_k_tokens: int,
+    index_v_elements: int = 0,
+) -> IndexedAttention:
+    """The same attention with a sparse index beside it."""
+    return IndexedAttention(
+        **{field.name: getattr(attention, field.name) for field in fields(Attention)},
+        n_index_heads=n_index_heads,
+        index_head_dim=index_head_dim,
+        top_k_tokens=top_k_tokens,
+        index_v_elements=index_v_elements,
+    )

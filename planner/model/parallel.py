@@ -1,4 +1,4 @@
-"""Two token mixers side by side in one layer: attention and Mamba-2 in Falcon-H1."""
+"""Two token mixers side by side in one layer: attention and Mamba-2 in Falcon-H1, a convolution beside either."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from planner.model.weight import Weight
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParallelMixers:
-    """An attention mixer, which caches, beside a recurrent one, which keeps state; their outputs add up."""
+    """A mixer, which may cache, beside one that only keeps state; their outputs add up."""
 
     attention: Mixer
     recurrent: Mixer
@@ -42,13 +42,13 @@ class ParallelMixers:
 
     @property
     def state_elements(self) -> int:
-        """State of the recurrent mixer."""
-        return self.recurrent.state_elements
+        """State of both."""
+        return self.attention.state_elements + self.recurrent.state_elements
 
     @property
     def conv_state_elements(self) -> int:
-        """Convolution inputs of the recurrent mixer."""
-        return self.recurrent.conv_state_elements
+        """Convolution inputs of both."""
+        return self.attention.conv_state_elements + self.recurrent.conv_state_elements
 
     @property
     def score_flop_per_cached_token(self) -> int:
@@ -57,8 +57,8 @@ class ParallelMixers:
 
     @property
     def state_flop_per_token(self) -> int:
-        """Work of the recurrent mixer."""
-        return self.recurrent.state_flop_per_token
+        """State updates of both."""
+        return self.attention.state_flop_per_token + self.recurrent.state_flop_per_token
 
     def decode_flop(self, n_context_tokens: Any) -> Any:
         """The work of both."""

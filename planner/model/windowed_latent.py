@@ -1,4 +1,4 @@
-"""Latent attention within a sliding window (dots3.note)."""
+"""Latent attention within a sliding window (dots3)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,10 @@ class WindowedLatentAttention(LatentAttention):
     """MLA that keeps the latents of the last `window` tokens only."""
 
     window: int
+
+    def __post_init__(self) -> None:
+        if self.window <= 0 or self.top_k_tokens is not None:
+            raise ValueError("windowed latent attention needs a window and has no sparse index")
 
     @property
     def kind(self) -> str:

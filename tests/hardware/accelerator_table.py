@@ -47,3 +47,28 @@ ROWS = (
         vendor="apple", memory_mib="", memory_basis="", memory_max_gb="128", unified_memory="1",
         memory_gb_per_s="546", pattern=r"Apple M4 Max \(40-core GPU\)"),
 )  # fmt: skip
+
+
+def node_row(node_id: str, name: str, /, **cells: str) -> Mapping[str, str | None]:
+    """One row of whole machines, with one H100 unless told otherwise."""
+    base: dict[str, str | None] = {
+        "id": node_id, "name": name, "aliases": None, "kind": "server", "accelerator_id": "h100-sxm",
+        "n_accelerators": "1", "status": "one-source", "source": "test",
+    }  # fmt: skip
+    return {**base, **cells}
+
+
+NODE_ROWS = (
+    node_row("box", "Big Box", aliases="big.8xlarge", n_accelerators="8", memory_gib="1024", n_threads="192"),
+    node_row(
+        "mac-64", "Mac Thing 64GB", accelerator_id="apple-m4-max", memory_gib="64", memory_type="unified"
+    ),
+    node_row("plain", "Plain Server", accelerator_id="", n_accelerators="0", memory_gib="512"),
+)
+CPU_ROWS: tuple[Mapping[str, str | None], ...] = (
+    {"id": "epyc-9654", "name": "EPYC 9654", "aliases": "9654", "vendor": "amd", "n_cores": "96", "n_threads": "192",
+     "n_memory_channels": "12", "memory_type": "DDR5", "memory_mt_per_s": "4800", "status": "agree", "source": "test"},
+    {"id": "ryzen-9-7950x", "name": "Ryzen 9 7950X", "aliases": "7950X;Ryzen 7950X", "vendor": "amd", "n_cores": "16",
+     "n_threads": "32", "n_memory_channels": "2", "memory_type": "DDR5", "memory_mt_per_s": "5200", "status": "agree",
+     "source": "test"},
+)  # fmt: skip

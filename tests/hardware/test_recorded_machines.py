@@ -213,6 +213,19 @@ def test_every_machine_can_be_written_as_json_and_read_back(recorded: Recorded, 
     assert machine_from_json(json.dumps(machine_to_json_data(machine)), source="m.json") == machine
 
 
+DAMAGE = ("", "garbage\n", UNREADABLE, "-1\n", f"{'9' * 30}\n", "0x\n", "\0\xff\n", "1 2 3 - 4 5\n")
+
+
+@pytest.mark.parametrize("recorded", ALL, ids=lambda recorded: recorded.name)
+def test_no_damaged_file_stops_the_inspection(recorded: Recorded, tmp_path: Path) -> None:
+    # Every seventh file, each time with the next kind of damage: all kinds meet all kinds of files over the machines.
+    names = sorted(recorded.files)[len(recorded.name) % 7 :: 7][:24]
+    for number, name in enumerate(names):
+        machine = recorded.with_fault({name: DAMAGE[number % len(DAMAGE)]}).inspect(tmp_path / str(number))
+        assert machine.name == "this machine"
+        assert machine_from_json(json.dumps(machine_to_json_data(machine)), source="m.json") == machine
+
+
 def test_eight_mi300x_are_joined_by_xgmi(tmp_path: Path) -> None:
     machine = amd.MI300X_8.inspect(tmp_path)
     assert [gpu.index for gpu in machine.gpus] == list(range(8))

@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -82,7 +83,7 @@ def test_devices_of_one_driver_name_differ_in_memory_by_more_than_drivers_do() -
     # Error correction moves a reported size by 1/16 at most; two rows of one name must stay further apart.
     for expected in DRIVER_NAMES.values():
         sizes = sorted(schema.number(BY_ID[id_]["memory_mib"]) or 0 for id_ in expected)
-        assert all(larger / smaller > 1.15 for smaller, larger in zip(sizes, sizes[1:], strict=False))
+        assert all(larger / smaller > 1.15 for smaller, larger in pairwise(sizes))
 
 
 def test_every_pattern_is_tried_by_a_driver_name() -> None:

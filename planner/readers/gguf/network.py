@@ -12,10 +12,10 @@ from typing import Final
 from planner.errors import MalformedError, MissingFactError, UnknownArchitectureError
 from planner.model.attention import Attention
 from planner.model.network import Mixer, Network
-from planner.model.ngram_history import NgramHistory
 from planner.model.parallel import ParallelMixers
 from planner.model.repeated_layer import RepeatedMixer
 from planner.model.storage import Storage, StoredWeight
+from planner.model.stream_conv import StreamConvolutions
 from planner.model.weight import Use, Weight
 from planner.readers.assumptions import ARCHITECTURE, NOTHING_ASSUMED, Assumptions
 from planner.readers.config.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
@@ -275,14 +275,11 @@ class _LayerReader:
     def _mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:
         found = self._one_mixer(index, tensors)
         if found is not None and index in self._ngram_layers and "ple_key" in tensors:
-            return NgramHistory(
-                mixer=found,
-                hidden_size=self._hidden_size,
-                n_streams=self._keys.count("hyper_connection.count"),
-                ngram_size=self._keys.count("ple.ngram_size"),
-                conv_kernel=self._keys.count("ple.conv_kernel"),
-                embedding_width=tensors["ple_key"].shape[0],
-            )
+            width = self._keys.count("hyper_connection.count") * self._hidden_size
+            taps, dilation = self._keys.count("ple.conv_kernel"), self._keys.count("ple.ngram_size")
+            # The convolution over n-gram embeddings is dilated by the n-gram's length.
+            history = StreamConvolutions(streams=(("ple", width, taps, dilation),))
+            return ParallelMixers(attention=found, recurrent=history)
         return found if self._known.cached else uncached(found)
 
     def _one_mixer(self, index: int, tensors: LayerTensors) -> Mixer | None:

@@ -7,21 +7,20 @@ import pytest
 
 from planner.model.attention import Attention
 from planner.model.attention_experts import AttentionExperts
-from planner.model.block_sparse import BlockSparseAttention
 from planner.model.convolved_attention import ConvolvedAttention
 from planner.model.deep_router import DeepRouterExperts
 from planner.model.feed_forward import FeedForward
+from planner.model.indexed_attention import with_index
 from planner.model.kimi_delta import KimiDeltaAttention
-from planner.model.kimi_delta_full import FullRankKimiDelta
 from planner.model.latent import Indexer, LatentAttention
 from planner.model.latent_shared import SharedLatentAttention
-from planner.model.latent_window import WindowedLatentAttention
 from planner.model.mlstm import MatrixLstm
 from planner.model.rwkv4 import Rwkv4TimeMix
 from planner.model.shared_block import SharedBlockCall
 from planner.model.shortcut import ShortcutExperts, TwinMixers
 from planner.model.stream_conv import StreamConvolutions
 from planner.model.weight import matrix
+from planner.model.windowed_latent import WindowedLatentAttention
 
 LATENT = {
     "n_heads": 4, "q_lora_rank": None, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4,
@@ -71,7 +70,7 @@ def test_a_shared_block_costs_its_matrices_in_every_call() -> None:
 
 
 def test_block_sparse_attention_reads_what_its_index_picked() -> None:
-    sparse = BlockSparseAttention(attention=HEADS, index_heads=2, index_head_dim=4, picked_tokens=8)
+    sparse = with_index(HEADS, n_index_heads=2, index_head_dim=4, top_k_tokens=8)
     kv, index = sparse.token_caches
     assert (kv.entries(100), kv.entries_read(100), index.entries_read(100)) == (100, 8, 100)
     # 128 FLOP for each of 8 tokens, 2·2·4 = 16 for every index key.
@@ -105,7 +104,7 @@ def test_a_layer_that_reads_another_cache_keeps_only_its_index() -> None:
 
 def test_full_rank_gates_replace_thin_pairs() -> None:
     thin = KimiDeltaAttention(n_heads=2, head_dim=4, conv_kernel=4)
-    full = FullRankKimiDelta(n_heads=2, head_dim=4, conv_kernel=4)
+    full = KimiDeltaAttention(n_heads=2, head_dim=4, conv_kernel=4, full_rank=True)
     # Two gates: 32·8 each instead of 32·4 + 4·8.
     assert elements(full, 32) - elements(thin, 32) == 2 * (32 * 8 - (32 * 4 + 4 * 8))
     assert full.state_elements == thin.state_elements

@@ -2,7 +2,7 @@
 
 from planner.errors import MalformedError
 from planner.model.feed_forward import FeedForward
-from planner.model.kimi_delta_full import FullRankKimiDelta
+from planner.model.kimi_delta import KimiDeltaAttention
 from planner.model.latent import LatentAttention
 from planner.model.network import Network, embeddings
 from planner.model.weight import matrix
@@ -28,7 +28,8 @@ def bailing_hybrid_network(fields: ConfigFields) -> Network:
     # Derived from others, and numbers that MLA does not have.
     fields.unused("num_key_value_heads", "qk_head_dim", "linear_num_heads", "linear_conv_kernel_dim")
     fields.unused("mtp_loss_scaling_factor", "mtp_layer_types", "mtp_mlp_layer_types")
-    delta = FullRankKimiDelta(
+    delta = KimiDeltaAttention(
+        full_rank=True,
         n_heads=n_heads,
         # Files that transformers wrote keep the width of these heads apart; in the others it is head_dim.
         head_dim=fields.positive("linear_head_dim") or fields.count("head_dim", default=128),

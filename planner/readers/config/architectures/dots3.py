@@ -5,9 +5,9 @@ from dataclasses import asdict, replace
 from planner.errors import MalformedError
 from planner.model.feed_forward import FeedForward
 from planner.model.latent import LatentAttention
-from planner.model.latent_window import WindowedLatentAttention
 from planner.model.network import Network, embeddings
 from planner.model.weight import matrix, vector
+from planner.model.windowed_latent import WindowedLatentAttention
 from planner.readers.config.architectures.decoder import norm_vectors, tie
 from planner.readers.config.architectures.latent_parts import latent_attention, sparse_index
 from planner.readers.config.architectures.layer_plan import (

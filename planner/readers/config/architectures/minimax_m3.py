@@ -2,8 +2,8 @@
 
 from planner.errors import MalformedError
 from planner.model.attention import Attention
-from planner.model.block_sparse import BlockSparseAttention
 from planner.model.feed_forward import FeedForward
+from planner.model.indexed_attention import with_index
 from planner.model.network import Network, embeddings
 from planner.readers.config.architectures.decoder import norm_vectors, tie
 from planner.readers.config.architectures.layer_plan import (
@@ -60,7 +60,7 @@ def minimax_m3_network(fields: ConfigFields) -> Network:
     )
 
 
-def _mixers(fields: ConfigFields, full: Attention, n_layers: int) -> list[Attention | BlockSparseAttention]:
+def _mixers(fields: ConfigFields, full: Attention, n_layers: int) -> list[Attention]:
     """The index's sizes stand in a section of the published files and beside the others in newer ones."""
     section = fields.section("sparse_attention_config")
     source = fields if section is None else section
@@ -85,7 +85,5 @@ def _mixers(fields: ConfigFields, full: Attention, n_layers: int) -> list[Attent
     source.unused("sparse_disable_index_value", "sparse_score_type")
     if section is not None:
         refuse_unread(section)
-    sparse = BlockSparseAttention(
-        attention=full, index_heads=heads, index_head_dim=width, picked_tokens=block * picked
-    )
+    sparse = with_index(full, n_index_heads=heads, index_head_dim=width, top_k_tokens=block * picked)
     return [sparse if flag else full for flag in flags[:n_layers]]

@@ -4,8 +4,8 @@ from itertools import islice
 
 from planner.errors import MalformedError
 from planner.model.attention import Attention
-from planner.model.block_sparse import BlockSparseAttention
 from planner.model.delta_net import GatedDeltaNet
+from planner.model.indexed_attention import IndexedAttention, with_index
 from planner.model.network import Mixer, Network, embeddings
 from planner.model.parallel import ParallelMixers
 from planner.model.stream_conv import StreamConvolutions
@@ -88,7 +88,7 @@ def _attends(fields: ConfigFields, n_layers: int) -> tuple[bool, ...]:
     return tuple(_ATTENDS[kind] for kind in named[:n_layers])
 
 
-def _attention(fields: ConfigFields) -> BlockSparseAttention:
+def _attention(fields: ConfigFields) -> IndexedAttention:
     """Attention with an output gate; its index averages the keys of a few tokens and picks blocks of them."""
     head_dim = fields.count("head_dim")
     bias = fields.flag("attention_bias")
@@ -105,11 +105,11 @@ def _attention(fields: ConfigFields) -> BlockSparseAttention:
     if fields.count("indexer_kv_heads", default=1) != 1:
         raise MalformedError("config.json: indexer_kv_heads must be 1")
     fields.unused("indexer_compress_ratio")
-    return BlockSparseAttention(
-        attention=full,
-        index_heads=fields.count("indexer_n_heads"),
+    return with_index(
+        full,
+        n_index_heads=fields.count("indexer_n_heads"),
         index_head_dim=fields.count("indexer_head_dim"),
-        picked_tokens=fields.count("indexer_budget"),
+        top_k_tokens=fields.count("indexer_budget"),
     )
 
 

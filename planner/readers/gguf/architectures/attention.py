@@ -5,7 +5,7 @@ from typing import Any
 
 from planner.errors import UnknownArchitectureError
 from planner.model.attention import Attention
-from planner.model.indexed_attention import IndexedAttention
+from planner.model.indexed_attention import IndexedAttention, with_index
 from planner.model.network import Mixer
 from planner.model.uncached_attention import UncachedAttention
 from planner.model.weight import Use, Weight
@@ -73,8 +73,8 @@ def indexed(keys: ArchitectureKeys, part: Attention, *, index_stores_values: boo
     """The same attention with the sparse index that its layer also has."""
     block = keys.maybe_count("attention.indexer.block_size") or 1
     picked = keys.count("attention.indexer.top_k") * block
-    return IndexedAttention(
-        **_settings(part),
+    return with_index(
+        part,
         n_index_heads=keys.count("attention.indexer.head_count"),
         index_head_dim=keys.count("attention.indexer.key_length"),
         top_k_tokens=max(1, picked),

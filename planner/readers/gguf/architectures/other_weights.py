@@ -25,6 +25,7 @@ _LAYER: Final = frozenset(
     ffn.act.scales altup_correct_coef altup_correct_scale altup_predict_coef altup_router laurel_l laurel_r
     inp_gate proj attn_gate hc_attn_fn hc_attn_base hc_attn_scale hc_attn_down hc_attn_up hc_attn_inject hc_ffn_fn
     hc_ffn_base hc_ffn_scale hc_ffn_down hc_ffn_up hc_ffn_inject indexer_compressor_gate indexer_compressor_ape
+    ple_key ple_value ple_norm_key ple_norm_query ple_norm_conv
     ffn_gate_tid2eid vis_attn_qkv vis_attn_output vis_gate vis_down vis_up
     """.split()  # noqa: SIM905
 )

@@ -27,7 +27,8 @@ _UNUSED: Final = frozenset(
 # Two-dimensional, yet element-wise.
 _VECTORS: Final = frozenset(
     ("altup_correct_coef", "altup_predict_coef", "time_mix_lerp_fused", "time_mix_first", "attn_q_norm",
-     "attn_k_norm", "ssm_a", "ssm_d", "ssm_norm", "hc_attn_norm", "hc_ffn_norm", "output_hc_norm")
+     "attn_k_norm", "ssm_a", "ssm_d", "ssm_norm", "hc_attn_norm", "hc_ffn_norm", "output_hc_norm", "ple_norm_key",
+     "ple_norm_query", "ple_norm_conv")
 )  # fmt: skip
 
 
