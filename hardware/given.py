@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from hardware.errors import DescriptionError
 from hardware.spec import Accelerator, Basis
-from hardware.units import GB, GIB, KB, MB, TB, TERA, TIB, parse_size_bytes
+from hardware.units import GB, GIB, TB, TERA, TIB, parse_size_bytes
 
 _NAME = r"[^\s=@,;+][^=@,;+]{0,59}?"
 _SIZE = r"\d{1,9}(?:\.\d{1,9})?\s*[KMGT]i?B"
@@ -22,8 +22,10 @@ _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([TP])(?:(?:FL)?OPS?(?:/s)?)?", r
 _PER_S = re.compile(rf"({_SIZE})/s", re.IGNORECASE)
 _WATTS = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)\s*W", re.IGNORECASE)
 _MEMORY_RANGE = (GIB // 4, 64 * TIB)
-_RATE_RANGE = (GB, KB * TB)  # bytes per second
-_FLOP_RANGE = (0.01 * TERA, MB * TERA)
+_TERAS_PER_PETA = 1000
+_PETA = _TERAS_PER_PETA * TERA
+_RATE_RANGE = (GB, 1000 * TB)  # bytes per second
+_FLOP_RANGE = (0.01 * TERA, 1000 * _PETA)
 _EXAMPLE = "write for example my-gpu=24GiB@900GB/s,fp16=150T"
 
 
@@ -81,7 +83,7 @@ def with_fact(device: Accelerator, part: str) -> Accelerator:
     flop = _RATE.fullmatch(value)
     if flop is None:
         raise DescriptionError(f"{part!r}: {value!r} is not a rate; write for example {kind}=150T, dense")
-    flop_per_s = float(flop[1]) * TERA * (KB if flop[2].casefold() == "p" else 1)
+    flop_per_s = float(flop[1]) * TERA * (_TERAS_PER_PETA if flop[2].casefold() == "p" else 1)
     _check(part, kind, value, flop_per_s, _FLOP_RANGE)
     rates: Mapping[str, float] = MappingProxyType({**device.dense_flop_per_s, kind: flop_per_s})
     return replace(device, dense_flop_per_s=rates)

@@ -21,6 +21,7 @@ Fact = TypeVar("Fact")
 _MAX_CPUS = 65_536  # far beyond any machine; a larger number is a broken file
 _MAX_FILE_BYTES = MIB  # these files hold a few lines; more is not one of them
 _MAX_LEVELS = 64
+_UNLIMITED_BYTES = 1 << 60  # version 1 writes a number near 2**63 where there is no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def read_limits(
     """
     own_paths = _own_paths(root)
     mounts = _mounts(root)
-    unlimited_bytes = total_bytes if total_bytes is not None else 1 << 60
+    unlimited_bytes = total_bytes if total_bytes is not None else _UNLIMITED_BYTES
     limits: list[tuple[int, str]] = []
     headrooms: list[int] = []
     quotas: list[tuple[float, str]] = []
@@ -235,7 +236,9 @@ def _swap(group: Path, version: int) -> int | None:
     if version == 2:
         return _whole(group / "memory.swap.max", unlimited_word="max")
     both, memory = _whole(group / "memory.memsw.limit_in_bytes"), _whole(group / "memory.limit_in_bytes")
-    return None if both is None or memory is None else max(0, both - memory)
+    if both is None or memory is None or both >= _UNLIMITED_BYTES:
+        return None
+    return max(0, both - memory)
 
 
 def _cpuset(group: Path) -> tuple[int, str] | None:

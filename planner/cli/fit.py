@@ -3,6 +3,7 @@
 import click
 
 from planner import api
+from planner.api.fitting import CatalogueAnswer, FitAnswer
 from planner.cli.options import (
     TOKENS,
     CommaList,
@@ -16,7 +17,9 @@ from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
+from planner.report.document import Document
 from planner.report.fit_document import SHOWN_MODELS, catalogue_document, fit_document
+from planner.report.fleet_document import fleet_answers_document
 
 _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL")
 
@@ -89,23 +92,32 @@ def command(
     Examples:
       planner fit
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
+      planner fit qwen3-30b-a3b --on fleet:machines/
     """
+    fleet = api.fleet_for(on)
     if ref is None:
         if assume:
             raise click.UsageError("--assume speaks of one model; name it")
         if contexts is not None and len(contexts) > 1:
             raise click.UsageError("give one --context when no model is named")
         n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
+
+        def listing(found: CatalogueAnswer) -> Document:
+            return catalogue_document(
+                found.machine,
+                found.n_context_tokens,
+                found.rows,
+                found.n_too_large,
+                found.notes,
+                n_shown=None if show_all else SHOWN_MODELS,
+            )
+
         with patient_progress("Catalogue") as progress:
-            found = api.fit_catalogue(on=on, n_context_tokens=n, progress=progress)
-        document = catalogue_document(
-            found.machine,
-            found.n_context_tokens,
-            found.rows,
-            found.n_too_large,
-            found.notes,
-            n_shown=None if show_all else SHOWN_MODELS,
-        )
+            if fleet is None:
+                document = listing(api.fit_catalogue(on=on, n_context_tokens=n, progress=progress))
+            else:
+                kinds = api.fit_catalogue_fleet(fleet=fleet, n_context_tokens=n, progress=progress)
+                document = fleet_answers_document(fleet, [(group, listing(found)) for group, found in kinds])
     else:
         if show_all:
             raise click.UsageError("--all is for the catalogue; leave out the model's name")
@@ -115,15 +127,32 @@ def command(
             n_context_tokens=1, n_ubatch=ubatch, n_sequences=sequences, k_type=kv_type, v_type=kv_type,
             flash_attention=flash_attention,
         )  # fmt: skip
+
+        def one(answer: FitAnswer) -> Document:
+            return fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
+
         with patient_progress("Reading") as progress:
-            answer = api.fit(
-                ref,
-                on=on,
-                contexts=contexts or (),
-                quants=quants or (),
-                flags=flags,
-                assume=assume,
-                progress=progress,
-            )
-        document = fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
+            if fleet is None:
+                document = one(
+                    api.fit(
+                        ref,
+                        on=on,
+                        contexts=contexts or (),
+                        quants=quants or (),
+                        flags=flags,
+                        assume=assume,
+                        progress=progress,
+                    )
+                )
+            else:
+                answers = api.fit_fleet(
+                    ref,
+                    fleet=fleet,
+                    contexts=contexts or (),
+                    quants=quants or (),
+                    flags=flags,
+                    assume=assume,
+                    progress=progress,
+                )
+                document = fleet_answers_document(fleet, [(group, one(found)) for group, found in answers])
     render(document, output_format)

@@ -119,10 +119,11 @@ def format_option(command: F) -> F:
 
 
 def on_option(command: F) -> F:
-    """--on, a machine in words."""
+    """--on, a machine in words, a file or a fleet."""
     return click.option(
         "--on", metavar="MACHINE", default=None,
-        help='A machine you do not own, such as "2x RTX 4090, 64GiB DDR5-5600"; this one when left out.',
+        help='A machine you do not own, such as "2x RTX 4090, 64GiB DDR5-5600"; a file that planner hardware '
+        "--format json wrote; fleet:PATH, a folder of those or a fleet's file; this machine when left out.",
     )(command)  # fmt: skip
 
 

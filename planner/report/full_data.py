@@ -3,10 +3,10 @@
 from datetime import date
 from typing import Any
 
+from hardware.machine_json import machine_to_json_data
 from planner.report.estimate_data import fit_row_data, interval_data
 from planner.report.findings import headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
-from planner.report.machine_data import machine_data
 from planner.report.model_data import model_data
 from planner.report.run_data import run_data
 from planner.report.story import story
@@ -26,7 +26,7 @@ def report_data(report: FullReport) -> Data:
         "title": told.title,
         "answer": list(told.answer),
         "command": list(headline(report).command) if headline(report).placement.fits else None,
-        "machine": machine_data(report.machine),
+        "machine": machine_to_json_data(report.machine),
         "model": model_data(report.opened, report.before.model.storage),
         "estimate_before_benchmark": fit_row_data(report.before),
         "estimates": [fit_row_data(row) for row in report.rows],

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from hardware.machine_json import machine_to_json_data
 from hardware.spec import Gpu, Machine, MeasuredRate
 from hardware.units import GIGA, format_bytes, format_rate_bytes_per_s
 from planner.report.document import Document, Table
 from planner.report.gpu_details import gpu_rows, gpu_table
-from planner.report.machine_data import machine_data
 
 
 def hardware_document(machine: Machine) -> Document:
@@ -25,7 +25,7 @@ def hardware_document(machine: Machine) -> Document:
         answer=(_sentence(machine),),
         tables=(first,) if details is None else (first, details),
         notes=machine.problems,
-        data=machine_data(machine),
+        data=machine_to_json_data(machine),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardware.probes.container import ContainerLimits, parse_cpu_list, read_limits
+from hardware.probes.container import ContainerLimits, parse_cpu_list, read_container, read_limits
 from hardware.units import GIB, MIB
 from tests.hardware.file_tree import V2_MOUNT, tree
 
@@ -243,3 +243,49 @@ def test_a_further_level_never_loosens_a_limit(
         files["proc/self/cgroup"] = f"0::/{group}\n"
         limits = read_limits(tree(root, files), TOTAL)
         assert limits.memory_limit_bytes == min(sizes[:depth]) * MIB
+
+
+def test_swap_in_version_1_is_what_the_sum_leaves(tmp_path: Path) -> None:
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        "proc/self/mountinfo": V1_MOUNTS,
+        "sys/fs/cgroup/memory/memory.limit_in_bytes": f"{8 * GIB}\n",
+        "sys/fs/cgroup/memory/memory.memsw.limit_in_bytes": f"{10 * GIB}\n",
+    }
+    assert read_limits(tree(tmp_path, files), TOTAL).swap_limit_bytes == 2 * GIB
+    # Without limits both numbers are near 2**63, and their difference says nothing.
+    files |= {name: V1_UNLIMITED for name in files if name.endswith("_in_bytes")}
+    assert read_limits(tree(tmp_path, files), TOTAL).swap_limit_bytes is None
+
+
+def test_one_damaged_file_leaves_the_other_limits(tmp_path: Path) -> None:
+    failures: list[str] = []
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        "proc/self/mountinfo": V2_MOUNT,
+        "sys/fs/cgroup/memory.max": f"{8 * GIB}\n",
+        "sys/fs/cgroup/cpu.max": "plenty\n",
+        "sys/fs/cgroup/cpuset.cpus.effective": "0-3\n",
+    }
+    limits = read_limits(tree(tmp_path, files), TOTAL, failures)
+    assert (limits.memory_limit_bytes, limits.n_cpus_quota, limits.cpuset_cpus) == (8 * GIB, None, "0-3")
+    assert len(failures) == 1
+    assert "cpu.max" in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("files", "environ", "kind"),
+    [
+        ({".dockerenv": ""}, {}, "Docker"),
+        ({"run/.containerenv": "engine=podman\n"}, {}, "Podman"),
+        ({}, {"container": "lxc"}, "LXC"),
+        ({"proc/self/cgroup": "0::/kubepods/burstable/pod1/abc\n"}, {}, "Kubernetes"),
+        ({".dockerenv": ""}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "Kubernetes"),
+        ({}, {}, None),
+    ],
+)
+def test_what_runs_the_container(
+    files: dict[str, str], environ: dict[str, str], kind: str | None, tmp_path: Path
+) -> None:
+    container = read_container(tree(tmp_path, files), ContainerLimits(), environ)
+    assert (None if container is None else container.kind) == kind

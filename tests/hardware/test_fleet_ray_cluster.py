@@ -21,6 +21,7 @@ from hardware.fleets.ray import probe_node, ray_fleet
 from hardware.inspect import inspect_machine
 
 pytestmark = [
+    pytest.mark.ray,
     pytest.mark.skipif(
         importlib.util.find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"
     ),

@@ -176,3 +176,24 @@ def test_the_fleet_answers_for_each_kind_of_machine_best_first(folder: Path) -> 
     n_large, n_small = (len(one.rows) for _, one in catalogue)
     assert catalogue[0][0].count == 2
     assert n_large > n_small > 0
+
+
+@pytest.mark.parametrize("output_format", ["table", "md", "csv", "json"])
+@pytest.mark.parametrize(
+    "model", [(MODEL, "--context", "8k", "--quant", "Q8_0"), ()], ids=["model", "catalogue"]
+)
+def test_fit_takes_a_fleet_in_every_format(folder: Path, model: tuple[str, ...], output_format: str) -> None:
+    result = run("fit", *model, "--on", f"fleet:{folder}", "--format", output_format)
+    assert result.exit_code == 0, result.output
+    if output_format == "json":
+        data = json.loads(result.stdout)
+        assert data["schema"] == ("planner.fleet-fit/1" if model else "planner.fleet-fit-catalogue/1")
+        assert [one["machines"] for one in data["answers"]] == [["dgx1", "dgx2"], ["desk"]]
+        assert all(one["rows"] for one in data["answers"])
+    elif output_format == "csv":
+        rows = list(csv.reader(io.StringIO(result.stdout)))
+        assert rows[0][0] == "machines"
+        assert {row[0] for row in rows[1:]} == {"2 × 8x H100 SXM5 80GB", "1 × GeForce RTX 4090"}
+    else:
+        assert "2 × 8x H100 SXM5 80GB" in " ".join(result.stdout.split())
+        assert "left out: broken" in " ".join(result.stdout.split())
