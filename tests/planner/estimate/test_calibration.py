@@ -232,7 +232,7 @@ def test_repeats_are_reduced_to_their_median() -> None:
         ({"n_gen": "1"}, "fewer than 16"),
         ({"n_prompt": "512"}, "mixed"),
         (
-            {"hardware": "RTX 4090 D", "device": "RTX 4090 D"},
+            {"hardware": "RTX 4090 Ti", "device": "RTX 4090 Ti"},
             "no profile",
         ),  # another card: no substring match
         ({"hardware": "A100", "device": "A100"}, "no profile"),  # a name of several cards
@@ -255,7 +255,7 @@ def test_a_row_that_cannot_be_compared_is_left_out_for_a_reason(change: dict[str
         ("AMD Ryzen AI Max+ 395 (Radeon 8060S, Strix Halo)", "Strix Halo (Ryzen AI Max+ 395)",
          "Vulkan/llama.cpp-vulkan", "strix-halo-395"),
         ("Apple M2", "Apple M2", "Vulkan", None),  # sold with 8 or 10 cores, not said here
-        ("M1 7‑Core GPU 8GB", "Apple M1", "Metal", None),
+        ("M1 7‑Core GPU 8GB", "Apple M1", "Metal", "apple-m1-7"),
         ("Apple M4 Pro (300 GB/s)", "Apple M4 Pro", "Metal", None),  # a bandwidth that it does not have
     ],
 )  # fmt: skip
@@ -424,7 +424,7 @@ def test_the_command_writes_what_the_planner_reads(
 ) -> None:
     changes = [
         {"hardware": hardware, "device": hardware, "tok_s": tok_s}
-        for hardware, tok_s in (("RTX 4090", "180"), ("RTX 4080 SUPER", "140"), ("RTX 4090 D", "170"))
+        for hardware, tok_s in (("RTX 4090", "180"), ("RTX 4080 SUPER", "140"), ("RTX 4090 Ti", "170"))
     ]
     truth = tmp_path / "truth.csv"
     with truth.open("w", encoding="utf-8", newline="") as stream:
@@ -442,7 +442,7 @@ def test_the_command_writes_what_the_planner_reads(
     assert [row.date for row in efficiencies_from_rows(rows)] == ["2026-01-31"] * 3
     printed = capsys.readouterr().out
     assert "| the device has no profile | 1 |" in printed
-    assert "RTX 4090 D (1)" in printed
+    assert "RTX 4090 Ti (1)" in printed
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

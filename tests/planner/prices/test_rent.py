@@ -40,7 +40,7 @@ def test_quarters_sort_among_months() -> None:
 
 def test_an_unknown_accelerator_is_one_line_with_the_nearest() -> None:
     with pytest.raises(
-        PriceError, match=r"no accelerator 'h100-sxm' among the 96 known; did you mean h100-sxm-80"
+        PriceError, match=r"no accelerator 'h100-sxm' among the 258 known; did you mean h100-sxm-80"
     ):
         rent_prices("h100-sxm")
 
