@@ -27,6 +27,7 @@ class StoredRates:
 
     memory_bandwidth: MeasuredRate | None = None
     matrix_throughput: MeasuredRate | None = None
+    disk_read: MeasuredRate | None = None
 
 
 def data_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -52,6 +53,7 @@ def save_rates(folder: Path, fingerprint: str, rates: StoredRates) -> Path:
     merged = StoredRates(
         memory_bandwidth=rates.memory_bandwidth or known.memory_bandwidth,
         matrix_throughput=rates.matrix_throughput or known.matrix_throughput,
+        disk_read=rates.disk_read or known.disk_read,
     )
     text = json.dumps({"version": _VERSION, **asdict(merged)}, indent=2) + "\n"
     try:
@@ -90,6 +92,7 @@ def load_rates(folder: Path, fingerprint: str) -> StoredRates:
     return StoredRates(
         memory_bandwidth=_rate(file, document, "memory_bandwidth"),
         matrix_throughput=_rate(file, document, "matrix_throughput"),
+        disk_read=_rate(file, document, "disk_read"),
     )
 
 
@@ -100,6 +103,7 @@ def with_stored_rates(machine: Machine, folder: Path) -> Machine:
         machine,
         memory_bandwidth=machine.memory_bandwidth or rates.memory_bandwidth,
         matrix_throughput=machine.matrix_throughput or rates.matrix_throughput,
+        disk_read_bytes_per_s=machine.disk_read_bytes_per_s or rates.disk_read,
     )
 
 

@@ -54,7 +54,7 @@ def command(measure: bool, fleet: str | None, timeout_s: float, output_format: s
         return
     if measure:
         with progress_bar("Measuring") as progress:
-            machine = api.inspect(measure=True, progress=progress)
+            machine = api.inspect(measure=True, measure_disk=True, progress=progress)
     else:
         machine = api.inspect()
     render(hardware_document(machine), output_format)

@@ -15,6 +15,7 @@ def hardware_document(machine: Machine) -> Document:
     rows = [("OS", machine.os or "unknown", "")]
     rows += _cpu_rows(machine)
     rows += _memory_rows(machine)
+    rows += _disk_rows(machine)
     rows += gpu_rows(machine.gpus) or [("GPU", "none found", "no driver shows one")]
     rows += _measured_rows(machine)
     details = gpu_table(machine.gpus)
@@ -71,6 +72,14 @@ def _cpu_rows(machine: Machine) -> list[tuple[str, str, str]]:
         rows.append(("", ", ".join(cpu.instruction_sets), ""))
     if cpu.cache_l3_bytes:
         rows.append(("", f"{format_bytes(cpu.cache_l3_bytes)} of last-level cache", ""))
+    details = cpu.details
+    if details is None:
+        return rows
+    rows += [("", f"{kind.name}: {kind.n_threads} threads", "") for kind in details.core_kinds]
+    if len(details.numa_nodes) > 1:
+        rows.append(("", f"{len(details.numa_nodes)} NUMA nodes", "memory of another node is slower"))
+    if details.is_virtual:
+        rows.append(("", f"a virtual machine{f' on {details.hypervisor}' if details.hypervisor else ''}", ""))
     return rows
 
 
@@ -83,6 +92,29 @@ def _memory_rows(machine: Machine) -> list[tuple[str, str, str]]:
         rows.append(("", f"limited to {format_bytes(memory.limit_bytes)}", memory.limit_source or ""))
     if memory.swap_total_bytes:
         rows.append(("", f"{format_bytes(memory.swap_total_bytes)} of swap, not planned with", ""))
+    details = memory.details
+    modules = details.modules if details is not None else None
+    if modules is not None and modules.bytes_per_s is not None:
+        channels = f"{modules.n_channels} channels of {modules.kind or 'memory'}"
+        rows.append(("", f"{channels}, {format_rate_bytes_per_s(modules.bytes_per_s)} in theory", ""))
+    for pages in details.huge_pages if details is not None else ():
+        if pages.n_total:
+            size = format_bytes(pages.page_bytes)
+            rows.append(("", f"{pages.n_total:,} huge pages of {size}", f"{pages.n_free:,} free"))
+    return rows
+
+
+def _disk_rows(machine: Machine) -> list[tuple[str, str, str]]:
+    """The disk that downloaded weights would lie on, and the container around it all."""
+    rows = []
+    disk = machine.disk
+    if disk is not None:
+        what = ", ".join(part for part in (disk.kind, disk.file_system) if part) or "kind unknown"
+        free = "" if disk.free_bytes is None else f"{format_bytes(disk.free_bytes)} free"
+        rows.append(("disk", f"{what}, for weights in {disk.folder}", free))
+    container = machine.container
+    if container is not None and container.kind is not None:
+        rows.append(("container", container.kind, f"pod {container.pod}" if container.pod else ""))
     return rows
 
 
@@ -96,6 +128,11 @@ def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
     if matrix is not None:
         rows.append(
             ("measured", f"multiplies {matrix.per_s / GIGA:,.0f} GFLOP/s in fp32", _conditions(matrix))
+        )
+    disk = machine.disk_read_bytes_per_s
+    if disk is not None:
+        rows.append(
+            ("measured", f"loads {format_rate_bytes_per_s(disk.per_s)} from disk", disk.measured_at[:10])
         )
     return rows
 

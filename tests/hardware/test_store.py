@@ -1,6 +1,7 @@
 """Measured rates on disk: whole or not at all, and damage is said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_rates_come_back_as_they_were(tmp_path: Path) -> None:
     assert load_rates(tmp_path, PRINT) == StoredRates(memory_bandwidth=BANDWIDTH, matrix_throughput=MATRIX)
     assert [child.name for child in file.parent.iterdir()] == [f"{PRINT}.json"]
     assert load_rates(tmp_path, "f" * 16) == StoredRates()
+
+
+def test_disk_and_memory_are_kept_apart(tmp_path: Path) -> None:
+    disk = replace(BANDWIDTH, per_s=0.9e9, method="sequential read")
+    save_rates(tmp_path, PRINT, StoredRates(disk_read=disk))
+    save_rates(tmp_path, PRINT, StoredRates(memory_bandwidth=BANDWIDTH))
+    assert load_rates(tmp_path, PRINT) == StoredRates(memory_bandwidth=BANDWIDTH, disk_read=disk)
 
 
 def test_a_machine_gets_its_own_rates(tmp_path: Path) -> None:

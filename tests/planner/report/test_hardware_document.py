@@ -1,10 +1,13 @@
 """`planner hardware` of machines with real profile rows, in every format."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from hardware.described import describe_machine
+from hardware.host_details import CpuDetails, Disk, HugePages, MemoryDetails, MemoryModules, NumaNode
+from hardware.spec import Cpu, Machine, Memory
 from planner.cli.render import as_csv, as_json, as_markdown, as_table
 from planner.report.hardware_document import hardware_document
 
@@ -21,3 +24,34 @@ def test_a_machine_in_every_format(words: str) -> None:
         assert gpu["accelerator"]["dense_flop_per_s"]["fp16"] > 0
     for shown in (as_table(document), as_markdown(document), as_csv(document)):
         assert all(gpu.name in shown.replace("\n", " ") for gpu in machine.gpus[:1])
+
+
+def test_host_details_are_shown_where_they_matter() -> None:
+    gib = 2**30
+    node = NumaNode(index=0, cpus="0-31", n_threads=32)
+    machine = Machine(
+        name="this machine",
+        cpu=Cpu(
+            model="EPYC 9654", n_sockets=1, n_physical_cores=96, n_usable_threads=192,
+            details=CpuDetails(
+                n_online_threads=192, numa_nodes=(node, replace(node, index=1, cpus="32-63")), is_virtual=True,
+                hypervisor="KVM",
+            ),
+        ),
+        memory=Memory(
+            total_bytes=384 * gib, available_bytes=300 * gib,
+            details=MemoryDetails(
+                huge_pages=(HugePages(page_bytes=gib, n_total=16, n_free=4),),
+                # Twelve channels of 8 bytes at 4.8 billion transfers: 460.8 GB/s.
+                modules=MemoryModules(
+                    source="SMBIOS", n_channels=12, kind="DDR5", transfers_per_s=4.8e9, channel_bits=64
+                ),
+            ),
+        ),
+        disk=Disk(folder="/models", mount_point="/models", kind="NVMe", file_system="xfs", free_bytes=900 * gib),
+    )  # fmt: skip
+    text = as_table(hardware_document(machine))
+    for shown in ("2 NUMA nodes", "a virtual machine on KVM", "12 channels of DDR5", "460.8 GB/s in theory",
+                  "16 huge pages of 1.0 GiB", "4 free", "NVMe, xfs", "900.0 GiB free"):  # fmt: skip
+        assert shown in " ".join(text.split())
+    assert max(len(line) for line in text.splitlines()) <= 80
