@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from hardware.machine_json import machine_to_json_data
 from hardware.spec import Gpu, Machine, MeasuredRate
@@ -111,11 +112,17 @@ def _disk_rows(machine: Machine) -> list[tuple[str, str, str]]:
     if disk is not None:
         what = ", ".join(part for part in (disk.kind, disk.file_system) if part) or "kind unknown"
         free = "" if disk.free_bytes is None else f"{format_bytes(disk.free_bytes)} free"
-        rows.append(("disk", f"{what}, for weights in {disk.folder}", free))
+        rows.append(("disk", f"{what}, for weights in {_from_home(disk.folder)}", free))
     container = machine.container
     if container is not None and container.kind is not None:
         rows.append(("container", container.kind, f"pod {container.pod}" if container.pod else ""))
     return rows
+
+
+def _from_home(folder: str) -> str:
+    """A folder as its user writes it: shorter, and no user's name in what is copied elsewhere."""
+    path, home = Path(folder), Path.home()
+    return str(Path("~", path.relative_to(home))) if path.is_relative_to(home) else folder
 
 
 def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
