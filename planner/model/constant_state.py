@@ -1,11 +1,12 @@
 """What every recurrent layer has in common: nothing cached per token, a state of constant size instead."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from planner.model.token_cache import TokenCache
 
 
-class ConstantState:
+class ConstantState(ABC):
     """A mixer whose memory does not grow with the context; subclasses give its state and its weights."""
 
     __slots__ = ()
@@ -41,9 +42,9 @@ class ConstantState:
         return 0
 
     @property
+    @abstractmethod
     def state_flop_per_token(self) -> int:
         """FLOP of updating and reading the state, per token."""
-        raise NotImplementedError
 
     def decode_flop(self, n_context_tokens: Any) -> Any:
         """The same at every context; zero times the context keeps the shape of an array."""

@@ -4,30 +4,31 @@ Two bases, because there are two ways to remember: `CachesTokens` keeps somethin
 `ConstantState` (its own file) a state that does not grow. A part that does neither alone overrides.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from planner.model.token_cache import TokenCache, attended_pairs, least
 
 
-class CachesTokens:
+class CachesTokens(ABC):
     """Attention over cached tokens; subclasses give the widths of K and V, the window and the FLOP of a pair."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def k_elements_per_token(self) -> int:
         """Key elements cached per token."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def v_elements_per_token(self) -> int:
         """Value elements cached per token."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def score_flop_per_cached_token(self) -> int:
         """FLOP of one query token for each cached token it looks at."""
-        raise NotImplementedError
 
     @property
     def window_tokens(self) -> int | None:
