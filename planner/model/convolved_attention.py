@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
+from planner.model.around_attention import AroundAttention
 from planner.model.attention import Attention
-from planner.model.mixing import CachesTokens
 from planner.model.weight import Weight, vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConvolvedAttention(CachesTokens):
+class ConvolvedAttention(AroundAttention):
     """Attention with a depthwise and a head-by-head convolution in front, half its values one token late."""
 
     attention: Attention
@@ -19,26 +19,6 @@ class ConvolvedAttention(CachesTokens):
     def kind(self) -> str:
         """The kind in the field's words."""
         return f"convolved {self.attention.kind}"
-
-    @property
-    def window_tokens(self) -> int | None:
-        """The attention's window."""
-        return self.attention.window_tokens
-
-    @property
-    def k_elements_per_token(self) -> int:
-        """Key elements of the attention."""
-        return self.attention.k_elements_per_token
-
-    @property
-    def v_elements_per_token(self) -> int:
-        """Value elements of the attention."""
-        return self.attention.v_elements_per_token
-
-    @property
-    def score_flop_per_cached_token(self) -> int:
-        """Scores of the attention."""
-        return self.attention.score_flop_per_cached_token
 
     @property
     def _width(self) -> int:

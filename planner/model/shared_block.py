@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from planner.model.around_attention import AroundAttention
 from planner.model.attention import Attention
-from planner.model.mixing import CachesTokens
 from planner.model.token_cache import attended_pairs
 from planner.model.weight import Weight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SharedBlockCall(CachesTokens):
+class SharedBlockCall(AroundAttention):
     """One layer's call of a shared block: a cache of its own, weights of its own beside the shared ones.
 
     The shared weights are stored once and belong to the network's `outer`, where their work counts once;
@@ -25,21 +25,6 @@ class SharedBlockCall(CachesTokens):
     def kind(self) -> str:
         """The kind in the field's words."""
         return f"shared block with {self.attention.kind}"
-
-    @property
-    def k_elements_per_token(self) -> int:
-        """Key elements of this call."""
-        return self.attention.k_elements_per_token
-
-    @property
-    def v_elements_per_token(self) -> int:
-        """Value elements of this call."""
-        return self.attention.v_elements_per_token
-
-    @property
-    def score_flop_per_cached_token(self) -> int:
-        """Scores of the attention."""
-        return self.attention.score_flop_per_cached_token
 
     @property
     def state_flop_per_token(self) -> int:
