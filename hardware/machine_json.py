@@ -149,6 +149,12 @@ def _check(machine: Machine) -> None:
         "stated_memory_bytes_per_s": machine.cpu_memory_bytes_per_s,
         **{f"{name}.per_s": rate.per_s for name, rate in rates if isinstance(rate, MeasuredRate)},
         **{f"gpus[{i}].memory_bytes": gpu.memory_bytes for i, gpu in enumerate(machine.gpus)},
+        **{
+            f"gpus[{i}].copies.{name}.per_s": rate.per_s
+            for i, gpu in enumerate(machine.gpus)
+            for name in ("within", "from_host", "to_host")
+            if (rate := getattr(gpu.copies, name, None)) is not None
+        },
     }
     for place, value in positive.items():
         if value == 0:

@@ -62,6 +62,31 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRate:
+    """A rate measured on this machine, with what is needed to trust it."""
+
+    per_s: float
+    method: str  # with what, over how much
+    n_threads: int
+    n_samples: int
+    spread_fraction: float  # (best − lower quartile) / best over the samples
+    measured_at: str  # ISO 8601, UTC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuCopies:
+    """How fast one GPU copies, in bytes per second, as a framework or driver on this machine measured it.
+
+    `within` counts what is read and what is written, as a data sheet's bandwidth does; the other two go one way
+    between the GPU and page-locked main memory. None is what could not be measured.
+    """
+
+    within: MeasuredRate | None = None
+    from_host: MeasuredRate | None = None
+    to_host: MeasuredRate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
     """One GPU of a machine: what its driver says now, and the profile that its name matched, if any."""
 
@@ -78,6 +103,7 @@ class Gpu:
     problem: str | None = None  # one line, when the device answered only in part
     reserved_bytes: int | None = None  # what the driver keeps of `memory_bytes` for itself
     details: GpuDetails | None = None  # clocks, power, links, peers, users; None for a described machine
+    copies: GpuCopies | None = None  # as measured on this very device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,18 +135,6 @@ class Memory:
     def usable_bytes(self) -> int:
         """What this process could ever get: installed memory or the container's limit."""
         return self.total_bytes if self.limit_bytes is None else min(self.total_bytes, self.limit_bytes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredRate:
-    """A rate measured on this machine, with what is needed to trust it."""
-
-    per_s: float
-    method: str
-    n_threads: int
-    n_samples: int
-    spread_fraction: float  # (best − lower quartile) / best over the samples
-    measured_at: str  # ISO 8601, UTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,23 +2,31 @@
 
 import importlib
 import json
-import math
 import os
 import re
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
 
 from hardware.errors import HardwareError
 from hardware.inspect import machine_fingerprint
-from hardware.spec import Machine, MeasuredRate
+from hardware.record_json import Keys, RecordError, record_from_data, record_to_data
+from hardware.spec import Gpu, GpuCopies, Machine, MeasuredRate
 from hardware.units import MIB
 
 _VERSION = 1
+_KEYS = Keys(names={}, shown={})
 _MAX_FILE_BYTES = MIB
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCopies:
+    """What was measured on one GPU; `gpu` is its UUID, or its name and number where it has none."""
+
+    gpu: str
+    copies: GpuCopies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,7 @@ class StoredRates:
     memory_bandwidth: MeasuredRate | None = None
     matrix_throughput: MeasuredRate | None = None
     disk_read: MeasuredRate | None = None
+    gpu_copies: tuple[StoredCopies, ...] = ()
 
 
 def data_folder(environ: Mapping[str, str] | None = None) -> Path:
@@ -54,8 +63,9 @@ def save_rates(folder: Path, fingerprint: str, rates: StoredRates) -> Path:
         memory_bandwidth=rates.memory_bandwidth or known.memory_bandwidth,
         matrix_throughput=rates.matrix_throughput or known.matrix_throughput,
         disk_read=rates.disk_read or known.disk_read,
+        gpu_copies=_merged(known.gpu_copies, rates.gpu_copies),
     )
-    text = json.dumps({"version": _VERSION, **asdict(merged)}, indent=2) + "\n"
+    text = json.dumps({"version": _VERSION, **record_to_data(merged, _KEYS)}, indent=2) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # A new name in the same folder, then one rename: a reader or a crash never meets half a file.
@@ -89,51 +99,62 @@ def load_rates(folder: Path, fingerprint: str) -> StoredRates:
         raise _corrupt(file, "not JSON") from error
     if not isinstance(document, dict) or document.get("version") != _VERSION:
         raise _corrupt(file, f"not a file of version {_VERSION}")
-    return StoredRates(
-        memory_bandwidth=_rate(file, document, "memory_bandwidth"),
-        matrix_throughput=_rate(file, document, "matrix_throughput"),
-        disk_read=_rate(file, document, "disk_read"),
-    )
+    try:
+        rates = record_from_data(StoredRates, document, _KEYS)
+    except RecordError as error:
+        raise _corrupt(file, str(error)) from error
+    if any(rate.per_s == 0 for rate in _every_rate(rates)):
+        raise _corrupt(file, "a rate is 0")
+    return rates
 
 
 def with_stored_rates(machine: Machine, folder: Path) -> Machine:
     """The machine with the rates that were measured on it earlier, if any."""
     rates = load_rates(folder, machine_fingerprint(machine))
+    copies = {kept.gpu: kept.copies for kept in rates.gpu_copies}
     return replace(
         machine,
+        gpus=tuple(
+            gpu if gpu.copies is not None else replace(gpu, copies=copies.get(_gpu_key(gpu)))
+            for gpu in machine.gpus
+        ),
         memory_bandwidth=machine.memory_bandwidth or rates.memory_bandwidth,
         matrix_throughput=machine.matrix_throughput or rates.matrix_throughput,
         disk_read_bytes_per_s=machine.disk_read_bytes_per_s or rates.disk_read,
     )
 
 
-def _rate(file: Path, document: Mapping[str, Any], key: str) -> MeasuredRate | None:
-    value = document.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        raise _corrupt(file, f"{key} is not a rate")
-    per_s, spread = value.get("per_s"), value.get("spread_fraction")
-    n_threads, n_samples = value.get("n_threads"), value.get("n_samples")
-    method, measured_at = value.get("method"), value.get("measured_at")
-    if not (_is_number(per_s) and per_s > 0 and _is_number(spread)):
-        raise _corrupt(file, f"{key} has no positive rate")
-    if type(n_threads) is not int or type(n_samples) is not int:
-        raise _corrupt(file, f"{key} lacks its counts")
-    if not isinstance(method, str) or not isinstance(measured_at, str):
-        raise _corrupt(file, f"{key} does not say how and when")
-    return MeasuredRate(
-        per_s=float(per_s),
-        method=method,
-        n_threads=n_threads,
-        n_samples=n_samples,
-        spread_fraction=float(spread),
-        measured_at=measured_at,
-    )
+def stored_copies(gpus: Sequence[Gpu]) -> tuple[StoredCopies, ...]:
+    """The rates that these GPUs carry, as they are kept."""
+    return tuple(StoredCopies(gpu=_gpu_key(gpu), copies=gpu.copies) for gpu in gpus if gpu.copies is not None)
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return type(value) in (int, float) and math.isfinite(value)
+def _gpu_key(gpu: Gpu) -> str:
+    return gpu.uuid or f"{gpu.name} #{gpu.index}"
+
+
+def _merged(known: Sequence[StoredCopies], new: Sequence[StoredCopies]) -> tuple[StoredCopies, ...]:
+    """The newest of each direction of each GPU."""
+    copies = {kept.gpu: kept.copies for kept in known}
+    for each in new:
+        before = copies.get(each.gpu, GpuCopies())
+        copies[each.gpu] = GpuCopies(
+            within=each.copies.within or before.within,
+            from_host=each.copies.from_host or before.from_host,
+            to_host=each.copies.to_host or before.to_host,
+        )
+    return tuple(StoredCopies(gpu=gpu, copies=rates) for gpu, rates in copies.items())
+
+
+def _every_rate(rates: StoredRates) -> Iterator[MeasuredRate]:
+    of_gpus = [
+        rate
+        for kept in rates.gpu_copies
+        for rate in (kept.copies.within, kept.copies.from_host, kept.copies.to_host)
+    ]
+    for rate in (rates.memory_bandwidth, rates.matrix_throughput, rates.disk_read, *of_gpus):
+        if rate is not None:
+            yield rate
 
 
 def _corrupt(file: Path, why: str) -> HardwareError:

@@ -11,16 +11,17 @@ from hardware.fleet_json import read_fleet_file
 from hardware.fleets.folder import folder_fleet
 from hardware.fleets.kubernetes import kubernetes_fleet
 from hardware.fleets.ray import ray_fleet
+from hardware.gpu_copy_session import measure_gpu_copies
 from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.machine_json import read_machine_file
 from hardware.memory_probe import measure_matrix_throughput, measure_memory_bandwidth
 from hardware.spec import Machine
-from hardware.store import StoredRates, data_folder, save_rates, with_stored_rates
+from hardware.store import StoredRates, data_folder, save_rates, stored_copies, with_stored_rates
 from planner.bench.store import load_runs
 from planner.estimate.calibration import efficiencies_from_rows
 from planner.estimate.local import LocalRates, spreads_from_rows
 from planner.estimate.speed import SpeedFacts
-from planner.progress import Progress, named_stretch
+from planner.progress import Progress, named_stretch, stretch
 from profiles.loader import calibration_rows
 
 FLEET_PREFIX = "fleet:"
@@ -29,35 +30,54 @@ _MAX_SHOWN = 120
 
 
 def inspect(
-    *, measure: bool = False, measure_disk: bool = False, progress: Progress | None = None
+    *, measure: bool = False, measure_devices: bool = False, progress: Progress | None = None
 ) -> Machine:
     """Looks at this machine; with `measure`, its memory bandwidth and matrix throughput are measured and kept.
 
-    `measure_disk` measures the disk under the weights' folder beside them. A disk that cannot be measured
-    costs one line in `problems`.
+    `measure_devices` measures beside them the disk under the weights' folder and what the GPUs copy. What cannot
+    be measured costs one line in `problems`.
     """
     machine = inspect_machine()
     folder = data_folder()
     if measure:
-        of_memory, of_matrix = (0.4, 0.6) if measure_disk else (0.7, 1.0)
+        of_memory, of_matrix = (0.3, 0.45) if measure_devices else (0.7, 1.0)
         bandwidth = measure_memory_bandwidth(
             progress=named_stretch(progress, 0.0, of_memory, "reading memory")
         )
         matrix = measure_matrix_throughput(
             progress=named_stretch(progress, of_memory, of_matrix, "multiplying matrices")
         )
-        disk = None
-        if measure_disk and machine.disk is not None:
-            try:
-                disk = measure_disk_read(
-                    _existing(Path(machine.disk.folder)),
-                    progress=named_stretch(progress, of_matrix, 1.0, "reading the disk"),
-                )
-            except HardwareError as error:
-                machine = replace(machine, problems=(*machine.problems, str(error)))
-        rates = StoredRates(memory_bandwidth=bandwidth, matrix_throughput=matrix, disk_read=disk)
+        rates = StoredRates(memory_bandwidth=bandwidth, matrix_throughput=matrix)
+        if measure_devices:
+            machine, rates = _measure_devices(machine, rates, stretch(progress, of_matrix, 1.0))
         save_rates(folder, machine_fingerprint(machine), rates)
     return with_stored_rates(machine, folder)
+
+
+def _measure_devices(
+    machine: Machine, rates: StoredRates, progress: Progress | None
+) -> tuple[Machine, StoredRates]:
+    """The machine with what its GPUs copy and lines for what failed, and the rates to keep."""
+    problems: tuple[str, ...] = ()
+    of_disk = 0.4 if machine.gpus else 1.0
+    if machine.disk is not None:
+        try:
+            disk = measure_disk_read(
+                _existing(Path(machine.disk.folder)),
+                progress=named_stretch(progress, 0.0, of_disk, "reading the disk"),
+            )
+            rates = replace(rates, disk_read=disk)
+        except HardwareError as error:
+            problems += (str(error),)
+    if machine.gpus:
+        gpus, lines = measure_gpu_copies(
+            machine.gpus,
+            0 if machine.memory is None else machine.memory.available_bytes,
+            progress=named_stretch(progress, of_disk, 1.0, "copying on GPUs"),
+        )
+        rates = replace(rates, gpu_copies=stored_copies(gpus))
+        machine, problems = replace(machine, gpus=gpus), problems + lines
+    return replace(machine, problems=machine.problems + problems), rates
 
 
 def _existing(folder: Path) -> Path:

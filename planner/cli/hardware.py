@@ -12,7 +12,9 @@ from planner.report.hardware_document import hardware_document
 
 @click.command("hardware")
 @click.option(
-    "--measure", is_flag=True, help="Measure memory bandwidth and matrix throughput, and keep them."
+    "--measure",
+    is_flag=True,
+    help="Measure memory bandwidth, matrix throughput, the disk and what GPUs copy, and keep the rates.",
 )
 @click.option(
     "--fleet",
@@ -54,7 +56,7 @@ def command(measure: bool, fleet: str | None, timeout_s: float, output_format: s
         return
     if measure:
         with progress_bar("Measuring") as progress:
-            machine = api.inspect(measure=True, measure_disk=True, progress=progress)
+            machine = api.inspect(measure=True, measure_devices=True, progress=progress)
     else:
         machine = api.inspect()
     render(hardware_document(machine), output_format)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hardware.machine_json import machine_to_json_data
 from hardware.spec import Gpu, Machine, MeasuredRate
-from hardware.units import GIGA, format_bytes, format_rate_bytes_per_s
+from hardware.units import GB, GIGA, format_bytes, format_rate_bytes_per_s
 from planner.report.document import Document, Table
 from planner.report.gpu_details import gpu_rows, gpu_table
 
@@ -127,7 +127,8 @@ def _from_home(folder: str) -> str:
 
 def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
     bandwidth, matrix = machine.memory_bandwidth, machine.matrix_throughput
-    if bandwidth is None and matrix is None:
+    copies = [row for gpu in machine.gpus for row in _copy_rows(gpu)]
+    if bandwidth is None and matrix is None and not copies:
         return [("measured", "nothing yet", "planner hardware --measure")]
     rows = []
     if bandwidth is not None:
@@ -141,6 +142,27 @@ def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
         rows.append(
             ("measured", f"loads {format_rate_bytes_per_s(disk.per_s)} from disk", disk.measured_at[:10])
         )
+    return rows + copies
+
+
+def _copy_rows(gpu: Gpu) -> list[tuple[str, str, str]]:
+    """What one GPU copies: within its memory, and each way over its link, beside what the link promises."""
+    if gpu.copies is None:
+        return []
+    rows = []
+    within, from_host, to_host = gpu.copies.within, gpu.copies.from_host, gpu.copies.to_host
+    if within is not None:
+        what = (
+            f"GPU {gpu.index} copies {format_rate_bytes_per_s(within.per_s)} in its memory, both ways counted"
+        )
+        rows.append(("measured", what, f"spread {within.spread_fraction:.0%}, {within.measured_at[:10]}"))
+    one_way = [(rate, way) for rate, way in ((from_host, "from"), (to_host, "to")) if rate is not None]
+    if one_way:
+        ways = " and ".join(f"{rate.per_s / GB:,.1f} GB/s {way}" for rate, way in one_way)
+        link = None if gpu.details is None or gpu.details.pcie is None else gpu.details.pcie.max_bytes_per_s
+        share = f"{max(rate.per_s for rate, _ in one_way) / link:.0%} of its PCIe link, " if link else ""
+        date = one_way[0][0].measured_at[:10]
+        rows.append(("measured", f"GPU {gpu.index} copies {ways} main memory", f"{share}{date}"))
     return rows
 
 

@@ -8,8 +8,16 @@ import pytest
 
 from hardware.errors import HardwareError
 from hardware.inspect import machine_fingerprint
-from hardware.spec import Machine, MeasuredRate
-from hardware.store import StoredRates, data_folder, load_rates, rates_file, save_rates, with_stored_rates
+from hardware.spec import Gpu, GpuCopies, Machine, MeasuredRate
+from hardware.store import (
+    StoredRates,
+    data_folder,
+    load_rates,
+    rates_file,
+    save_rates,
+    stored_copies,
+    with_stored_rates,
+)
 
 PRINT = "0123456789abcdef"
 BANDWIDTH = MeasuredRate(
@@ -48,6 +56,37 @@ def test_a_machine_gets_its_own_rates(tmp_path: Path) -> None:
     assert with_stored_rates(machine, tmp_path).memory_bandwidth == BANDWIDTH
 
 
+def gpu(uuid: str | None, index: int = 0, copies: GpuCopies | None = None) -> Gpu:
+    return Gpu(
+        index=index, name="Example", memory_bytes=1, free_bytes=1, accelerator=None, uuid=uuid, copies=copies
+    )
+
+
+def test_copies_belong_to_one_gpu_and_are_kept_by_direction(tmp_path: Path) -> None:
+    one, two = gpu("GPU-1"), gpu("GPU-2", index=1)
+    machine = Machine(name="this machine", cpu=None, memory=None, gpus=(one, two))
+    fingerprint = machine_fingerprint(machine)
+    first = replace(one, copies=GpuCopies(within=BANDWIDTH, to_host=MATRIX))
+    save_rates(tmp_path, fingerprint, StoredRates(gpu_copies=stored_copies((first, two))))
+    second = replace(one, copies=GpuCopies(within=MATRIX))
+    save_rates(tmp_path, fingerprint, StoredRates(gpu_copies=stored_copies((second,))))
+    found = with_stored_rates(machine, tmp_path)
+    # The newer of each direction; the card that was not measured has none.
+    assert [each.copies for each in found.gpus] == [GpuCopies(within=MATRIX, to_host=MATRIX), None]
+    # Another card of the same kind in its place: the same fingerprint, other rates.
+    swapped = replace(machine, gpus=(gpu("GPU-3"), two))
+    assert machine_fingerprint(swapped) == fingerprint
+    assert [each.copies for each in with_stored_rates(swapped, tmp_path).gpus] == [None, None]
+
+
+def test_gpus_without_a_uuid_are_told_apart_by_their_number(tmp_path: Path) -> None:
+    copies = GpuCopies(within=BANDWIDTH)
+    machine = Machine(name="this machine", cpu=None, memory=None, gpus=(gpu(None), gpu(None, index=1)))
+    kept = stored_copies((gpu(None, index=1, copies=copies),))
+    save_rates(tmp_path, machine_fingerprint(machine), StoredRates(gpu_copies=kept))
+    assert [each.copies for each in with_stored_rates(machine, tmp_path).gpus] == [None, copies]
+
+
 GOOD = {
     "per_s": 1.0, "method": "m", "n_threads": 1, "n_samples": 1, "spread_fraction": 0.0, "measured_at": "t",
 }  # fmt: skip
@@ -63,12 +102,15 @@ GOOD = {
         '{"version": 99}',
         "\x00\x01",
         "[" * 100_000,
+        json.dumps({"version": 1, "gpu_copies": {}}),
+        '{"version": 1, "gpu_copies": [{"copies": {}}]}',
         *(
             json.dumps({"version": 1, "memory_bandwidth": rate})
             for rate in (
                 5,
                 {},
                 {**GOOD, "per_s": -1},
+                {**GOOD, "per_s": 0},
                 {**GOOD, "per_s": "fast"},
                 {**GOOD, "per_s": float("nan")},
                 {**GOOD, "n_threads": 1.5},

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from hardware.described import describe_machine
+from hardware.gpu_details import GpuDetails, PcieLink
 from hardware.host_details import CpuDetails, Disk, HugePages, MemoryDetails, MemoryModules, NumaNode
-from hardware.spec import Cpu, Machine, Memory
+from hardware.machine_json import machine_from_json
+from hardware.spec import Cpu, GpuCopies, Machine, MeasuredRate, Memory
 from planner.cli.render import as_csv, as_json, as_markdown, as_table
 from planner.report.hardware_document import hardware_document
 
@@ -55,3 +57,33 @@ def test_host_details_are_shown_where_they_matter() -> None:
                   "16 huge pages of 1.0 GiB", "4 free", "NVMe, xfs", "900.0 GiB free"):  # fmt: skip
         assert shown in " ".join(text.split())
     assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_what_gpus_copy_is_shown_beside_what_their_link_promises() -> None:
+    machine = describe_machine("2x RTX 4090, 64GiB DDR5-5600")
+
+    def rate(per_s: float) -> MeasuredRate:
+        return MeasuredRate(
+            per_s=per_s, method="CUDA driver 12.8", n_threads=1, n_samples=20, spread_fraction=0.02,
+            measured_at="2026-11-27T12:00:00+00:00",
+        )  # fmt: skip
+
+    # PCIe 4.0 x16: 16 lanes of 16 Gbit/s, 128 of 130 bits used: 31.5 GB/s. 25.2 of them are 80 %.
+    first = replace(
+        machine.gpus[0],
+        copies=GpuCopies(within=rate(920e9), from_host=rate(25.2e9), to_host=rate(24.9e9)),
+        details=GpuDetails(pcie=PcieLink(max_generation=4, max_width=16)),
+    )
+    second = replace(machine.gpus[1], copies=GpuCopies(to_host=rate(12e9)))
+    document = hardware_document(replace(machine, gpus=(first, second)))
+    rows = {row[1]: row[2] for row in document.tables[0].rows if row[0] == "measured"}
+    assert rows == {
+        "GPU 0 copies 920.0 GB/s in its memory, both ways counted": "spread 2%, 2026-11-27",
+        "GPU 0 copies 25.2 GB/s from and 24.9 GB/s to main memory": "80% of its PCIe link, 2026-11-27",
+        "GPU 1 copies 12.0 GB/s to main memory": "2026-11-27",
+    }
+    assert max(len(line) for line in as_table(document).splitlines()) <= 80
+    data = json.loads(as_json(document))
+    assert data["gpus"][0]["copies"]["from_host"]["per_s"] == 25.2e9
+    # The JSON is a machine again, rates included.
+    assert machine_from_json(as_json(document), source="m.json").gpus == (first, second)
