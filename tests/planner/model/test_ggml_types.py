@@ -3,7 +3,13 @@
 import pytest
 
 from planner.errors import MissingFactError
-from planner.model.ggml_types import GGML_TYPES, REMOVED_GGML_TYPES, bits_per_weight, type_by_name
+from planner.model.ggml_types import (
+    FORK_GGML_TYPES,
+    GGML_TYPES,
+    REMOVED_GGML_TYPES,
+    bits_per_weight,
+    type_by_name,
+)
 
 HALF, FLOAT = 2, 4  # bytes of ggml_half and float
 QK_K = 256  # weights in a super-block
@@ -71,3 +77,23 @@ def test_bits_per_weight(name: str, bits: float) -> None:
 def test_an_unknown_name_is_answered_with_near_ones() -> None:
     with pytest.raises(MissingFactError, match=r"no ggml tensor type is named 'Q4_M'; nearest: .*Q4_"):
         type_by_name("Q4_M")
+
+
+@pytest.mark.parametrize(
+    ("name", "n_elements", "expected"),
+    [
+        ("IQ4_KS", 7168, 4 + 7168 // 256 * 136),  # iqk: one f32 scale a row, blocks of 4.25 bits a weight
+        ("IQ4_K_R4", 7168, 7168 // 256 * 144),  # interleaved rows are as long as the plain ones
+        ("IQ1_S_R4", 4096, 2 + 4096 // 32 * 6),  # an f16 scale a row
+        ("Q8_0", 64, 68),
+    ],
+)
+def test_rows_of_the_fork_may_begin_with_a_scale(name: str, n_elements: int, expected: int) -> None:
+    # Block structs in ggml-common.h and row_meta_size in ggml.c of ik_llama.cpp 8337e4cd.
+    assert type_by_name(name).row_bytes(n_elements) == expected
+
+
+def test_the_fork_adds_names_and_numbers_that_llama_cpp_does_not_use() -> None:
+    assert not FORK_GGML_TYPES.keys() & (GGML_TYPES.keys() | REMOVED_GGML_TYPES.keys())
+    names = {item.name for item in GGML_TYPES.values()} | set(REMOVED_GGML_TYPES.values())
+    assert not {item.name for item in FORK_GGML_TYPES.values()} & names
