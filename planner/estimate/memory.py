@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from hardware.spec import Basis, Gpu, Machine
 from hardware.units import MIB
-from planner.engines import llama_cpp
-from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp import MAINLINE, Layout, LlamaCppFlags, Rules, Split, layer_gpus
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.term import Term, total
 
@@ -53,14 +52,6 @@ class DeviceLoad:
         return round(sum(term.value for term in self.terms if term.name == name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """Where layers go, in llama.cpp's terms; the output head counts as one more layer after the last."""
-
-    n_gpu_layers: int
-    n_cpu_moe: int = 0  # the first so many layers keep their experts in RAM
-
-
 def devices(machine: Machine) -> tuple[tuple[Device, ...], Device | None]:
     """The GPUs whose memory is known, and main memory (None when nobody said how much there is)."""
     gpus = tuple(
@@ -83,26 +74,8 @@ def devices(machine: Machine) -> tuple[tuple[Device, ...], Device | None]:
 
 
 def layer_devices(n_layers: int, split: Split, gpus: Sequence[Device]) -> tuple[int | None, ...]:
-    """For each layer and then the head, the index of its GPU, or None for RAM.
-
-    llama-model.cpp: the last layers go to the GPUs, in shares of their free memory.
-    """
-    n_offloaded = min(split.n_gpu_layers, n_layers + 1) if gpus else 0
-    first = n_layers + 1 - n_offloaded
-    capacity = sum(gpu.capacity_bytes for gpu in gpus) or 1
-    bounds = []
-    running = 0.0
-    for gpu in gpus:
-        running += gpu.capacity_bytes / capacity
-        bounds.append(running)
-    found: list[int | None] = []
-    for layer in range(n_layers + 1):
-        if layer < first:
-            found.append(None)
-            continue
-        position = (layer - first) / n_offloaded
-        found.append(next((i for i, bound in enumerate(bounds) if position < bound), len(gpus) - 1))
-    return tuple(found)
+    """For each layer and then the head, the index of its GPU, or None for RAM."""
+    return layer_gpus(n_layers, split, [gpu.capacity_bytes for gpu in gpus])
 
 
 def memory_loads(
@@ -111,11 +84,14 @@ def memory_loads(
     split: Split,
     gpus: Sequence[Device],
     ram: Device | None,
+    rules: Rules = MAINLINE,
 ) -> tuple[DeviceLoad, ...]:
     """What lies on each GPU and in RAM for a split; devices that hold nothing are listed too."""
     network = model.network
     where = layer_devices(network.n_layers, split, gpus)
-    kv, state = _cache_by_layer(model, flags)
+    kv, state = _cache_by_layer(model, flags, rules)
+    layout = Layout(layers=where[:-1], head=where[-1], n_gpus=len(gpus))
+    buffers = rules.compute_buffers(network, model.storage, flags, layout)
     loads = []
     for index, device in enumerate(gpus):
         layers = [i for i, gpu in enumerate(where[:-1]) if gpu == index]
@@ -124,7 +100,7 @@ def memory_loads(
         if layers or has_head:
             terms = _weight_terms(model, layers, split, on_gpu=True, has_head=has_head)
             terms += _cache_terms([kv[i] for i in layers], [state[i] for i in layers], flags)
-            terms.append(_compute_term(model, flags, has_head=has_head))
+            terms.append(_compute_term(buffers.gpu_bytes[index], has_head=has_head))
             terms.append(
                 Term(name="engine and driver", value=DRIVER_BYTES, unit="bytes", basis=Basis.ASSUMED,
                      source="driver context; 0.15 to 1 GiB seen, 0.5 assumed")
@@ -132,7 +108,10 @@ def memory_loads(
         loads.append(DeviceLoad(device=device, terms=tuple(terms)))
     if ram is not None:
         layers = [i for i, gpu in enumerate(where[:-1]) if gpu is None]
-        ram_terms = _ram_terms(model, flags, split, layers, where, kv, state)
+        ram_terms = _ram_terms(
+            model, flags, split, layers, where, kv, state, buffers.host_bytes,
+            rules.output_bytes(network, flags),
+        )  # fmt: skip
         shared = next((i for i, gpu in enumerate(gpus) if gpu.shares_ram), None)
         if shared is not None:  # one pool: what the host side needs is taken from the same memory
             loads[shared] = DeviceLoad(device=gpus[shared], terms=(*loads[shared].terms, *ram_terms))
@@ -141,13 +120,13 @@ def memory_loads(
     return tuple(loads)
 
 
-def _cache_by_layer(model: DescribedModel, flags: LlamaCppFlags) -> tuple[list[int], list[int]]:
-    network = llama_cpp.as_run(model.network)
+def _cache_by_layer(model: DescribedModel, flags: LlamaCppFlags, rules: Rules) -> tuple[list[int], list[int]]:
+    network = rules.as_run(model.network)
     kv = [0] * network.n_layers
     state = [0] * network.n_layers
     for group in network.groups:
-        group_kv = llama_cpp.layer_kv_bytes(group, flags)
-        group_state = llama_cpp.layer_state_bytes(group, flags)
+        group_kv = rules.layer_kv_bytes(group, flags)
+        group_state = rules.layer_state_bytes(group, flags)
         for layer in group.layers:
             kv[layer] = group_kv
             state[layer] = group_state
@@ -188,12 +167,9 @@ def _cache_terms(kv: Sequence[int], state: Sequence[int], flags: LlamaCppFlags) 
     return terms
 
 
-def _compute_term(model: DescribedModel, flags: LlamaCppFlags, *, has_head: bool) -> Term:
-    rule = llama_cpp.compute_bytes if has_head else llama_cpp.hidden_compute_bytes
+def _compute_term(n_bytes: int, *, has_head: bool) -> Term:
     source = "llama.cpp rule, logits or attention" if has_head else "llama.cpp rule, mask and activations"
-    return Term(
-        name="compute", value=rule(model.network, flags), unit="bytes", basis=Basis.DERIVED, source=source
-    )
+    return Term(name="compute", value=n_bytes, unit="bytes", basis=Basis.DERIVED, source=source)
 
 
 def _ram_terms(
@@ -204,6 +180,8 @@ def _ram_terms(
     where: Sequence[int | None],
     kv: Sequence[int],
     state: Sequence[int],
+    host_compute_bytes: int,
+    output_bytes: int,
 ) -> list[Term]:
     has_head = where[-1] is None
     terms = _weight_terms(model, layers, split, on_gpu=False, has_head=has_head)
@@ -218,9 +196,9 @@ def _ram_terms(
              source="llama.cpp keeps the token table in RAM")
     )  # fmt: skip
     terms += _cache_terms([kv[i] for i in layers], [state[i] for i in layers], flags)
-    terms.append(_compute_term(model, flags, has_head=has_head))
+    terms.append(_compute_term(host_compute_bytes, has_head=has_head))
     terms.append(
-        Term(name="output", value=llama_cpp.output_bytes(model.network, flags), unit="bytes",
+        Term(name="output", value=output_bytes, unit="bytes",
              basis=Basis.DERIVED, source="logits of one position per sequence, f32")
     )  # fmt: skip
     return [term for term in terms if term.value]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hardware.spec import Machine
-from planner.engines.llama_cpp import CELL_PADDING, LlamaCppFlags
+from planner.engines.llama_cpp import CELL_PADDING, LlamaCppFlags, Split
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.memory import Device, DeviceLoad, Split, devices, memory_loads
+from planner.estimate.memory import Device, DeviceLoad, devices, memory_loads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

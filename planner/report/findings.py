@@ -9,10 +9,10 @@ from math import ceil
 
 from hardware.units import TOKENS_PER_MTOK
 from planner.compare.monthly import api_usd_per_month
-from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.estimate.fit import PROMPT_TOKENS, FitRow
 from planner.estimate.measurement import EngineMemory, Measurement, Phase
-from planner.estimate.memory import Split, devices, memory_loads
+from planner.estimate.memory import devices, memory_loads
 from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import Interval
 from planner.prices.names import is_same

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.estimate.fit import server_command
-from planner.estimate.memory import Split, devices, layer_devices, memory_loads
+from planner.estimate.memory import devices, layer_devices, memory_loads
 from planner.estimate.placement import largest_context, place
 from tests.planner.estimate.machines import card, machine
 from tests.planner.estimate.models import model

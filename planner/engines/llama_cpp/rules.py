@@ -1,0 +1,70 @@
+"""The memory rules of one engine: what differs between llama.cpp, its builds and its forks."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from planner.engines.llama_cpp import cache, compute, runs_as
+from planner.engines.llama_cpp.flags import LlamaCppFlags
+from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
+from planner.model.network import LayerGroup, Network
+from planner.model.storage import Storage
+
+
+class Rules(Protocol):
+    """What an engine of the llama.cpp family allocates beside the weights."""
+
+    def as_run(self, network: Network) -> Network:
+        """The network as this engine computes it."""
+
+    def layer_kv_bytes(self, group: LayerGroup, flags: LlamaCppFlags) -> int:
+        """Cache bytes of one layer of a group, in a network `as_run`."""
+
+    def layer_state_bytes(self, group: LayerGroup, flags: LlamaCppFlags) -> int:
+        """Recurrent state of one layer of a group."""
+
+    def output_bytes(self, network: Network, flags: LlamaCppFlags) -> int:
+        """Logits and embeddings kept for sampling, in main memory."""
+
+    def compute_buffers(
+        self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
+    ) -> ComputeBuffers:
+        """What every device needs to compute, all devices at once, because they depend on each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mainline:
+    """llama.cpp itself."""
+
+    def as_run(self, network: Network) -> Network:
+        """The network as llama.cpp computes it."""
+        return runs_as.as_run(network)
+
+    def layer_kv_bytes(self, group: LayerGroup, flags: LlamaCppFlags) -> int:
+        """Cache bytes of one layer of a group, in a network `as_run`."""
+        return cache.layer_kv_bytes(group, flags)
+
+    def layer_state_bytes(self, group: LayerGroup, flags: LlamaCppFlags) -> int:
+        """Recurrent state of one layer of a group, for every sequence."""
+        return cache.layer_state_bytes(group, flags)
+
+    def output_bytes(self, network: Network, flags: LlamaCppFlags) -> int:
+        """Logits of one position of every sequence."""
+        return cache.output_bytes(network, flags)
+
+    def compute_buffers(
+        self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
+    ) -> ComputeBuffers:
+        """What every device needs to compute."""
+        del storage  # the short rules look at shapes only
+        head = compute.compute_bytes(network, flags)
+        hidden = compute.hidden_compute_bytes(network, flags)
+        used = {gpu for gpu in (*layout.layers, layout.head) if gpu is not None}
+        return ComputeBuffers(
+            gpu_bytes=tuple(
+                head if gpu == layout.head else hidden if gpu in used else 0 for gpu in range(layout.n_gpus)
+            ),
+            host_bytes=head if layout.head is None else hidden,
+        )
+
+
+MAINLINE = Mainline()
