@@ -47,6 +47,7 @@ class SourceFacts:
     quantization: str | None = None  # the method, as the config names it
     licence: str | None = None
     size_label: str | None = None  # "30B-A3B", as a GGUF's author labelled it
+    state_dtype: str | None = None  # "float32": what recurrent states are to be kept in
     stored_dtypes: tuple[str, ...] = ()  # of the safetensors, as their headers or the hub say
 
 

@@ -43,6 +43,11 @@ class ConstantState(ABC):
 
     @property
     @abstractmethod
+    def state_elements(self) -> int:
+        """Elements of one sequence's state, convolution inputs included."""
+
+    @property
+    @abstractmethod
     def state_flop_per_token(self) -> int:
         """FLOP of updating and reading the state, per token."""
 

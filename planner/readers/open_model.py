@@ -81,7 +81,7 @@ def open_model(
         case OllamaReference(name=name):
             return _from_ollama(name, text, options, assumptions)
         case CatalogueName(name=name):
-            return _from_entry(model_entry(name), text, assumptions)
+            return published_from_catalogue(model_entry(name), text, assumptions)
 
 
 def from_gguf(
@@ -343,11 +343,14 @@ def _from_hub_or_catalogue(
         entries = [row for row in model_rows() if whole and row["hub_id"] == reference.repo_id]
         if not entries:
             raise
-        opened = _from_entry(entries[0], text, assumptions)
+        opened = published_from_catalogue(entries[0], text, assumptions)
         return replace(opened, notes=(*opened.notes, f"read from the catalogue, because {error}"))
 
 
-def _from_entry(entry: Mapping[str, Any], text: str, assumptions: Assumptions) -> OpenedModel:
+def published_from_catalogue(
+    entry: Mapping[str, Any], text: str, assumptions: Assumptions = NOTHING_ASSUMED
+) -> OpenedModel:
+    """A model from a catalogue entry with its weights as the repository stores them, by the entry's config."""
     opened = from_catalogue(entry, text, assumptions)
     published, notes = published_weights(entry["config"], opened.network)
     return replace(opened, published=published, notes=(*opened.notes, *notes))

@@ -22,6 +22,7 @@ def facts_of_config(config: Mapping[str, object]) -> SourceFacts:
         rope_factor=_number(rope.get("factor")) if scaled else None,
         original_context_tokens=_count(rope.get("original_max_position_embeddings")) if scaled else None,
         quantization=_text(quantization.get("quant_method")),
+        state_dtype=_text(inner.get("mamba_ssm_dtype")) or _text(inner.get("mamba_ssm_cache_dtype")),
     )
 
 

@@ -49,6 +49,8 @@ class FormatLayout:
     elements_by_dtype: Mapping[str, int]
     unmatched_patterns: tuple[str, ...]
     notes: tuple[str, ...]
+    extra_weights: tuple[StoredWeight, ...] = ()  # of the extra prediction layers, one by one
+    kv_cache: str | None = None  # the cache's type, where a quantized checkpoint asks for one
 
     @property
     def file_bytes(self) -> int:
@@ -122,6 +124,8 @@ def lay_out(network: Network, plan: QuantizationPlan) -> FormatLayout:
             predicted=True,
         ),
         extra_bytes=extra_bytes,
+        kv_cache=plan.kv_cache,
+        extra_weights=tuple(w for w in stored if w.layer is not None and w.layer >= network.n_layers),
         tower_bytes=counts.towers * kept_bytes,
         copy_bytes=counts.copies * kept_bytes,
         parameters_by_dtype=dict(parameters),

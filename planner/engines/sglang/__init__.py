@@ -1,0 +1,1 @@
+"""SGLang: what it allocates on each GPU at start-up."""

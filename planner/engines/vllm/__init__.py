@@ -1,0 +1,1 @@
+"""vLLM: what it allocates on each GPU at start-up, by version."""

@@ -1,0 +1,144 @@
+"""A model as a serving engine loads it, and the records in which such an engine's memory is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from hardware.spec import Basis
+from planner.engines.rank_weights import RankWeights, rope_table_bytes
+from planner.engines.vllm.cache_pool import Capacity
+from planner.errors import MissingFactError
+from planner.estimate.term import Term
+from planner.model.formats.layout import FormatLayout
+from planner.model.network import Network
+from planner.model.opened_model import OpenedModel
+
+# Rotary tables of networks that see images have four times the positions (rotary_embedding/mrope.py in vLLM 0.12.0);
+# Qwen3.5 rotates a quarter of each head as well, so that both cancel out.
+_TABLE_FACTORS: Final[Mapping[str, float]] = MappingProxyType(
+    {"qwen2_vl": 4.0, "qwen2_5_vl": 4.0, "qwen3_vl": 4.0, "qwen3_vl_moe": 4.0, "qwen2_5_omni": 4.0}
+)
+# Experts in MXFP4 are padded to the kernels' tiles: inputs up to a multiple of 256 (quantization/mxfp4.py, 0.11.0).
+_MXFP4_TILE: Final = 256
+_STATE_BYTES: Final[Mapping[str, int]] = MappingProxyType({"float32": 4, "bfloat16": 2, "float16": 2})
+_CACHE_NAMES: Final[Mapping[str, str]] = MappingProxyType({"FP8": "fp8", "NVFP4": "nvfp4"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """A model at the types that it is served in: its network, its stored weights, and what its config says."""
+
+    name: str
+    network: Network
+    layout: FormatLayout
+    model_bytes: int = 2  # of an activation
+    state_bytes: int | None = None  # of a recurrent state, where the config says
+    checkpoint_cache: str | None = None  # the cache type that a quantized checkpoint asks for
+    is_embedding: bool = False  # served for embeddings: the output head is not loaded
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether its matrices are stored in fewer bits than they are computed with."""
+        return self.layout.storage.main_type not in ("BF16", "F16", "F32")
+
+    @property
+    def expert_padding(self) -> float:
+        """How much larger the routed experts get when they are loaded."""
+        if self.layout.storage.label != "MXFP4":
+            return 1.0
+        return -(-self.network.hidden_size // _MXFP4_TILE) * _MXFP4_TILE / self.network.hidden_size
+
+    @property
+    def rope_bytes(self) -> int:
+        """Tables of sines and cosines."""
+        table = rope_table_bytes(self.network, self.network.context_tokens, self.model_bytes)
+        return round(table * _TABLE_FACTORS.get(self.network.architecture, 1.0))
+
+
+def served_model(opened: OpenedModel, layout: FormatLayout | None = None) -> ServedModel:
+    """The model as published, or stored otherwise; raises MissingFactError where nobody knows how it is stored."""
+    chosen = layout or opened.published
+    if chosen is None:
+        raise MissingFactError(
+            f"{opened.name} does not say how its weights are stored; name the hub repository that is to be served"
+        )
+    facts = opened.facts
+    return ServedModel(
+        name=opened.name,
+        network=opened.network,
+        layout=chosen,
+        state_bytes=_STATE_BYTES.get(facts.state_dtype or "") if facts else None,
+        checkpoint_cache=_CACHE_NAMES.get(chosen.kv_cache or ""),
+        is_embedding="embedding" in opened.name.lower(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingGpu:
+    """One of the GPUs that a model is served on; all of them are alike."""
+
+    name: str
+    total_bytes: int
+    free_bytes: int
+    basis: Basis = Basis.VENDOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankMemory:
+    """What one rank of a pipeline stage holds, and what it has left for its caches."""
+
+    stage: int
+    terms: tuple[Term, ...]
+    limit_bytes: int  # what the engine may use of the GPU
+    kv_bytes: int  # what is left for caches and states; negative when nothing is
+
+    def term_bytes(self, name: str) -> int:
+        """Sum of the terms of one name, those of its parts ("weights: layers") included."""
+        return round(sum(term.value for term in self.terms if term.name.partition(":")[0] == name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedMemory:
+    """Every stage's rank, the capacity of the pool, and why the engine would refuse to start, if it would."""
+
+    engine: str
+    ranks: tuple[RankMemory, ...]
+    capacity: Capacity
+    max_model_len: int
+    n_batched_tokens: int
+    n_sequences: int | None
+    used_fraction: float  # of the GPU's memory: gpu_memory_utilization or mem_fraction_static
+    refusal: str | None
+    longest_length: int  # of one request that the pool holds, no more than asked for
+
+    @property
+    def starts(self) -> bool:
+        """Whether the engine would start."""
+        return self.refusal is None
+
+    @property
+    def tightest(self) -> RankMemory:
+        """The rank with the least left for its caches."""
+        return min(self.ranks, key=lambda rank: rank.kv_bytes)
+
+
+WEIGHTS: Final = "weights"
+ROPE: Final = "rotary tables and copies"
+ACTIVATION: Final = "activations"
+OTHER: Final = "context and libraries"
+GRAPHS: Final = "CUDA graphs"
+
+
+def weight_terms(found: RankWeights, made_bytes: int, basis: Basis, source: str) -> list[Term]:
+    """A term for each part of the weights, and one for what loading makes beside them."""
+    terms = [
+        Term(name=f"{WEIGHTS}: {part.value}", value=n_bytes, unit="bytes", basis=basis, source=source)
+        for part, n_bytes in found.parts.items()
+        if n_bytes
+    ]
+    return [
+        *terms,
+        Term(name=ROPE, value=made_bytes, unit="bytes", basis=Basis.DERIVED, source="rank_weights.py"),
+    ]

@@ -1,0 +1,91 @@
+"""A recorded start-up of vLLM or SGLang, and what this planner predicts for it, component by component.
+
+The rows are those of a table of logs: one engine start each, with what the log printed. A prediction says from what
+it was made: from model, GPU and flags alone, or given a figure of the log (tokens of a pool of the printed size).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from planner.errors import PlannerError
+from planner.estimate.publisher_layouts import conventional_layout, stored_otherwise
+from planner.estimate.served_component import Component
+from planner.estimate.served_model import ServedModel, served_model
+from planner.estimate.served_names import bare_name, candidates
+from planner.estimate.sglang_rows import sglang_components
+from planner.estimate.vllm_rows import row_settings, vllm_components
+from planner.model.opened_model import OpenedModel
+
+Row = Mapping[str, str]
+Resolve = Callable[
+    [str], OpenedModel | None
+]  # a whole name to a model of the catalogue, None where it has none
+
+_BYTES_OF = {"torch.float32": 4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedPrediction:
+    """What is predicted for one row. A component without an expected value has the reason in its place."""
+
+    engine: str
+    model: str
+    components: tuple[Component, ...]
+    notes: tuple[str, ...] = ()
+
+
+def predict(row: Row, resolve_model: Resolve) -> ServedPrediction | str:
+    """The prediction for a row, or the reason why it cannot be placed."""
+    engine = (row.get("engine") or "").strip().lower()
+    if engine not in ("vllm", "sglang"):
+        return f"engine {engine[:40]!r} is not vLLM or SGLang"
+    text = row.get("model") or ""
+    try:
+        found = _model(row, text, resolve_model)
+        if isinstance(found, str):
+            return found
+        model, unknown, notes = found
+        if engine == "vllm":
+            _, more = row_settings(row, model)
+            components = tuple(vllm_components(row, model, unknown))
+            notes = (*notes, *more)
+        else:
+            components = tuple(sglang_components(row, model, unknown))
+    except PlannerError as error:
+        return str(error)
+    return ServedPrediction(engine=engine, model=model.name, components=components, notes=notes)
+
+
+def _model(
+    row: Row, text: str, resolve_model: Resolve
+) -> tuple[ServedModel, str | None, tuple[str, ...]] | str:
+    """The model of a row at its storage; why the storage is not known, if it is not; and how both were told."""
+    stripped = False
+    for name, without_storage in candidates(text):
+        opened, stripped = resolve_model(name), without_storage
+        if opened is not None:
+            break
+    else:
+        return f"the catalogue has no model called {bare_name(text)[-80:]!r}"
+    words = text if stripped else ""
+    asked = row.get("quantization") or ""
+    if asked == "bitsandbytes":
+        words = f"{words} bitsandbytes"
+    unknown: str | None = None
+    notes: tuple[str, ...] = ()
+    layout = opened.published
+    if asked == "modelslim":
+        unknown = "which modules ModelSlim left in 16 bits stands only in the repository's description file"
+    elif words:
+        conventional = conventional_layout(opened.network, words, opened.published)
+        if conventional is None:
+            unknown = stored_otherwise(words)
+        else:
+            layout, note = conventional
+            notes = (note,)
+    elif asked not in ("", "None", "fp8", "mxfp4") and layout is not None:
+        unknown = f"stored as {asked}, which its name does not explain"
+    model = served_model(opened, layout)
+    width = _BYTES_OF.get(row.get("dtype") or "", 2)
+    embeds = "embedding" in text.lower()
+    return replace(model, model_bytes=width, is_embedding=embeds), unknown, notes

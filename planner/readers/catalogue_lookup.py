@@ -1,0 +1,39 @@
+"""Finds models of the catalogue by whole names: id, name, hub id, alias, or the last part of one of these."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from planner.model.opened_model import OpenedModel
+from planner.readers.open_model import published_from_catalogue
+from profiles.loader import model_rows
+from profiles.model_names import name_index, spellings
+
+
+def catalogue_resolver(
+    entries: Iterable[Mapping[str, Any]] | None = None,
+) -> Callable[[str], OpenedModel | None]:
+    """A function from a name, in any case, to the model as its repository publishes it; None where no entry has it.
+
+    A hub id's last part stands for the model only where a single entry has it.
+    """
+    rows = {row["id"]: row for row in (model_rows() if entries is None else entries)}
+    index = name_index(rows.values())
+    last: dict[str, set[str]] = {}
+    for id_, row in rows.items():
+        for spelling in spellings(row):
+            if "/" in spelling:
+                last.setdefault(spelling.rpartition("/")[2].casefold(), set()).add(id_)
+    for name, ids in last.items():
+        if len(ids) == 1:
+            index.setdefault(name, next(iter(ids)))
+    opened: dict[str, OpenedModel] = {}
+
+    def resolve(name: str) -> OpenedModel | None:
+        id_ = index.get(name.casefold())
+        if id_ is None:
+            return None
+        if id_ not in opened:
+            opened[id_] = published_from_catalogue(rows[id_], name)
+        return opened[id_]
+
+    return resolve
