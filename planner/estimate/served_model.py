@@ -10,7 +10,8 @@ from planner.engines.rank_weights import RankWeights, rope_table_bytes
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
 from planner.estimate.term import Term
-from planner.model.formats.layout import FormatLayout
+from planner.model.formats.layout import FormatLayout, lay_out
+from planner.model.formats.plan import QuantizationPlan
 from planner.model.network import Network
 from planner.model.opened_model import OpenedModel
 
@@ -58,13 +59,21 @@ class ServedModel:
 
 
 def served_model(opened: OpenedModel, layout: FormatLayout | None = None) -> ServedModel:
-    """The model as published, or stored otherwise; raises MissingFactError where nobody knows how it is stored."""
+    """The model as published, or stored otherwise; raises MissingFactError where its quantization is not understood.
+
+    A config that names neither an element type nor a quantization is taken for 16-bit weights, and a note says so.
+    """
     chosen = layout or opened.published
-    if chosen is None:
-        raise MissingFactError(
-            f"{opened.name} does not say how its weights are stored; name the hub repository that is to be served"
-        )
+    notes: tuple[str, ...] = ()
     facts = opened.facts
+    if chosen is None and (opened.storage is not None or (facts is not None and facts.quantization)):
+        raise MissingFactError(
+            f"how the weights of {opened.name} would be stored in a serving engine is not known; name the "
+            "repository with safetensors that is to be served"
+        )
+    if chosen is None:
+        chosen = lay_out(opened.network, QuantizationPlan(method="none", linear=None))
+        notes = ("its config does not say the weights' type; 16 bits are assumed",)
     return ServedModel(
         name=opened.name,
         network=opened.network,
@@ -72,6 +81,7 @@ def served_model(opened: OpenedModel, layout: FormatLayout | None = None) -> Ser
         state_bytes=_STATE_BYTES.get(facts.state_dtype or "") if facts else None,
         checkpoint_cache=_CACHE_NAMES.get(chosen.kv_cache or ""),
         is_embedding="embedding" in opened.name.lower(),
+        notes=notes,
     )
 
 
