@@ -34,6 +34,10 @@ def network(name: str) -> Network:
     return opened.network
 
 
+PLAIN = CacheTypes()
+F32 = CacheTypes(state_bytes=4)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Log:
     """One start-up's line: what ran, how much the pool had, and what the engine printed of it."""
@@ -48,11 +52,10 @@ class Log:
     n_batched: int = 2048
     tensor: int = 1
     n_speculative: int = 0
-    types: CacheTypes = CacheTypes()
+    types: CacheTypes = PLAIN
     block_size: int | None = None
 
 
-F32 = CacheTypes(state_bytes=4)
 LOGS = (
     Log(model="qwen3-coder-30b-a3b-instruct", version="0.26.1", kv_gib=13.84, length=131_072, tokens=151_216,
         concurrency=1.15),
