@@ -89,7 +89,7 @@ def memory_loads(
     """What lies on each GPU and in RAM for a split; devices that hold nothing are listed too."""
     network = model.network
     where = layer_devices(network.n_layers, split, gpus)
-    kv, state = _cache_by_layer(model, flags, rules)
+    kv, state = cache_by_layer(model, flags, rules)
     layout = Layout(layers=where[:-1], head=where[-1], n_gpus=len(gpus))
     buffers = rules.compute_buffers(network, model.storage, flags, layout)
     loads = []
@@ -120,7 +120,8 @@ def memory_loads(
     return tuple(loads)
 
 
-def _cache_by_layer(model: DescribedModel, flags: LlamaCppFlags, rules: Rules) -> tuple[list[int], list[int]]:
+def cache_by_layer(model: DescribedModel, flags: LlamaCppFlags, rules: Rules) -> tuple[list[int], list[int]]:
+    """KV cache and recurrent state of each layer, in bytes."""
     network = rules.as_run(model.network)
     kv = [0] * network.n_layers
     state = [0] * network.n_layers
