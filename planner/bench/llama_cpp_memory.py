@@ -20,6 +20,7 @@ from planner.estimate.measurement import EngineMemory
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4  # enum ggml_log_level
 _BUFFER_LINE = re.compile(r"(\S+)\s+(model|KV|RS|compute|output|DSV4 .*state) buffer size = +([\d.]+) MiB")
 _RECURRENT_LINE = re.compile(r"size = +([\d.]+) MiB .*\), R \(")
+_MAX_INFO_LINES = 2000
 _BREAKDOWN_SYMBOL = "_Z26llama_get_memory_breakdownPK13llama_context"
 
 
@@ -35,6 +36,7 @@ class EngineLog:
     recurrent_mib: float = 0.0
     flash_attention: bool | None = None
     complaints: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+    info: list[str] = field(default_factory=list)  # lines about the context under way
 
     def forget_model(self) -> None:
         """Before another model is loaded."""
@@ -45,6 +47,7 @@ class EngineLog:
         self.buffers[:] = [line for line in self.buffers if line[1] == "model"]
         self.recurrent_mib = 0.0
         self.flash_attention = flash_attention
+        self.info.clear()
 
     def add(self, level: int, text: str) -> None:
         """One log line of the engine."""
@@ -54,6 +57,8 @@ class EngineLog:
             self.complaints.append(text.strip())
             sys.stderr.write(text)
             sys.stderr.flush()
+        if len(self.info) < _MAX_INFO_LINES:
+            self.info.append(text.strip())
         if match := _BUFFER_LINE.search(text):
             self.buffers.append((match[1], match[2], float(match[3])))
         elif match := _RECURRENT_LINE.search(text):

@@ -33,7 +33,7 @@ class Ended:
     hint: str | None
 
 
-class _Output:
+class ChildOutput:
     """The child's two pipes: whole lines from one, the last words of the other; both bounded."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
@@ -50,6 +50,7 @@ class _Output:
 
     @property
     def open(self) -> bool:
+        """Whether the child still holds a pipe."""
         return bool(self._selector.get_map())
 
     def read(self, timeout_s: float) -> Iterator[dict[str, Any]]:
@@ -70,6 +71,7 @@ class _Output:
                     yield event
 
     def close(self) -> None:
+        """Stops listening."""
         self._selector.close()
 
 
@@ -87,10 +89,10 @@ def run_child(
     It may take `load_limit_s` until its "model" event and `measure_limit_s` from there; a child that takes
     longer is killed. On any way out, Ctrl-C included, its whole process group is gone.
     """
-    process = _start(command)
+    process = start_child(command)
     output = None
     try:
-        output = _Output(process)
+        output = ChildOutput(process)
         _send(process.stdin, request)
         deadline = time.monotonic() + load_limit_s
         loaded, refused, done = False, None, False
@@ -117,14 +119,15 @@ def run_child(
             return Ended(problem=refused, hint=None)
         if done and status == 0:
             return Ended(problem=None, hint=None)
-        return _crash(status, output.last_lines)
+        return crashed(status, output.last_lines)
     finally:
-        _kill(process)
+        kill_child(process)
         if output is not None:
             output.close()
 
 
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_child(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Starts an engine's process in a group of its own, with three pipes; BenchError when it cannot."""
     root = str(Path(planner.__file__).parents[1])
     python_path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     # Without these, a failed assertion in the engine starts a debugger to print a back-trace.
@@ -160,11 +163,12 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> int:
     try:
         return process.wait(timeout=max(_STOP_WAIT_S, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:  # it closed its pipes and lives on
-        _kill(process)
+        kill_child(process)
         return process.wait()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def kill_child(process: subprocess.Popen[bytes]) -> None:
+    """Ends a child with everything it started, and closes its pipes; harmless when it has ended."""
     # The group outlives its leader if the engine started processes, so it is signalled even after the end.
     with contextlib.suppress(ProcessLookupError, PermissionError):  # gone already; macOS: only zombies left
         os.killpg(process.pid, signal.SIGKILL)
@@ -175,7 +179,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _crash(status: int, last_lines: Sequence[str]) -> Ended:
+def crashed(status: int, last_lines: Sequence[str]) -> Ended:
+    """How a child ended that did not finish its work, with its last words."""
     said = _last_words(last_lines)
     saying = f'; it said last: "{said}"' if said else " without a word"
     if status == -signal.SIGKILL:

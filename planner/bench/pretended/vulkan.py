@@ -1,0 +1,14 @@
+"""Vulkan: what it computes and how much a tensor takes (ggml-vulkan.cpp)."""
+
+from planner.bench.pretended import cuda
+from planner.bench.pretended.tensors import Node
+
+
+def alloc_bytes(node: Node) -> int:
+    """Bytes for a tensor: just its data."""
+    return node.n_bytes
+
+
+def supports(node: Node) -> bool:
+    """What CUDA computes, too."""
+    return cuda.supports(node)
