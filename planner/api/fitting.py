@@ -6,14 +6,18 @@ from dataclasses import dataclass, replace
 from hardware.spec import Machine
 from planner.api.machines import machine_for, speed_facts
 from planner.api.models import default_contexts, described_models, open_model
+from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.given_split import FREE, GivenSplit
+from planner.engines.llama_cpp.server_command import flags_of
 from planner.errors import UnknownArchitectureError
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
+from planner.estimate.concessions import Concession, Situation, concessions
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.memory import devices
 from planner.estimate.placement import Placement, place
-from planner.estimate.ranking import best_placed, catalogue_rank, placement_rank
+from planner.estimate.ranking import best_placed, catalogue_rank, headline, placement_rank
 from planner.estimate.speed import SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
@@ -33,6 +37,8 @@ class FitAnswer:
     opened: OpenedModel
     rows: tuple[FitRow, ...]
     notes: tuple[str, ...]
+    own_choices: tuple[FitRow, ...] = ()  # the planner's own placements, where a person fixed something
+    concessions: tuple[Concession, ...] = ()  # what the next step up would take, for the headline row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +59,48 @@ def fit(
     contexts: Sequence[int] = (),
     quants: Sequence[str] = (),
     flags: LlamaCppFlags | None = None,
+    given: GivenSplit = FREE,
+    command: CommandLine | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> FitAnswer:
     """Whether and how a model fits a machine, for each quantization and context asked.
 
-    A GGUF file has its own quantization; for a model known by its config, presets are predicted.
+    A GGUF file has its own quantization; for a model known by its config, presets are predicted. What `given`
+    fixes about the placement is respected, and the planner's own choice is made beside it. A `command` line of
+    llama-server says which flags to use instead of `flags`, and which context.
     """
     machine = machine_for(on)
     opened = open_model(text, assume, progress)
     facts, notes = speed_facts(machine)
     base = flags or LlamaCppFlags(n_context_tokens=1)
-    rows = [
-        fit_row(model, machine, replace(base, n_context_tokens=n), facts)
+    if command is not None:
+        # Without -c the server takes the model's own context.
+        line = replace(command, n_context_tokens=command.n_context_tokens or 0)
+        base = flags_of(line, base, opened.network.context_tokens)
+        contexts = contexts or (base.n_context_tokens,)
+    asked = [
+        (model, replace(base, n_context_tokens=n))
         for model in described_models(opened, quants)
         for n in contexts or default_contexts(opened)
     ]
-    return FitAnswer(machine=machine, opened=opened, rows=tuple(rows), notes=(*opened.notes, *notes))
+    rows = [fit_row(model, machine, one, facts, given) for model, one in asked]
+    situation = Situation(machine=machine, facts=facts, given=given)
+    return FitAnswer(
+        machine=machine,
+        opened=opened,
+        rows=tuple(rows),
+        notes=(*opened.notes, *notes),
+        own_choices=()
+        if given.is_free
+        else tuple(fit_row(model, machine, one, facts) for model, one in asked),
+        concessions=concessions(headline(rows), lambda quant: _at(opened, quant), situation),
+    )
+
+
+def _at(opened: OpenedModel, quant: str) -> DescribedModel:
+    (model,) = described_models(opened, (quant,))
+    return model
 
 
 def fit_catalogue(

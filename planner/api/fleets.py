@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from hardware.fleet import Fleet, MachineGroup, like_machines
 from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
+from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.errors import MissingFactError
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
 from planner.estimate.fit import FitRow
@@ -19,6 +21,8 @@ def fit_fleet(
     contexts: Sequence[int] = (),
     quants: Sequence[str] = (),
     flags: LlamaCppFlags | None = None,
+    given: GivenSplit = FREE,
+    command: CommandLine | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[tuple[MachineGroup, FitAnswer], ...]:
@@ -33,6 +37,8 @@ def fit_fleet(
             contexts=contexts,
             quants=quants,
             flags=flags,
+            given=given,
+            command=command,
             assume=assume,
             progress=part,
         )

@@ -13,6 +13,7 @@ from planner.cli.options import (
     on_option,
     reference_argument,
 )
+from planner.cli.placement_options import Wanted, placement_options
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.engines.llama_cpp import LlamaCppFlags
@@ -63,6 +64,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     help="Tokens computed at once while reading a prompt.",
 )
 @click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@placement_options
 @click.option(
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
 )
@@ -79,6 +81,7 @@ def command(
     sequences: int,
     ubatch: int,
     flash_attention: bool,
+    wanted: Wanted,
     show_all: bool,
     explain: bool,
     assume: tuple[str, ...],
@@ -93,11 +96,17 @@ def command(
       planner fit
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
       planner fit qwen3-30b-a3b --on fleet:machines/
+      planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
+      planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
     fleet = api.fleet_for(on)
+    if ref is None and wanted.command is not None:
+        ref = wanted.command.model
+        if ref is None:
+            raise click.UsageError("the command line names no model with -m; give REF")
     if ref is None:
-        if assume:
-            raise click.UsageError("--assume speaks of one model; name it")
+        if assume or not wanted.given.is_free:
+            raise click.UsageError("--assume and placement options speak of one model; name it")
         if contexts is not None and len(contexts) > 1:
             raise click.UsageError("give one --context when no model is named")
         n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
@@ -129,7 +138,15 @@ def command(
         )  # fmt: skip
 
         def one(answer: FitAnswer) -> Document:
-            return fit_document(answer.machine, answer.opened, answer.rows, answer.notes, explain=explain)
+            return fit_document(
+                answer.machine,
+                answer.opened,
+                answer.rows,
+                answer.notes,
+                own_choices=answer.own_choices,
+                concessions=answer.concessions,
+                explain=explain,
+            )
 
         with patient_progress("Reading") as progress:
             if fleet is None:
@@ -140,6 +157,8 @@ def command(
                         contexts=contexts or (),
                         quants=quants or (),
                         flags=flags,
+                        given=wanted.given,
+                        command=wanted.command,
                         assume=assume,
                         progress=progress,
                     )
@@ -151,6 +170,8 @@ def command(
                     contexts=contexts or (),
                     quants=quants or (),
                     flags=flags,
+                    given=wanted.given,
+                    command=wanted.command,
                     assume=assume,
                     progress=progress,
                 )

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from hardware.spec import Machine
+from planner.engines.ik_llama_cpp.command_line import arguments
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.given_split import FREE, GivenSplit
+from planner.engines.llama_cpp.server_command import server_line
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement, largest_context, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
@@ -24,9 +27,20 @@ class FitRow:
     command: tuple[str, ...]
 
 
-def fit_row(model: DescribedModel, machine: Machine, flags: LlamaCppFlags, facts: SpeedFacts) -> FitRow:
-    """Places the model, then times it there."""
-    placement = place(model, machine, flags)
+def fit_row(
+    model: DescribedModel,
+    machine: Machine,
+    flags: LlamaCppFlags,
+    facts: SpeedFacts,
+    given: GivenSplit = FREE,
+) -> FitRow:
+    """Places the model where it decodes fastest, a person's own flags respected, then times it there."""
+
+    def decode_s(placement: Placement) -> float | None:
+        found = decode_speed(model, placement, machine, facts).tokens_per_s
+        return None if found is None else 1 / found.expected
+
+    placement = place(model, machine, flags, given, decode_s=decode_s)
     n_prompt = min(PROMPT_TOKENS, flags.n_context_tokens)
     return FitRow(
         model=model,
@@ -41,22 +55,12 @@ def fit_row(model: DescribedModel, machine: Machine, flags: LlamaCppFlags, facts
 
 def server_command(model: DescribedModel, placement: Placement) -> tuple[str, ...]:
     """The `llama-server` arguments that give this placement."""
-    flags = placement.flags
     file_name = model.file_name
     if file_name is None:  # the usual form, for a file that is not here yet
         file_name = f"{'-'.join(model.name.rpartition('/')[2].split())}-{model.storage.label}.gguf"
-    words = ["llama-server", "-m", file_name]
-    words += ["-c", str(flags.n_context_tokens), "-np", str(flags.n_sequences)]
-    if flags.n_sequences > 1 and flags.unified_cache:
-        words.append("-kvu")  # with -np given, the server would give every slot a cache of its own
-    if any(load.device.is_gpu for load in placement.loads):
-        words += ["-ngl", str(placement.split.n_gpu_layers)]
-        if placement.split.n_cpu_moe:
-            words += ["--n-cpu-moe", str(placement.split.n_cpu_moe)]
-    if flags.n_ubatch != 512:
-        words += ["-ub", str(flags.n_ubatch)]
-    for option, type_name in (("-ctk", flags.k_type), ("-ctv", flags.v_type)):
-        if type_name != "F16":
-            words += [option, type_name.lower()]
-    words += ["-fa", "on" if flags.flash_attention else "off"]
-    return tuple(words)
+    has_gpu = any(load.device.is_gpu for load in placement.loads)
+    return arguments(
+        server_line(
+            placement.flags, placement.split, placement.n_layers, model_file=file_name, has_gpu=has_gpu
+        )
+    )

@@ -29,9 +29,7 @@ def _quotas(total: int, room_bytes: Sequence[int], order: Sequence[int]) -> tupl
     return None if left > 0 else tuple(quotas)
 
 
-def _cut(
-    sizes: Sequence[int], room_bytes: Sequence[int], quotas: Sequence[int]
-) -> tuple[int, ...] | None:
+def _cut(sizes: Sequence[int], room_bytes: Sequence[int], quotas: Sequence[int]) -> tuple[int, ...] | None:
     """Runs of layers by quota; a layer that crosses a quota's end goes where more of it lies, if there is room."""
     counts = []
     i = 0

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hardware.spec import Machine
-from planner.engines.llama_cpp import CELL_PADDING, LlamaCppFlags, Split
+from planner.engines.llama_cpp import CELL_PADDING, MAINLINE, LlamaCppFlags, Rules, Split
+from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.memory import Device, DeviceLoad, devices, memory_loads
+from planner.estimate.split_search import Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,67 +38,58 @@ class Placement:
         if n_gpu == 0:
             return "in RAM"
         if n_gpu <= self.n_layers:
-            return f"{n_gpu} of {self.n_layers + 1} layers on the GPU"
+            n_gpus = sum(1 for load in self.loads if load.device.is_gpu and load.terms)
+            return f"{n_gpu} of {self.n_layers + 1} layers on the GPU{'s' if n_gpus > 1 else ''}"
         if self.split.n_cpu_moe:
             return f"experts of {self.split.n_cpu_moe} of {self.n_layers} layers in RAM"
-        n = sum(1 for load in self.loads if load.device.is_gpu and load.terms)
-        return "on the GPU" if n == 1 else f"on {n} GPUs"
+        on_gpus = [load for load in self.loads if load.device.is_gpu]
+        n = sum(1 for load in on_gpus if load.terms)
+        if n == 1:
+            return "on the GPU" if len(on_gpus) == 1 else f"on one of {len(on_gpus)} GPUs"
+        return f"on {n} GPUs" if n == len(on_gpus) else f"on {n} of {len(on_gpus)} GPUs"
 
 
-def place(model: DescribedModel, machine: Machine, flags: LlamaCppFlags) -> Placement:
-    """The fastest split that fits, or the roomiest one when none does (its `fits` is False).
+def place(
+    model: DescribedModel,
+    machine: Machine,
+    flags: LlamaCppFlags,
+    given: GivenSplit = FREE,
+    *,
+    rules: Rules = MAINLINE,
+    decode_s: Callable[[Placement], float | None] | None = None,
+) -> Placement:
+    """The fastest split that fits, or the one that lacks least when none does (its `fits` is False).
 
-    Tried in order: everything on the GPUs; experts of the fewest first layers in RAM; the fewest layers in
-    RAM; everything in RAM. Raises MissingFactError when the machine's memory is unknown.
+    What a person fixed is kept. `decode_s` times a placement; without it, or where it does not know, placements
+    rank in the order of `Search.attempts`. Raises MissingFactError when the machine's memory is unknown.
     """
     gpus, ram = devices(machine)
     if not gpus and ram is None:
         raise MissingFactError(
             f"nothing is known of the memory of {machine.name}; describe it, for example --on 'RTX 4090, 64GiB'"
         )
-    n_layers = model.network.n_layers
-
-    def attempt(split: Split) -> Placement:
-        loads = memory_loads(model, flags, split, gpus, ram)
-        return Placement(split=split, flags=flags, loads=loads, n_layers=n_layers)
-
-    everything = attempt(Split(n_gpu_layers=n_layers + 1 if gpus else 0))
-    if everything.fits or not gpus:
-        return everything
-    tried = [everything]
-    if ram is not None and not any(gpu.shares_ram for gpu in gpus):
-        tried += _with_ram(model, attempt)
-    return next((placement for placement in tried if placement.fits), min(tried, key=_shortfall_bytes))
-
-
-def _with_ram(model: DescribedModel, attempt: Callable[[Split], Placement]) -> list[Placement]:
-    n_layers = model.network.n_layers
-    found = []
-    if any(layer.expert_bytes for layer in model.layers):
-        found.append(_fewest(lambda n: attempt(Split(n_gpu_layers=n_layers + 1, n_cpu_moe=n)), n_layers))
-    found.append(_fewest(lambda n: attempt(Split(n_gpu_layers=n_layers + 1 - n)), n_layers))
-    found.append(attempt(Split(n_gpu_layers=0)))
-    return found
-
-
-def _fewest(attempt: Callable[[int], Placement], most: int) -> Placement:
-    """The attempt with the fewest layers in RAM whose GPUs fit; more in RAM never needs more GPU memory."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        if _gpus_fit(attempt(middle)):
-            high = middle
-        else:
-            low = middle + 1
-    return attempt(low)
-
-
-def _gpus_fit(placement: Placement) -> bool:
-    return all(load.fits for load in placement.loads if load.device.is_gpu)
-
-
-def _shortfall_bytes(placement: Placement) -> int:
-    return sum(max(0, -load.free_bytes) for load in placement.loads)
+    search = Search(
+        model=model,
+        flags=flags,
+        gpus=gpus,
+        ram=ram,
+        given=given,
+        rules=rules,
+        loads=lambda split: memory_loads(model, flags, split, gpus, ram, rules),
+    )
+    attempts = list(search.attempts())
+    fitting = [
+        Placement(split=found.split, flags=flags, loads=found.loads, n_layers=model.network.n_layers)
+        for found in attempts
+        if found.fits
+    ]
+    if not fitting:
+        least = min(attempts, key=lambda found: found.shortfall_bytes)
+        return Placement(split=least.split, flags=flags, loads=least.loads, n_layers=model.network.n_layers)
+    times = [None if decode_s is None else decode_s(placement) for placement in fitting]
+    if any(time is None for time in times):
+        return fitting[0]
+    return fitting[min(range(len(fitting)), key=lambda i: times[i] or 0.0)]
 
 
 def largest_context(

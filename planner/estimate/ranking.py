@@ -47,6 +47,12 @@ def catalogue_rank(row: FitRow, released: str | None, newest: str) -> tuple[int,
     return placement_rank(row.placement), is_old, -((parameters.text * parameters.active) ** 0.5)
 
 
+def headline(rows: Sequence[FitRow]) -> FitRow:
+    """The row that an answer is about: the first that fits, else the one that needs least."""
+    fitting = [row for row in rows if row.placement.fits]
+    return fitting[0] if fitting else min(rows, key=lambda row: row.placement.needed_bytes)
+
+
 def _months(released: str) -> int:
     """Months since year 0 of a date such as 2025-04 or 2025-04-28."""
     year, _, rest = released.partition("-")

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from hardware.spec import Machine
 from hardware.units import format_bytes, format_count
+from planner.estimate.concessions import Concession
 from planner.estimate.fit import FitRow
+from planner.estimate.ranking import headline
 from planner.estimate.speed import SpeedEstimate
 from planner.model.opened_model import OpenedModel
 from planner.report.document import Document, Table, listed
@@ -24,11 +26,21 @@ def fit_document(
     rows: Sequence[FitRow],
     notes: Sequence[str],
     *,
+    own_choices: Sequence[FitRow] = (),
+    concessions: Sequence[Concession] = (),
     explain: bool = False,
 ) -> Document:
-    """The answer for one model: a sentence, memory by term, one row per quantization and context."""
-    best = _headline(rows)
+    """The answer for one model: a sentence, memory by term, one row per quantization and context.
+
+    `own_choices` are the planner's placements beside those of a person's own flags, `concessions` what the next
+    step up from the headline row would take.
+    """
+    best = headline(rows)
     tables = [_choices_table(rows), _memory_table(best)]
+    if own_choices:
+        tables.append(_judged_table(rows, own_choices))
+    if concessions:
+        tables.append(_concessions_table(concessions))
     if explain:
         tables += [_terms_table(best)]
     missing = dict.fromkeys(
@@ -40,11 +52,15 @@ def fit_document(
         answer=_answer(machine, opened, rows, best),
         tables=tuple(tables),
         commands=(shlex.join(best.command),) if best.placement.fits else (),
-        notes=(*notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        notes=(*_tight(best), *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
         data={
             "machine": machine.name,
             "model": opened.name,
             "rows": [fit_row_data(row) for row in rows],
+            "own_choices": [fit_row_data(row) for row in own_choices],
+            "concessions": [
+                {"wish": found.wish, "gives": found.gives, **fit_row_data(found.row)} for found in concessions
+            ],
             "notes": [*notes, *machine.problems],
         },
     )
@@ -114,26 +130,15 @@ def _sizes(row: FitRow) -> str:
     return format_count(parameters.text)
 
 
-def _headline(rows: Sequence[FitRow]) -> FitRow:
-    """The row the sentence is about: the first that fits, else the one that needs least."""
-    fitting = [row for row in rows if row.placement.fits]
-    return fitting[0] if fitting else min(rows, key=lambda row: row.placement.needed_bytes)
-
-
 def _answer(machine: Machine, opened: OpenedModel, rows: Sequence[FitRow], best: FitRow) -> tuple[str, ...]:
     placement = best.placement
     context = f"{placement.flags.n_context_tokens:,} tokens"
     label = best.model.storage.label
     if not placement.fits:
-        short = [
-            f"{load.device.name} lacks {format_bytes(-load.free_bytes)}"
-            for load in placement.loads
-            if not load.fits
-        ]
         return (
             (
                 f"{opened.name} does not fit on {machine.name}: {label} at {context} needs "
-                f"{format_bytes(placement.needed_bytes)}; {listed(short)}."
+                f"{format_bytes(placement.needed_bytes)}; {_lacking(best)}."
             ),
         )
     sentence = f"{opened.name} fits {placement.kind}: {label} at {context} needs {format_bytes(placement.needed_bytes)}"
@@ -193,6 +198,72 @@ def _memory_table(row: FitRow) -> Table:
         headers=("", *headers, "from"),
         rows=tuple(body),
         right=tuple(range(1, len(loads) + 1)),
+    )
+
+
+def _tight(row: FitRow) -> tuple[str, ...]:
+    """Devices that hold their part with less room than the driver's share is unsure by."""
+    if not row.placement.fits:
+        return ()
+    return tuple(
+        f"{load.device.name} is tight: {format_bytes(load.free_bytes)} left, less than the "
+        f"{format_bytes(load.term_bytes('engine and driver'))} assumed for the driver may be off by"
+        for load in row.placement.loads
+        if load.device.is_gpu and load.terms and load.free_bytes < load.term_bytes("engine and driver")
+    )
+
+
+def _judged_table(rows: Sequence[FitRow], own_choices: Sequence[FitRow]) -> Table:
+    """A person's own placement against the planner's."""
+    body = []
+    for row, own in zip(rows, own_choices, strict=True):
+        for whose, one in (("yours", row), ("the planner's", own)):
+            placement = one.placement
+            on_gpus = [load for load in placement.loads if load.device.is_gpu and load.terms]
+            body.append(
+                (
+                    one.model.storage.label,
+                    f"{placement.flags.n_context_tokens:,}",
+                    whose,
+                    placement.kind if placement.fits else "does not fit",
+                    format_bytes(min((load.free_bytes for load in on_gpus), default=0)) if on_gpus else "–",
+                    speed(one.decode) if placement.fits else "–",
+                )
+            )
+    return Table(
+        title="Your flags against the planner's own choice",
+        headers=("quant", "context", "whose", "where", "least left on a GPU", "decode"),
+        rows=tuple(body),
+        right=(1, 4, 5),
+    )
+
+
+def _concessions_table(concessions: Sequence[Concession]) -> Table:
+    return Table(
+        title="What would have to give",
+        headers=("for", "what gives", "memory", "decode"),
+        rows=tuple(
+            (
+                found.wish,
+                (found.gives or "nothing")
+                if found.row.placement.fits
+                else f"does not fit: {_lacking(found.row)}",
+                format_bytes(found.row.placement.needed_bytes),
+                speed(found.row.decode) if found.row.placement.fits else "–",
+            )
+            for found in concessions
+        ),
+        right=(2, 3),
+    )
+
+
+def _lacking(row: FitRow) -> str:
+    return listed(
+        [
+            f"{load.device.name} lacks {format_bytes(-load.free_bytes)}"
+            for load in row.placement.loads
+            if not load.fits
+        ]
     )
 
 

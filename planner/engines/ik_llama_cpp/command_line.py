@@ -117,7 +117,7 @@ _VALUES: tuple[tuple[tuple[str, ...], str, Callable[[str], Any]], ...] = (
     (("-mg", "--main-gpu"), "main_gpu", _whole),
     (("-dev", "--device"), "devices", _names),
     (("-ot", "--override-tensor"), "overrides", _patterns),
-    (("-ncmoe", "--n-cpu-moe"), "n_cpu_moe", _whole),
+    (("--n-cpu-moe", "-ncmoe"), "n_cpu_moe", _whole),
     (("-ctk", "--cache-type-k"), "k_type", _kv_type),
     (("-ctv", "--cache-type-v"), "v_type", _kv_type),
     (("-mm", "--mmproj"), "mmproj", str),

@@ -52,5 +52,9 @@ def layer_gpus(n_layers: int, split: Split, free_bytes: Sequence[int]) -> tuple[
 def _shares(split: Split, free_bytes: Sequence[int]) -> Sequence[float]:
     """Shares of the GPUs; those that -ts does not name get nothing, and all zeros means free memory."""
     if split.tensor_split is None or not any(split.tensor_split):
-        return [max(free, 0) for free in free_bytes] if any(free > 0 for free in free_bytes) else [1] * len(free_bytes)
+        return (
+            [max(free, 0) for free in free_bytes]
+            if any(free > 0 for free in free_bytes)
+            else [1] * len(free_bytes)
+        )
     return [*split.tensor_split, *(0,) * len(free_bytes)][: len(free_bytes)]
