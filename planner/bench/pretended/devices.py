@@ -8,7 +8,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from planner.bench.engine_plan import PretendedGpu
+from planner.bench.plan_question import PretendedGpu
 from planner.bench.pretended.rules import RULES, BackendRules
 from planner.bench.pretended.tensors import (
     Ggml,
