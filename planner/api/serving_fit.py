@@ -1,8 +1,7 @@
 """Does it start in vLLM or SGLang: one model on the GPUs of a machine, for each split and length asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from hardware.spec import Gpu, Machine
 from hardware.units import MIB
@@ -14,7 +13,8 @@ from planner.engines.sharding import Parallel, split_problem
 from planner.engines.vllm.command import serve_command
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.served_model import ServedMemory, ServedModel, ServingGpu, served_model
+from planner.estimate.served_model import ServedModel, ServingGpu, served_model, visible_bytes
+from planner.estimate.serving_answer import ServingAnswer, ServingRow
 from planner.estimate.sglang_memory import sglang_memory
 from planner.estimate.vllm_memory import vllm_memory
 from planner.model.formats.layout import lay_out
@@ -24,41 +24,8 @@ from planner.progress import Progress
 from planner.readers.open_model import CATALOGUE
 from profiles.loader import model_entry
 
-ServingEngine = Literal["vllm", "sglang"]
 # A described card is taken as empty but for the process that asks: its CUDA context.
 CONTEXT_BYTES = 500 * MIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingRow:
-    """One split and length: the memory, and the command line that starts it so."""
-
-    parallel: Parallel
-    memory: ServedMemory
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServingAnswer:
-    """Everything `planner fit REF --engine vllm` says; `best` is the first row that starts, else the nearest."""
-
-    machine: Machine
-    opened: OpenedModel
-    engine: ServingEngine
-    version: str
-    gpu: ServingGpu
-    n_gpus: int
-    layout_label: str
-    rows: tuple[ServingRow, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def best(self) -> ServingRow:
-        """The row with the fewest GPUs that starts at the longest context; else the one with most left."""
-        starting = [row for row in self.rows if row.memory.starts]
-        if starting:
-            return max(starting, key=lambda row: (row.memory.max_model_len, -row.parallel.n_devices))
-        return max(self.rows, key=lambda row: (row.memory.longest_length, row.memory.tightest.kv_bytes))
 
 
 def fit_vllm(
@@ -138,13 +105,13 @@ def _serving_gpu(machine: Machine) -> tuple[ServingGpu, int]:
             '--on "2x H100 SXM"'
         )
     smallest = min(known, key=_free_bytes)
-    total = smallest.memory_bytes or 0
+    total = visible_bytes(smallest) or 0
     name = smallest.accelerator.name if smallest.accelerator else smallest.name
     return ServingGpu(name=name, total_bytes=total, free_bytes=_free_bytes(smallest)), len(known)
 
 
 def _free_bytes(gpu: Gpu) -> int:
-    return gpu.free_bytes if gpu.free_bytes is not None else (gpu.memory_bytes or 0) - CONTEXT_BYTES
+    return gpu.free_bytes if gpu.free_bytes is not None else (visible_bytes(gpu) or 0) - CONTEXT_BYTES
 
 
 def _model(opened: OpenedModel, quantization: str | None) -> tuple[ServedModel, tuple[str, ...]]:
@@ -156,7 +123,9 @@ def _model(opened: OpenedModel, quantization: str | None) -> tuple[ServedModel, 
             f"{opened.name} is published in {model.layout.storage.label} already; leave --quantization out"
         )
     layout = lay_out(opened.network, online_plan(quantization, model.layout.storage.label))
-    note = f"quantized while loading: before 0.12 the whole 16-bit weights lie on the GPU first ({quantization})"
+    note = (
+        f"quantized while loading: before 0.12 the whole 16-bit weights lie on the GPU first ({quantization})"
+    )
     return served_model(opened, layout), (*model.notes, note)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from planner.api import serving_fit
 from planner.cli.progress import patient_progress
@@ -47,17 +48,28 @@ class ServingOptions:
         return self.engine != "llama.cpp"
 
 
+# Parameters of the command that mean something to llama.cpp alone.
+_ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
 _FIELDS = tuple(ServingOptions.__dataclass_fields__)
-_POSITIVE = click.IntRange(1, 2**20)
+_MOST_RANKS = 1024
+_POSITIVE = click.IntRange(1, 1_000_000)
 
 
 class _Sizes(click.ParamType[tuple[int, ...]]):
     name = "N[,…]"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(_POSITIVE.convert(part.strip(), param, ctx) for part in str(value).split(","))
+        found = []
+        for part in str(value).split(","):
+            number = click.INT.convert(part.strip(), param, ctx)
+            if not 1 <= number <= _MOST_RANKS:
+                self.fail(f"{number} is no number of GPUs from 1 to {_MOST_RANKS:,}", param, ctx)
+            found.append(number)
+        return tuple(found)
 
 
 def serving_options(command: F) -> F:
@@ -89,6 +101,8 @@ def serving_options(command: F) -> F:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         values = {name: kwargs.pop(name) for name in _FIELDS}
+        if values["engine"] == "llama.cpp":
+            _refuse(tuple(name for name in _FIELDS if name != "engine"), "for --engine vllm or sglang")
         return command(*args, serving=ServingOptions(**values), **kwargs)
 
     found: Any = wrapped
@@ -98,9 +112,12 @@ def serving_options(command: F) -> F:
 
 
 def answer_serving(
-    ref: str, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
+    ref: str | None, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
 ) -> Document:
-    """The document for a model in the engine asked for."""
+    """The document for a model in the engine asked for; raises UsageError for options of the other engines."""
+    if ref is None:
+        raise click.UsageError(f"--engine {asked.engine} is for one model; name it")
+    _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
     splits = tuple(
         Parallel(
             tensor=n,
@@ -124,6 +141,13 @@ def answer_serving(
     return serving_document(found)
 
 
+def _refuse(names: Sequence[str], reason: str) -> None:
+    context = click.get_current_context()
+    for param in context.command.params:
+        if param.name in names and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[-1]} is {reason}")
+
+
 def _release(asked: ServingOptions, latest: Release) -> Release:
     return latest if asked.engine_version is None else parse_release(asked.engine_version)
 
@@ -143,7 +167,11 @@ def _vllm(asked: ServingOptions) -> VllmSettings:
 
 
 def _sglang(asked: ServingOptions) -> SglangSettings:
-    for name, given in (("--quantize", asked.quantize), ("--eager", asked.eager), ("--text-only", asked.text_only)):
+    for name, given in (
+        ("--quantize", asked.quantize),
+        ("--eager", asked.eager),
+        ("--text-only", asked.text_only),
+    ):
         if given:
             raise click.UsageError(f"{name} is for --engine vllm")
     return SglangSettings(

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from planner.errors import MalformedError
 
 
-def options_of(words: Sequence[str], with_value: Mapping[str, str], flags: Mapping[str, str]) -> dict[str, str]:
+def options_of(
+    words: Sequence[str], with_value: Mapping[str, str], flags: Mapping[str, str]
+) -> dict[str, str]:
     """Options by the names that the tables give them, a flag's value being "true".
 
     Both `--name value` and `--name=value` are read. Raises MalformedError for an option that is in neither table,

@@ -41,7 +41,9 @@ class WeightRules:
     follows the attention. An all-to-all backend (DeepEP) keeps shared experts whole.
     """
 
-    replicas_are_engines: bool = False  # vLLM's data parallelism: each replica splits all but the experts itself
+    replicas_are_engines: bool = (
+        False  # vLLM's data parallelism: each replica splits all but the experts itself
+    )
     embedding_per_replica: bool = False  # SGLang's `enable_tp=not is_dp_attention_enabled()`
     head_per_replica: bool = False  # SGLang's --enable-dp-lm-head
     dense_blocks_whole: bool = False  # SGLang's --moe-dense-tp-size 1

@@ -107,7 +107,9 @@ def split_problem(network: Network, ranks: Parallel) -> str | None:
             if n_heads is not None and n_heads % n:
                 return f"{n_heads} heads do not divide over {n} ranks"
     if padded_vocab(network.vocab_size) % ranks.tensor:
-        return f"a vocabulary of {padded_vocab(network.vocab_size):,} does not divide over {ranks.tensor} ranks"
+        return (
+            f"a vocabulary of {padded_vocab(network.vocab_size):,} does not divide over {ranks.tensor} ranks"
+        )
     if ranks.pipeline > network.n_layers:
         return f"{network.n_layers} layers cannot fill {ranks.pipeline} stages"
     return None

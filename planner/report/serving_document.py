@@ -1,61 +1,19 @@
 """`planner fit REF --engine vllm|sglang` as a document: does it start, what lies on each GPU, how many tokens fit."""
 
 import shlex
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from hardware.spec import Machine
 from hardware.units import format_bytes
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import RankMemory, ServedMemory, ServingGpu
-from planner.model.opened_model import OpenedModel
+from planner.estimate.serving_answer import ServingAnswer, ServingRow
 from planner.report.document import Document, Table
 from planner.report.estimate_data import term_data
 
 ENGINE_NAMES = {"vllm": "vLLM", "sglang": "SGLang"}
 
 
-class Row(Protocol):
-    """One split and length that was tried."""
-
-    @property
-    def parallel(self) -> Parallel:
-        """Over how many GPUs, and how."""
-
-    @property
-    def memory(self) -> ServedMemory:
-        """What lies where."""
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """The command line that starts it so."""
-
-
-class Answer(Protocol):
-    """What the API answers."""
-
-    machine: Machine
-    opened: OpenedModel
-    version: str
-    gpu: ServingGpu
-    n_gpus: int
-    layout_label: str
-    notes: tuple[str, ...]
-
-    @property
-    def engine(self) -> str:
-        """ "vllm" or "sglang"."""
-
-    @property
-    def rows(self) -> Sequence[Row]:
-        """Everything that was tried."""
-
-    @property
-    def best(self) -> Row:
-        """What is shown in full."""
-
-
-def serving_document(answer: Answer) -> Document:
+def serving_document(answer: ServingAnswer) -> Document:
     """The answer: a sentence or two, one row per split and length, and the terms of the best one's GPU."""
     best = answer.best
     engine = f"{ENGINE_NAMES[answer.engine]} {answer.version}"
@@ -70,24 +28,29 @@ def serving_document(answer: Answer) -> Document:
     )
 
 
-def _sentences(answer: Answer, best: Row, engine: str) -> tuple[str, ...]:
+def _sentences(answer: ServingAnswer, best: ServingRow, engine: str) -> tuple[str, ...]:
     memory = best.memory
     where = _split(best.parallel, answer.gpu)
     if not memory.starts:
-        lacking = f" It lacks {format_bytes(-memory.tightest.kv_bytes)} a GPU." if memory.tightest.kv_bytes < 0 else ""
+        lacking = (
+            f" It lacks {format_bytes(-memory.tightest.kv_bytes)} a GPU."
+            if memory.tightest.kv_bytes < 0
+            else ""
+        )
         return (
             f"{engine} does not start {answer.opened.name} {where}: {memory.refusal}.{lacking}",
             _next_step(answer, memory),
         )
     pool = f"{format_bytes(memory.tightest.kv_bytes)} a GPU for the KV cache"
-    return (
+    sentence = (
         f"{engine} starts {answer.opened.name} ({answer.layout_label}) {where}: {pool} hold "
         f"{memory.capacity.n_tokens:,} tokens, {memory.capacity.concurrency:.1f} requests of "
-        f"{memory.max_model_len:,} tokens at once.",
+        f"{memory.max_model_len:,} tokens at once."
     )
+    return (sentence,)
 
 
-def _next_step(answer: Answer, memory: ServedMemory) -> str:
+def _next_step(answer: ServingAnswer, memory: ServedMemory) -> str:
     if memory.longest_length:
         return f"Ask for --context {memory.longest_length} or less, or for a cache in fewer bits (--kv-cache-dtype fp8)."
     return (
@@ -108,7 +71,7 @@ def _split(ranks: Parallel, gpu: ServingGpu) -> str:
     return f"{on} ({', '.join(parts)})" if parts else on
 
 
-def _choices_table(answer: Answer) -> Table:
+def _choices_table(answer: ServingAnswer) -> Table:
     return Table(
         title="What starts",
         headers=("GPUs", "split", "length", "starts", "weights", "KV cache", "tokens", "at once"),
@@ -135,11 +98,15 @@ def _weights(rank: RankMemory) -> int:
 
 def _short(ranks: Parallel) -> str:
     parts = [f"TP{ranks.tensor}"]
-    parts += [f"{name}{n}" for name, n in (("PP", ranks.pipeline), ("EP", ranks.expert), ("DP", ranks.attention_replicas)) if n > 1]
+    parts += [
+        f"{name}{n}"
+        for name, n in (("PP", ranks.pipeline), ("EP", ranks.expert), ("DP", ranks.attention_replicas))
+        if n > 1
+    ]
     return " ".join(parts)
 
 
-def _memory_table(answer: Answer, best: Row) -> Table:
+def _memory_table(answer: ServingAnswer, best: ServingRow) -> Table:
     ranks = best.memory.ranks
     names = list(dict.fromkeys(term.name for rank in ranks for term in rank.terms))
     body: list[tuple[str, ...]] = []
@@ -159,7 +126,7 @@ def _memory_table(answer: Answer, best: Row) -> Table:
     )
 
 
-def _data(answer: Answer) -> dict[str, Any]:
+def _data(answer: ServingAnswer) -> dict[str, Any]:
     return {
         "machine": answer.machine.name,
         "model": answer.opened.name,
@@ -174,7 +141,7 @@ def _data(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _row_data(row: Row) -> dict[str, Any]:
+def _row_data(row: ServingRow) -> dict[str, Any]:
     memory = row.memory
     return {
         "tensor_parallel": row.parallel.tensor,

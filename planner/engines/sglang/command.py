@@ -62,7 +62,9 @@ def parse_launch_command(words: Sequence[str], version: Release = LATEST) -> tup
         raise MalformedError("an SGLang command line names its model with --model-path")
     replicas = whole_number(found, "data") or 1
     if replicas > 1 and "dp_attention" not in found:
-        raise MalformedError("--dp-size without --enable-dp-attention starts whole replicas; plan one of them")
+        raise MalformedError(
+            "--dp-size without --enable-dp-attention starts whole replicas; plan one of them"
+        )
     return found["model"], SglangSettings(
         version=version,
         parallel=Parallel(
