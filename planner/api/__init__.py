@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
-    from planner.api.serving_fit import ServingAnswer, fit_sglang, fit_vllm
+    from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -56,7 +56,6 @@ _MODULES = {
     "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
     "bench": "benchmarks",
-    "ServingAnswer": "serving_fit",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "prices": "pricing",
@@ -71,7 +70,6 @@ __all__ = [
     "BenchAnswer",
     "CatalogueAnswer",
     "FitAnswer",
-    "ServingAnswer",
     "add_model",
     "bench",
     "bench_folder",

@@ -52,7 +52,11 @@ class ServingOptions:
 _ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
 _FIELDS = tuple(ServingOptions.__dataclass_fields__)
 _MOST_RANKS = 1024
-_POSITIVE = click.IntRange(1, 1_000_000)
+_POSITIVE = click.IntRange(1)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
 
 
 class _Sizes(click.ParamType[tuple[int, ...]]):
@@ -65,9 +69,9 @@ class _Sizes(click.ParamType[tuple[int, ...]]):
             return value
         found = []
         for part in str(value).split(","):
-            number = click.INT.convert(part.strip(), param, ctx)
-            if not 1 <= number <= _MOST_RANKS:
-                self.fail(f"{number} is no number of GPUs from 1 to {_MOST_RANKS:,}", param, ctx)
+            number = _whole(part.strip())
+            if number is None or not 1 <= number <= _MOST_RANKS:
+                self.fail(f"{part.strip()!r} is no number of GPUs from 1 to {_MOST_RANKS:,}", param, ctx)
             found.append(number)
         return tuple(found)
 
