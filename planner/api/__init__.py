@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
+    from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -55,6 +56,8 @@ _MODULES = {
     "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
     "bench": "benchmarks",
+    "fit_sglang": "serving_fit",
+    "fit_vllm": "serving_fit",
     "prices": "pricing",
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
@@ -77,6 +80,8 @@ __all__ = [
     "fit_catalogue",
     "fit_catalogue_fleet",
     "fit_fleet",
+    "fit_sglang",
+    "fit_vllm",
     "fleet_for",
     "gather_fleet",
     "inspect",

@@ -20,6 +20,7 @@ from planner.estimate.measurement import EngineMemory
 _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4  # enum ggml_log_level
 _BUFFER_LINE = re.compile(r"(\S+)\s+(model|KV|RS|compute|output|DSV4 .*state) buffer size = +([\d.]+) MiB")
 _RECURRENT_LINE = re.compile(r"size = +([\d.]+) MiB .*\), R \(")
+_FLASH_LINE = re.compile(r"flash_attn +(?:type +)?= (auto|enabled|disabled)")
 _MAX_INFO_LINES = 2000
 _BREAKDOWN_SYMBOL = "_Z26llama_get_memory_breakdownPK13llama_context"
 
@@ -65,6 +66,8 @@ class EngineLog:
             self.recurrent_mib += float(match[1])
         elif "Flash Attention enabled" in text or "Flash Attention was auto, set to enabled" in text:
             self.flash_attention = True
+        elif match := _FLASH_LINE.search(text):  # as asked, unless the model or the cache's type decides
+            self.flash_attention = None if match[1] == "auto" else match[1] == "enabled"
 
     def total_mib(self, *components: str) -> float:
         """Sum of the printed sizes of some components, in the MiB of the engine's log."""

@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Any
 
 from hardware.units import GIB
-from planner.bench.engine_plan import EngineFailure, EnginePlan, PlanQuestion
 from planner.bench.llama_cpp import require_engine
+from planner.bench.plan_question import PlanQuestion
 from planner.bench.runner import ChildOutput, crashed, kill_child, start_child
 from planner.errors import BenchError
+from planner.estimate.engine_plan import EngineFailure, EnginePlan
 
 MEMORY_LIMIT_BYTES = 8 * GIB  # of the engine's process: plans need 0.1 to 1 GiB, more with very many cells
 _COMMAND = (sys.executable, "-P", "-m", "planner.bench.referee_child")

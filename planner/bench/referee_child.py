@@ -18,8 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from planner.bench.engine_plan import PlanQuestion
 from planner.bench.llama_cpp_memory import EngineError
+from planner.bench.plan_question import PlanQuestion
 from planner.bench.pretended.planning import Planner
 
 

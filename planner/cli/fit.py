@@ -16,6 +16,7 @@ from planner.cli.options import (
 from planner.cli.placement_options import Wanted, placement_options
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
+from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
 from planner.report.document import Document
@@ -72,6 +73,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 @assume_option
 @format_option
 @mendable_errors
+@serving_options
 def command(
     ref: str | None,
     on: str | None,
@@ -86,6 +88,7 @@ def command(
     explain: bool,
     assume: tuple[str, ...],
     output_format: str,
+    serving: ServingOptions,
 ) -> None:
     """Say whether a model fits, what lies where, how fast it runs and with which flags.
 
@@ -96,9 +99,17 @@ def command(
       planner fit
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
       planner fit qwen3-30b-a3b --on fleet:machines/
+      planner fit llama-3.3-70b-instruct --engine vllm --on "4x H100 SXM"
       planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
+    if serving.is_serving:
+        if wanted != Wanted():
+            raise click.UsageError(
+                "placement options and --command are llama.cpp's; leave them out with --engine"
+            )
+        render(answer_serving(ref, on, contexts or (), assume, serving), output_format)
+        return
     fleet = api.fleet_for(on)
     if ref is None and wanted.command is not None:
         ref = wanted.command.model

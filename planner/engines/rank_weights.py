@@ -41,6 +41,9 @@ class WeightRules:
     follows the attention. An all-to-all backend (DeepEP) keeps shared experts whole.
     """
 
+    replicas_are_engines: bool = (
+        False  # vLLM's data parallelism: each replica splits all but the experts itself
+    )
     embedding_per_replica: bool = False  # SGLang's `enable_tp=not is_dp_attention_enabled()`
     head_per_replica: bool = False  # SGLang's --enable-dp-lm-head
     dense_blocks_whole: bool = False  # SGLang's --moe-dense-tp-size 1
@@ -91,6 +94,8 @@ def rank_weights(
             continue
         mixer = None if weight.layer is None else mixers[weight.layer]
         part, fraction = _share(weight, mixer, network, ranks, rules)
+        if rules.replicas_are_engines and part is not Part.EXPERTS:
+            part, fraction = _share(weight, mixer, network, ranks.one_replica, rules)
         n_bytes = round(weight.n_bytes * fraction * (expert_padding if part is Part.EXPERTS else 1.0))
         sums[part] += n_bytes
         replicated += n_bytes if fraction == 1.0 else 0
@@ -141,7 +146,9 @@ def _draft_bytes(
     for weight in weights:
         if is_vocabulary(weight.role) and rules.draft_shares_vocabulary:
             continue
-        _, fraction = _share(weight, mixer, network, ranks, rules)
+        part, fraction = _share(weight, mixer, network, ranks, rules)
+        if rules.replicas_are_engines and part is not Part.EXPERTS:
+            _, fraction = _share(weight, mixer, network, ranks.one_replica, rules)
         total += round(weight.n_bytes * fraction)
     return total
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from planner.model.around_attention import AroundAttention
 from planner.model.attention import Attention
-from planner.model.network import Mixer
+from planner.model.network import Mixer, Network
 from planner.model.parallel import ParallelMixers
 from planner.model.repeated_layer import RepeatedMixer
 
@@ -46,6 +46,11 @@ class Parallel:
     def attention(self) -> int:
         """Ranks that share one attention's heads: TP / replicas."""
         return self.tensor // self.attention_replicas
+
+    @property
+    def one_replica(self) -> "Parallel":
+        """One attention replica by itself, without the experts that it shares with others."""
+        return Parallel(tensor=self.attention, pipeline=self.pipeline)
 
     @property
     def expert_tensor(self) -> int:
@@ -88,6 +93,26 @@ def stage_layers(n_layers: int, n_stages: int) -> tuple[range, ...]:
     for size in sizes:
         bounds.append(bounds[-1] + size)
     return tuple(range(first, last) for first, last in pairwise(bounds))
+
+
+def split_problem(network: Network, ranks: Parallel) -> str | None:
+    """Why a network cannot be split so, None when it can: heads and vocabulary must divide.
+
+    `ModelConfig.verify_with_parallel_config` in vllm/config/model.py and `divide` in distributed/utils.py (0.25.1).
+    """
+    n = ranks.attention
+    for group in network.groups:
+        for part in mixers_of(group.mixer):
+            n_heads = getattr(part, "n_heads", None) or getattr(part, "n_value_heads", None)
+            if n_heads is not None and n_heads % n:
+                return f"{n_heads} heads do not divide over {n} ranks"
+    if padded_vocab(network.vocab_size) % ranks.tensor:
+        return (
+            f"a vocabulary of {padded_vocab(network.vocab_size):,} does not divide over {ranks.tensor} ranks"
+        )
+    if ranks.pipeline > network.n_layers:
+        return f"{network.n_layers} layers cannot fill {ranks.pipeline} stages"
+    return None
 
 
 # What every rank holds whole. Names as in planner.model; the linear layers are ReplicatedLinear in vLLM.

@@ -45,7 +45,7 @@ def loaded_weights(model: ServedModel, settings: VllmSettings, stage: int = 0) -
         model.layout,
         ranks,
         stage=stage,
-        rules=WeightRules(tower_fraction=1.0 / ranks.tensor),
+        rules=WeightRules(replicas_are_engines=True, tower_fraction=1.0 / ranks.attention),
         with_draft=settings.n_speculative_tokens > 0,
         with_towers=not settings.language_model_only,
         expert_padding=model.expert_padding,
@@ -70,7 +70,7 @@ def lora_bytes(network: Network, settings: VllmSettings) -> int:
     for group in network.groups:
         for weight in group.weights(network.hidden_size):
             if len(weight.shape) == 2 and weight.active_experts is None and weight.use == "matmul":
-                outputs = weight.shape[1] / settings.parallel.tensor
+                outputs = weight.shape[1] / settings.parallel.attention
                 per_rank += len(group.layers) * (weight.shape[0] + outputs)
     return round(settings.max_loras * settings.max_lora_rank * per_rank * 2)
 

@@ -14,7 +14,7 @@ from planner.engines.vllm.cache_specs import hybrid_block_tokens
 from planner.engines.vllm.settings import LARGE_GPU_BYTES, LATEST, VllmSettings, batched_tokens
 from planner.errors import MissingFactError, PlannerError
 from planner.estimate.served_component import Component, number, whole
-from planner.estimate.served_model import ACTIVATION, GRAPHS, OTHER, ServedModel, ServingGpu
+from planner.estimate.served_model import ACTIVATION, GRAPHS, HIDDEN_BYTES, OTHER, ServedModel, ServingGpu
 from planner.estimate.vllm_memory import cache_types, loaded_weights, pool_capacity, vllm_memory
 
 Row = Mapping[str, str]
@@ -202,7 +202,9 @@ def _gpu(row: Row) -> ServingGpu | None:
         found = find_accelerator(bare)
     except HardwareError:
         return None
-    return ServingGpu(name=found.name, total_bytes=found.memory_bytes, free_bytes=found.memory_bytes)
+    hidden = 0 if found.unified_memory else HIDDEN_BYTES
+    size = found.memory_bytes - hidden
+    return ServingGpu(name=found.name, total_bytes=size, free_bytes=size)
 
 
 def _from_flags(

@@ -8,7 +8,8 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from planner.bench.engine_plan import PretendedGpu
+from planner.bench.plan_question import PretendedGpu
+from planner.bench.pretended.fusion import kept_tensors
 from planner.bench.pretended.rules import RULES, BackendRules
 from planner.bench.pretended.tensors import (
     Ggml,
@@ -19,12 +20,14 @@ from planner.bench.pretended.tensors import (
     RawBufferType,
     RawDevice,
     RawEvent,
+    RawOptimizeParams,
     RawProperties,
     RawRegistry,
 )
 
 _ADDRESS = ctypes.c_void_p
 _SIZE = ctypes.c_size_t
+_ADD_DEPENDENCY = ctypes.CFUNCTYPE(None, _ADDRESS, _ADDRESS, _ADDRESS)
 _GPU, _INTEGRATED_GPU = 1, 2  # enum ggml_backend_dev_type
 _BASE_ADDRESS = 0x1000_0000  # where pretended memory seems to begin; nobody reads it
 
@@ -138,7 +141,7 @@ class PretendedMachine:
         device.offload_op = self._function(
             ctypes.c_bool,
             (_ADDRESS, _ADDRESS),
-            lambda _, op: _batch_size(Node(self._ggml, op)) >= self._rules.offload_batch,
+            lambda _, op: self._rules.offload_rows(Node(self._ggml, op)) >= self._rules.offload_batch,
         )
         event = self._keep(RawEvent(device=address))
         event_address = ctypes.addressof(event)
@@ -175,6 +178,16 @@ class PretendedMachine:
         kind.device = device
         return address
 
+    def _optimize(self, _: int, graph: int, into: int) -> None:
+        """Tells the engine which tensors the GPU would keep for a fused step."""
+        raw = self._ggml.raw
+        nodes = [
+            Node(self._ggml, raw.ggml_graph_node(graph, i)) for i in range(raw.ggml_graph_n_nodes(graph))
+        ]
+        asked = RawOptimizeParams.from_address(into)
+        for tensor, until in kept_tensors(nodes):
+            _ADD_DEPENDENCY(asked.add_alloc_dep)(asked.user_data, tensor, until)
+
     def _buffer_interface(self) -> RawBufferInterface:
         """A buffer that has a size and an address but no memory: recurrent states are allocated even in a plan."""
         interface: RawBufferInterface = self._keep(RawBufferInterface())
@@ -189,19 +202,8 @@ class PretendedMachine:
         backend.get_name = self._getter(name)
         backend.free = self._function(None, (_ADDRESS,), lambda _: None)
         backend.synchronize = self._function(None, (_ADDRESS,), lambda _: None)
+        backend.graph_optimize = self._function(None, (_ADDRESS, _ADDRESS, _ADDRESS), self._optimize)
         # Status 0; a plan computes nothing, but the engine insists on there being a function.
         backend.graph_compute = self._function(ctypes.c_int, (_ADDRESS, _ADDRESS), lambda _, __: 0)
         backend.device = device
         return ctypes.addressof(backend)
-
-
-def _batch_size(node: Node) -> int:
-    """get_op_batch_size of ggml-cuda.cu, the same in ggml-vulkan.cpp."""
-    op = node.op
-    if op == "GET_ROWS":
-        return 0
-    if op == "MUL_MAT":
-        return int(node.ne[1])
-    if op in ("MUL_MAT_ID", "ROPE", "ROPE_BACK"):
-        return int(node.ne[2])
-    return node.n_rows

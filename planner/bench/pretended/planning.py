@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from hardware.units import MIB
-from planner.bench.engine_plan import EnginePlan, PlannedBuffer, PlanQuestion
 from planner.bench.llama_cpp_library import GGML_TYPES, LlamaLibrary
 from planner.bench.llama_cpp_memory import EngineError, memory_breakdown
+from planner.bench.plan_question import PlanQuestion
 from planner.bench.pretended.devices import PretendedMachine
 from planner.bench.pretended.recurrent import state_by_buffer_type
 from planner.bench.pretended.tensors import Ggml
 from planner.bench.protocol import EngineBuffer
+from planner.estimate.engine_plan import EnginePlan, PlannedBuffer
 
 _SPLIT_MODES = {"none": 0, "layer": 1}  # enum llama_split_mode
 _LOAD_MODE_NONE = 0

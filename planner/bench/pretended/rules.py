@@ -22,12 +22,30 @@ class BackendRules:
     alignment_bytes: int
     alloc_bytes: Callable[[Node], int]
     supports: Callable[[Node], bool]
+    offload_rows: Callable[[Node], int]
     offload_batch: int = 32  # op_offload_min_batch_size: prompts of this size are computed with RAM's weights
     asynchronous: bool = True
     events: bool = True
     buffer_from_host_ptr: bool = False
     mmap_when_integrated: bool = False
     max_buffer_bytes: int | None = None
+
+
+def _rows(node: Node) -> int:
+    """Tokens that an operation works on: get_op_batch_size of ggml-cuda.cu and ggml-vulkan.cpp."""
+    op = node.op
+    if op == "GET_ROWS":
+        return 0
+    if op == "MUL_MAT":
+        return int(node.ne[1])
+    if op in ("MUL_MAT_ID", "ROPE", "ROPE_BACK"):
+        return int(node.ne[2])
+    return node.n_rows
+
+
+def _matrix_rows(node: Node) -> int:
+    """The same of ggml-metal.cpp, which takes matrix products only."""
+    return _rows(node) if node.op in ("MUL_MAT", "MUL_MAT_ID") else 0
 
 
 RULES: Mapping[str, BackendRules] = {
@@ -38,6 +56,7 @@ RULES: Mapping[str, BackendRules] = {
         alignment_bytes=128,
         alloc_bytes=cuda.alloc_bytes,
         supports=cuda.supports,
+        offload_rows=_rows,
     ),
     # The same source as CUDA, compiled by hipcc (ggml-hip). Events are there too: GGML_CUDA_NO_PEER_COPY is off.
     "ROCm": BackendRules(
@@ -47,6 +66,7 @@ RULES: Mapping[str, BackendRules] = {
         alignment_bytes=128,
         alloc_bytes=cuda.alloc_bytes,
         supports=cuda.supports,
+        offload_rows=_rows,
     ),
     # Alignment is the device's minStorageBufferOffsetAlignment: 16 on current NVIDIA and AMD drivers, up to 256
     # elsewhere; sizes change by a few bytes a tensor. Blocks are 1 GiB by default, tensors are never cut.
@@ -57,6 +77,7 @@ RULES: Mapping[str, BackendRules] = {
         alignment_bytes=16,
         alloc_bytes=vulkan.alloc_bytes,
         supports=vulkan.supports,
+        offload_rows=_rows,
         max_buffer_bytes=GIB,
     ),
     "Metal": BackendRules(
@@ -66,6 +87,7 @@ RULES: Mapping[str, BackendRules] = {
         alignment_bytes=32,
         alloc_bytes=metal.alloc_bytes,
         supports=metal.supports,
+        offload_rows=_matrix_rows,
         buffer_from_host_ptr=True,
         mmap_when_integrated=True,
     ),

@@ -130,6 +130,12 @@ class RawProperties(ctypes.Structure):
     )
 
 
+class RawOptimizeParams(ctypes.Structure):
+    """ggml_backend_graph_optimize_params."""
+
+    _fields_ = (("add_alloc_dep", _ADDRESS), ("user_data", _ADDRESS))
+
+
 class RawEvent(ctypes.Structure):
     """ggml_backend_event."""
 
@@ -160,6 +166,8 @@ _SIGNATURES: tuple[tuple[str, Any, list[Any]], ...] = (
     ("ggml_is_contiguous_1", ctypes.c_bool, [_ADDRESS]),
     ("ggml_is_contiguous_2", ctypes.c_bool, [_ADDRESS]),
     ("ggml_is_contiguous_rows", ctypes.c_bool, [_ADDRESS]),
+    ("ggml_graph_n_nodes", ctypes.c_int, [_ADDRESS]),
+    ("ggml_graph_node", _ADDRESS, [_ADDRESS, ctypes.c_int]),
     ("ggml_tensor_overhead", ctypes.c_size_t, []),
     ("ggml_init", _ADDRESS, [RawInitParams]),
     ("ggml_free", None, [_ADDRESS]),

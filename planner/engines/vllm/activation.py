@@ -111,7 +111,7 @@ def _block_width(group: LayerGroup, ranks: Parallel, hidden_size: int) -> float:
 
 
 def _dense_width(block: FeedForward, ranks: Parallel) -> float:
-    return (3 if block.gated else 2) * block.intermediate_size / ranks.tensor
+    return (3 if block.gated else 2) * block.intermediate_size / ranks.attention
 
 
 def _mixer_width(group: LayerGroup, ranks: Parallel) -> float:

@@ -9,18 +9,12 @@ from typing import Any
 import pytest
 
 from hardware.units import GIB, MIB
-from planner.bench.engine_plan import (
-    EngineFailure,
-    EnginePlan,
-    PlannedBuffer,
-    PlanQuestion,
-    PretendedGpu,
-    cpu_moe_overrides,
-)
 from planner.bench.llama_cpp import engine_is_installed, engine_memory
+from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
 from planner.bench.protocol import MemoryRequest
 from planner.bench.referee import Referee, header_copy
 from planner.errors import BenchError
+from planner.estimate.engine_plan import EngineFailure, EnginePlan, PlannedBuffer
 
 PLAN = EnginePlan(
     buffers=(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardware.units import GIB
 from planner.report.charts import charts
 from planner.report.cost_chart import cost_chart
 from planner.report.drawing import SERIES, spread
@@ -115,7 +116,9 @@ def test_a_bar_that_does_not_fit_goes_past_the_capacity() -> None:
 
 
 def test_more_devices_than_fit_the_chart_are_counted() -> None:
-    gpus = tuple(replace(TWO_GPUS.gpus[0], index=index) for index in range(12))
+    # 43 GiB of weights and cache, and half a GiB for the driver on each card, take twelve cards of 4.5 GiB.
+    small = replace(TWO_GPUS.gpus[0], memory_bytes=round(4.5 * GIB))
+    gpus = tuple(replace(small, index=index) for index in range(12))
     report = make_report(network=LARGE, machine=replace(TWO_GPUS, gpus=gpus), measured=False)
     assert memory_chart(report).title.endswith(", the first 9 of 13 devices")
 

@@ -1,0 +1,189 @@
+"""Options of `planner fit` for the serving engines, and the way from them to an answer."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from planner.api import serving_fit
+from planner.cli.progress import patient_progress
+from planner.engines.release import Release, parse_release
+from planner.engines.sglang.settings import LATEST as LATEST_SGLANG
+from planner.engines.sglang.settings import SglangSettings
+from planner.engines.sharding import Parallel
+from planner.engines.vllm.settings import LATEST as LATEST_VLLM
+from planner.engines.vllm.settings import VllmSettings
+from planner.report.document import Document
+from planner.report.serving_document import serving_document
+
+F = TypeVar("F", bound=Callable[..., Any])
+ENGINES = ("llama.cpp", "vllm", "sglang")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingOptions:
+    """What the options say."""
+
+    engine: str
+    engine_version: str | None
+    tp: tuple[int, ...] | None
+    pp: int
+    dp_attention: int
+    expert_parallel: bool
+    gpu_fraction: float | None
+    max_batched_tokens: int | None
+    max_seqs: int | None
+    kv_cache_dtype: str
+    quantize: str | None
+    speculative_tokens: int
+    eager: bool
+    text_only: bool
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether another engine than llama.cpp is asked for."""
+        return self.engine != "llama.cpp"
+
+
+# Parameters of the command that mean something to llama.cpp alone.
+_ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
+_FIELDS = tuple(ServingOptions.__dataclass_fields__)
+_MOST_RANKS = 1024
+_POSITIVE = click.IntRange(1)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+class _Sizes(click.ParamType[tuple[int, ...]]):
+    name = "N[,…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        found = []
+        for part in str(value).split(","):
+            number = _whole(part.strip())
+            if number is None or not 1 <= number <= _MOST_RANKS:
+                self.fail(f"{part.strip()!r} is no number of GPUs from 1 to {_MOST_RANKS:,}", param, ctx)
+            found.append(number)
+        return tuple(found)
+
+
+def serving_options(command: F) -> F:
+    """--engine and what goes with it, given to the command as one value `serving`."""
+    options = (
+        click.option("--engine", type=click.Choice(ENGINES), default="llama.cpp", show_default=True,
+                     help="Which engine is to run it; the options below are for vllm and sglang."),
+        click.option("--engine-version", metavar="VERSION", default=None,
+                     help="Its release, such as 0.11.0; rules and defaults differ. The newest known when left out."),
+        click.option("--tp", type=_Sizes(), default=None, help="Tensor-parallel sizes; all that divide when left out."),
+        click.option("--pp", type=_POSITIVE, default=1, show_default=True, help="Pipeline stages."),
+        click.option("--dp-attention", type=_POSITIVE, default=1, show_default=True,
+                     help="Replicas of the attention among the tensor-parallel ranks."),
+        click.option("--expert-parallel", is_flag=True, help="Whole experts on each rank."),
+        click.option("--gpu-fraction", type=click.FloatRange(0, 1, min_open=True), default=None,
+                     help="gpu_memory_utilization or mem_fraction_static; the engine's own when left out."),
+        click.option("--max-batched-tokens", type=_POSITIVE, default=None, help="Tokens of a step at most."),
+        click.option("--max-seqs", type=_POSITIVE, default=None, help="Requests of a step at most."),
+        click.option("--kv-cache-dtype", default="auto", show_default=True,
+                     help="Type of the KV cache: auto, fp8, nvfp4 (vllm), fp4_e2m1 (sglang)."),
+        click.option("--quantize", type=click.Choice(("fp8", "bitsandbytes")), default=None,
+                     help="Quantize 16-bit weights while loading (vllm)."),
+        click.option("--speculative-tokens", type=click.IntRange(0, 16), default=0, show_default=True,
+                     help="Tokens speculated with the model's own prediction layer."),
+        click.option("--eager", is_flag=True, help="Without CUDA graphs (vllm)."),
+        click.option("--text-only", is_flag=True, help="Without vision and audio towers (vllm)."),
+    )  # fmt: skip
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        values = {name: kwargs.pop(name) for name in _FIELDS}
+        if values["engine"] == "llama.cpp":
+            _refuse(tuple(name for name in _FIELDS if name != "engine"), "for --engine vllm or sglang")
+        return command(*args, serving=ServingOptions(**values), **kwargs)
+
+    found: Any = wrapped
+    for option in reversed(options):
+        found = option(found)
+    return found  # type: ignore[no-any-return]
+
+
+def answer_serving(
+    ref: str | None, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
+) -> Document:
+    """The document for a model in the engine asked for; raises UsageError for options of the other engines."""
+    if ref is None:
+        raise click.UsageError(f"--engine {asked.engine} is for one model; name it")
+    _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
+    splits = tuple(
+        Parallel(
+            tensor=n,
+            pipeline=asked.pp,
+            expert=n if asked.expert_parallel else 1,
+            attention_replicas=asked.dp_attention,
+        )
+        for n in asked.tp or ()
+    )
+    if not splits and (asked.pp > 1 or asked.dp_attention > 1 or asked.expert_parallel):
+        raise click.UsageError("--pp, --dp-attention and --expert-parallel need --tp beside them")
+    with patient_progress("Reading") as progress:
+        if asked.engine == "vllm":
+            found = serving_fit.fit_vllm(
+                ref, _vllm(asked), on=on, contexts=contexts, splits=splits, assume=assume, progress=progress
+            )
+        else:
+            found = serving_fit.fit_sglang(
+                ref, _sglang(asked), on=on, contexts=contexts, splits=splits, assume=assume, progress=progress
+            )
+    return serving_document(found)
+
+
+def _refuse(names: Sequence[str], reason: str) -> None:
+    context = click.get_current_context()
+    for param in context.command.params:
+        if param.name in names and context.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[-1]} is {reason}")
+
+
+def _release(asked: ServingOptions, latest: Release) -> Release:
+    return latest if asked.engine_version is None else parse_release(asked.engine_version)
+
+
+def _vllm(asked: ServingOptions) -> VllmSettings:
+    return VllmSettings(
+        version=_release(asked, LATEST_VLLM),
+        gpu_memory_utilization=asked.gpu_fraction,
+        max_num_batched_tokens=asked.max_batched_tokens,
+        max_num_seqs=asked.max_seqs,
+        kv_cache_dtype=asked.kv_cache_dtype,
+        quantization=asked.quantize,
+        n_speculative_tokens=asked.speculative_tokens,
+        enforce_eager=asked.eager,
+        language_model_only=asked.text_only,
+    )
+
+
+def _sglang(asked: ServingOptions) -> SglangSettings:
+    for name, given in (
+        ("--quantize", asked.quantize),
+        ("--eager", asked.eager),
+        ("--text-only", asked.text_only),
+    ):
+        if given:
+            raise click.UsageError(f"{name} is for --engine vllm")
+    return SglangSettings(
+        version=_release(asked, LATEST_SGLANG),
+        mem_fraction_static=asked.gpu_fraction,
+        chunked_prefill_size=asked.max_batched_tokens,
+        max_running_requests=asked.max_seqs,
+        kv_cache_dtype=asked.kv_cache_dtype,
+        n_draft_tokens=asked.speculative_tokens,
+        n_draft_layers=1 if asked.speculative_tokens else 0,
+    )
