@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 
 from hardware.spec import Basis
-from hardware.units import GIB, MIB
+from hardware.units import GIB, GIGA, MIB
 from planner.engines.tuning.activations import StepActivations, step_activations
 from planner.engines.tuning.adapters import Adapter, layer_adapters
 from planner.engines.tuning.base_weights import base_weights, trained_base
 from planner.engines.tuning.optimizers import OPTIMIZERS, Trained, optimizer_bytes
 from planner.engines.tuning.settings import TuningSettings
 from planner.engines.tuning.sharding import buffer_bytes, gathered_bytes, share_bytes, shares
-from planner.estimate.term import Interval, Term
+from planner.estimate.term import Interval, Term, total_basis
 from planner.model.network import LayerGroup, Network
 from planner.model.weight import Use
 
@@ -69,6 +68,7 @@ class TuningEstimate:
         return sum(item.term.value for item in self.host_terms)
 
 
+SUB_GROUP_PARAMETERS = GIGA  # DeepSpeed sub_group_size
 CONTEXT, ALLOCATOR = "context", "allocator"
 OVERHEAD = (CONTEXT, ALLOCATOR)
 
@@ -237,7 +237,7 @@ def _resident(settings: TuningSettings, state: _State, hidden_size: int) -> list
     )
     kind = ("FP32" if settings.precision == "amp" else "bf16") if settings.trains_base else settings.base_type
     own = 0.0 if settings.trains_base and _masters_are_weights(settings) else state.weight_bytes
-    found = [
+    return [
         _exact("weights", share_bytes(own, by.weights) if on_gpu else 0.0, f"{kind}{_over(by.weights)}"),
         _exact("adapters", share_bytes(state.adapter_bytes, by.weights) if on_gpu else 0.0,
                f"{state.trained_parameters:,} parameters{_over(by.weights)}"),
@@ -248,7 +248,6 @@ def _resident(settings: TuningSettings, state: _State, hidden_size: int) -> list
         _about("gathered weights", gathered, 0.5, 1.5, "layers whole while they are at work"),
         _about("gradient buffers", buffers, 0.5, 1.5, "between GPUs"),
     ]  # fmt: skip
-    return found
 
 
 def _moments(
@@ -267,7 +266,7 @@ def _moments(
         kept = min(kept, 2 * few)
     one = step.layer_bytes
     last = few if settings.checkpointing else max((layer.saved_bytes for layer in step.layers), default=0.0)
-    widened = 4.0 * state.trained_parameters / by.optimizer if _widens(settings) else 0.0
+    widened = _widened_bytes(settings, state.trained_parameters / by.optimizer)
     return {
         "the loss": (
             _exact("gradients", first, _gradient_source(settings, by.gradients)),
@@ -288,19 +287,20 @@ def _moments(
         ),
         "the optimizer's step": (
             _exact("gradients", gradients, _gradient_source(settings, by.gradients)),
-            _moving("gradients in FP32", widened, "for the master weights"),
+            _about("gradients in FP32", widened, 0.0, 1.0, "for the master weights; less where it steps by tensor"),
         ),
     }  # fmt: skip
 
 
-def _widens(settings: TuningSettings) -> bool:
-    """Whether 16-bit gradients become FP32 for the step: with master weights that are stepped on the GPU."""
-    return (
-        settings.trains_base
-        and settings.precision == "master"
-        and "optimizer" not in settings.offload
-        and not _masters_are_weights(settings)
-    )
+def _widened_bytes(settings: TuningSettings, n_parameters: float) -> float:
+    """16-bit gradients become FP32 to step master weights: 4 bytes each, in ZeRO-3 for 10⁹ at a time.
+
+    Source: DeepSpeed's memory page, and sub_group_size of stage 3. FSDP's gradients are FP32 already.
+    """
+    steps_here = "optimizer" not in settings.offload and not _masters_are_weights(settings)
+    if not (settings.trains_base and settings.precision == "master" and steps_here):
+        return 0.0
+    return 4.0 * (min(n_parameters, SUB_GROUP_PARAMETERS) if settings.sharding == "zero3" else n_parameters)
 
 
 def _offloads_gradients(settings: TuningSettings) -> bool:
@@ -314,7 +314,11 @@ def _gradient_source(settings: TuningSettings, n: int) -> str:
 
 def _overhead(settings: TuningSettings, dynamic_bytes: float) -> list[TuningTerm]:
     low, share, high = ALLOCATOR_SHARE
-    context = [a + b for a, b in zip(CONTEXT_BYTES, NCCL_BYTES, strict=True)] if settings.n_gpus > 1 else CONTEXT_BYTES
+    context = (
+        [a + b for a, b in zip(CONTEXT_BYTES, NCCL_BYTES, strict=True)]
+        if settings.n_gpus > 1
+        else CONTEXT_BYTES
+    )
     return [
         TuningTerm(
             term=Term(name=ALLOCATOR, value=share * dynamic_bytes, unit="bytes", basis=Basis.ASSUMED,
@@ -373,6 +377,6 @@ def _interval(terms: Sequence[TuningTerm]) -> Interval:
         low=sum(item.low_bytes for item in terms),
         expected=_expected(terms),
         high=sum(item.high_bytes for item in terms),
-        basis=Basis.ASSUMED,
+        basis=total_basis(item.term for item in terms),
         source="sum of the terms",
     )

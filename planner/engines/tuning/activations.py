@@ -53,7 +53,7 @@ def layer_activations(
     """One layer's saved bytes for the step's tokens, with the working room of its backward pass.
 
     Backward, gradients of the widest part stand beside what was saved: 2·b·W for trained weights, 3·b·W with
-    adapters, and 4·b·H of the stream's own; PyTorch's live tensors in tiny models agree within 5 % of the peak.
+    adapters, and 4·b·H of the stream's own; against PyTorch's live tensors in tiny models the peak is -5 to +15 %.
     Without flash attention every score takes 12 + b bytes while the softmax is differentiated: three FP32
     tensors and one of the type of the products, as a GPU's own count shows; the block after it is done by then.
     """

@@ -45,7 +45,7 @@ class Adapter:
 
     @property
     def parameters(self) -> int:
-        """r · (n_in + n_out), once per expert."""
+        """Rank times (n_in + n_out), once per expert."""
         return self.n_experts * self.rank * (self.n_in + self.n_out)
 
     @property

@@ -42,7 +42,9 @@ def quantized_bytes(n_elements: int, base_type: str) -> int:
     return packed + n_scales + 4 * -(-n_scales // _NESTED)
 
 
-def base_weights(network: Network, settings: TuningSettings, *, experts_too: bool = True) -> Iterator[BaseWeight]:
+def base_weights(
+    network: Network, settings: TuningSettings, *, experts_too: bool = True
+) -> Iterator[BaseWeight]:
     """Every weight with its bytes on one GPU that holds all of them.
 
     bitsandbytes replaces linear modules but the output head; embeddings, head, norms and biases keep 16 bits, or

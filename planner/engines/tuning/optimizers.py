@@ -47,7 +47,7 @@ def _adafactor(trained: Trained, element_bytes: int) -> int:
     del element_bytes
     if len(trained.shape) < 2:
         return 4 * trained.parameters
-    rows, columns, *rest = sorted(trained.shape, reverse=True)
+    rows, columns, *rest = trained.shape
     return trained.n * 4 * (rows + columns) * prod(rest)
 
 

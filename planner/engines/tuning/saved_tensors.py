@@ -104,7 +104,11 @@ class _Layer:
 
 
 def saved_tensors(
-    architecture: str, group: LayerGroup, hidden_size: int, adapters: Sequence[Adapter], settings: TuningSettings
+    architecture: str,
+    group: LayerGroup,
+    hidden_size: int,
+    adapters: Sequence[Adapter],
+    settings: TuningSettings,
 ) -> tuple[Saved, ...]:
     """Everything one layer saves per token, its parts apart; raises MissingFactError for unknown parts."""
     layer = _Layer(
@@ -146,7 +150,9 @@ def _cast_bytes(
     """
     n_bytes = 0.0
     modules = {weight.role: weight for weight in linear_modules(group, hidden_size)}
-    if settings.casts and (settings.precision == "amp" if settings.trains_base else settings.base_type == "fp32"):
+    if settings.casts and (
+        settings.precision == "amp" if settings.trains_base else settings.base_type == "fp32"
+    ):
         n_bytes += 2.0 * sum(w.parameters for w in modules.values() if w.active_experts is None)
     for adapter in adapters:
         if adapter.is_expert or adapter.role == "ffn_gate_inp":
@@ -179,7 +185,9 @@ def _attention(layer: _Layer, mixer: Attention, hidden_size: int) -> float:
         n_bytes += layer.norm(query, layer.a) + layer.norm(key, layer.a)
     n_bytes += _mixed(layer, mixer.n_heads, query, key, value, out)
     if mixer.fused_qkv:
-        n_bytes += layer.a * (query + key)  # what the fused product returned stays whole, for V is a part of it
+        n_bytes += layer.a * (
+            query + key
+        )  # what the fused product returned stays whole, for V is a part of it
     if mixer.output_gate != "none":
         n_bytes += layer.a * out  # the gate, beside the output that it multiplies
         return n_bytes + layer.read(out, layer.a, ["attn_output"])
@@ -219,7 +227,11 @@ def _mlp(layer: _Layer, block: FeedForward, hidden_size: int, suffix: str) -> fl
     size = block.intermediate_size
     roles = ["ffn_gate", "ffn_up"] if block.gated and not block.fused_gate else ["ffn_up"]
     n_bytes = layer.read(hidden_size, layer.x, [f"{role}{suffix}" for role in roles])
-    return n_bytes + _activation(layer, size, block.gated, layer.a) + layer.read(size, layer.a, [f"ffn_down{suffix}"])
+    return (
+        n_bytes
+        + _activation(layer, size, block.gated, layer.a)
+        + layer.read(size, layer.a, [f"ffn_down{suffix}"])
+    )
 
 
 def _activation(layer: _Layer, size: int, gated: bool, element_bytes: int) -> float:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from hardware.units import GIGA
 from planner.engines.tuning.settings import TuningSettings
 
-_LIVE_PARAMETERS = 1_000_000_000  # DeepSpeed stage3_max_live_parameters
+_LIVE_PARAMETERS = GIGA  # DeepSpeed stage3_max_live_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,12 @@ def share_bytes(whole_bytes: float, n: int) -> float:
 
 
 def gathered_bytes(
-    settings: TuningSettings, *, weight_bytes: float, weight_parameters: int, layer_bytes: float, outer_bytes: float
+    settings: TuningSettings,
+    *,
+    weight_bytes: float,
+    weight_parameters: int,
+    layer_bytes: float,
+    outer_bytes: float,
 ) -> float:
     """Weights that one GPU holds whole for a while, besides its own part.
 

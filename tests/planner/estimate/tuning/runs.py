@@ -11,8 +11,8 @@ from typing import Any
 
 from planner import api
 from planner.engines.tuning.settings import TuningSettings
-from planner.estimate.tuning import TuningEstimate, tuning_estimate
 from planner.estimate.term import Interval
+from planner.estimate.tuning import TuningEstimate, tuning_estimate
 from planner.model.network import Network
 
 HERE = Path(__file__).parent
