@@ -7,8 +7,8 @@ from planner.engines.tuning.settings import TuningSettings
 from planner.estimate.tuning import TuningEstimate, tuning_estimate
 from planner.model.network import Network
 
-MOST_TOKENS = 1 << 20
-MOST_SEQUENCES = 1 << 12
+MOST_TOKENS = 4_000_000
+MOST_SEQUENCES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,9 +17,11 @@ def test_the_longest_length_fits_and_one_more_does_not() -> None:
     limits = tuning_limits(network, settings, CARD)
     assert limits.n_tokens is not None
     assert limits.n_sequences is not None
-    for name, most in (("n_tokens", limits.n_tokens), ("n_sequences", limits.n_sequences)):
-        at_most = replace(settings, **{name: most})
-        beyond = replace(settings, **{name: most + 1})
+    n_tokens, n_sequences = limits.n_tokens, limits.n_sequences
+    for at_most, beyond in (
+        (replace(settings, n_tokens=n_tokens), replace(settings, n_tokens=n_tokens + 1)),
+        (replace(settings, n_sequences=n_sequences), replace(settings, n_sequences=n_sequences + 1)),
+    ):
         assert tuning_estimate(network, at_most).gpu.expected <= CARD
         assert tuning_estimate(network, beyond).gpu.expected > CARD
     assert not limits.n_tokens_is_trained_length

@@ -159,7 +159,7 @@ def test_full_lora_qlora_in_that_order(network: Network, settings: TuningSetting
     """With one optimizer and adapters smaller than what they adapt; frozen 16-bit weights save no more than
     trained ones when autocast makes no copies."""  # fmt: skip
     plain = replace(
-        settings, rank=8, autocast=False, adapter_bytes=2, expert_adapters=False, optimizer="adamw"
+        settings, rank=8, targets=("attention",), autocast=False, adapter_bytes=2, optimizer="adamw"
     )
     full = need(network, replace(plain, method="full", precision="master"))
     lora = need(network, replace(plain, method="lora"))
