@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
+    from planner.api.tuning import TuneAnswer, tune
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -62,6 +63,8 @@ _MODULES = {
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
+    "TuneAnswer": "tuning",
+    "tune": "tuning",
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
@@ -70,6 +73,7 @@ __all__ = [
     "BenchAnswer",
     "CatalogueAnswer",
     "FitAnswer",
+    "TuneAnswer",
     "add_model",
     "bench",
     "bench_folder",
@@ -93,6 +97,7 @@ __all__ = [
     "remove_model",
     "report",
     "speed_facts",
+    "tune",
     "update_models",
 ]
 

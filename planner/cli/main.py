@@ -16,6 +16,7 @@ COMMANDS = {
     "model": ("planner.cli.model", "What a network is: parameters, layers, experts, quantization, cache."),
     "models": ("planner.cli.models", "The catalogue, filtered and searched; add models of your own."),
     "fit": ("planner.cli.fit", "Does it fit, how fast, with which flags; without a name: what fits here."),
+    "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
     "report": ("planner.cli.report", "All of it in one document: HTML, Markdown and JSON."),
