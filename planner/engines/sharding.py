@@ -15,6 +15,7 @@ from planner.model.attention import Attention
 from planner.model.network import Mixer, Network
 from planner.model.parallel import ParallelMixers
 from planner.model.repeated_layer import RepeatedMixer
+from planner.model.shortcut import TwinMixers
 
 VOCAB_PADDING = 64  # DEFAULT_VOCAB_PADDING_SIZE in both engines
 
@@ -167,6 +168,8 @@ def mixers_of(mixer: Mixer | None) -> Iterator[Mixer]:
         yield from mixers_of(inner.recurrent)
     elif isinstance(inner, RepeatedMixer):
         yield from mixers_of(inner.mixer)
+    elif isinstance(inner, TwinMixers):
+        yield from (*mixers_of(inner.each), *mixers_of(inner.each))
     elif isinstance(inner, AroundAttention):
         yield inner.attention
     elif mixer is not None:

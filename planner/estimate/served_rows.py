@@ -14,6 +14,8 @@ from planner.estimate.served_model import ServedModel, served_model
 from planner.estimate.served_names import bare_name, candidates
 from planner.estimate.sglang_rows import sglang_components
 from planner.estimate.vllm_rows import row_settings, vllm_components
+from planner.model.formats.layout import FormatLayout, lay_out
+from planner.model.formats.online import ONLINE_METHODS, online_plan
 from planner.model.opened_model import OpenedModel
 
 Row = Mapping[str, str]
@@ -67,25 +69,28 @@ def _model(
             break
     else:
         return f"the catalogue has no model called {bare_name(text)[-80:]!r}"
-    words = text if stripped else ""
-    asked = row.get("quantization") or ""
-    if asked == "bitsandbytes":
-        words = f"{words} bitsandbytes"
-    unknown: str | None = None
-    notes: tuple[str, ...] = ()
-    layout = opened.published
-    if asked == "modelslim":
-        unknown = "which modules ModelSlim left in 16 bits stands only in the repository's description file"
-    elif words:
-        conventional = conventional_layout(opened.network, words, opened.published)
-        if conventional is None:
-            unknown = stored_otherwise(words)
-        else:
-            layout, note = conventional
-            notes = (note,)
-    elif asked not in ("", "None", "fp8", "mxfp4") and layout is not None:
-        unknown = f"stored as {asked}, which its name does not explain"
+    layout, unknown, note = _layout(opened, text if stripped else "", row.get("quantization") or "")
     model = served_model(opened, layout)
     width = _BYTES_OF.get(row.get("dtype") or "", 2)
     embeds = "embedding" in text.lower()
-    return replace(model, model_bytes=width, is_embedding=embeds), unknown, notes
+    return replace(model, model_bytes=width, is_embedding=embeds), unknown, (note,) if note else ()
+
+
+def _layout(opened: OpenedModel, words: str, asked: str) -> tuple[FormatLayout | None, str | None, str]:
+    """How the weights lie in memory; why that is not known, if it is not; and a note where it was told by words.
+
+    `words` is a name that says how its weights are stored, `asked` the method that the engine logged.
+    """
+    published = opened.published
+    if asked == "modelslim":
+        reason = "which modules ModelSlim left in 16 bits stands only in the repository's description file"
+        return published, reason, ""
+    if words:
+        found = conventional_layout(opened.network, words, published)
+        return (published, stored_otherwise(words), "") if found is None else (found[0], None, found[1])
+    if asked in ("", "None") or opened.facts is None or opened.facts.quantization is not None:
+        return published, None, ""
+    if asked in ONLINE_METHODS:
+        layout = lay_out(opened.network, online_plan(asked))
+        return layout, None, f"quantized while loading to {layout.storage.label}"
+    return published, f"stored as {asked}, which its name does not explain", ""

@@ -3,7 +3,7 @@
 from hardware.spec import Basis
 from hardware.units import MIB
 from planner.engines.rank_weights import RankWeights, WeightRules, latent_copy_bytes, rank_weights
-from planner.engines.sglang.pool import Cell, TokenPool, cell, rest_bytes, token_pool
+from planner.engines.sglang.pool import DRAFT_CHARGED, Cell, TokenPool, cell, rest_bytes, token_pool
 from planner.engines.sglang.settings import SglangSettings, chunk_tokens, static_fraction
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
@@ -36,6 +36,8 @@ def sglang_weights(model: ServedModel, settings: SglangSettings, stage: int = 0)
             shared_experts_whole=settings.all_to_all,
             tower_fraction=1.0 / settings.parallel.tensor,
         ),
+        # Before, a draft was loaded into what the static fraction leaves free.
+        with_draft=settings.n_draft_tokens > 0 and settings.version >= DRAFT_CHARGED,
         expert_padding=model.expert_padding,
     )
     made = model.rope_bytes + latent_copy_bytes(model.network, settings.parallel, stage=stage)

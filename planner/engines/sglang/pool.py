@@ -4,7 +4,7 @@ Source: sglang/srt/model_executor/model_runner_kv_cache_mixin.py and mem_cache/m
 model_executor/pool_configurator.py in 0.5.23. Sizes are printed as "GB" and are GiB; K and V are printed apart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from planner.engines.release import Release
@@ -28,6 +28,7 @@ class Cell:
     """What one token takes on one rank, in full and in windowed layers, and one request's recurrent state."""
 
     full_bytes: float
+    charged_bytes: float  # what the engine sizes the pool with, where that is not what it allocates
     window_bytes: float
     conv_bytes: int
     recurrent_bytes: int
@@ -59,13 +60,14 @@ def cell(
     whose pool is not known.
     """
     layers = stage_layers(network.n_layers, settings.parallel.pipeline)[stage]
-    full = window = 0.0
+    full = charged = window = 0.0
     conv = recurrent = 0
     for group in network.groups:
         n = sum(layer in layers for layer in group.layers)
         for part in mixers_of(group.mixer):
             if isinstance(part, LatentAttention):
                 full += n * _latent_bytes(part, settings, element_bytes)
+                charged += n * _latent_bytes(part, replace(settings, on_npu=False), element_bytes)
             elif isinstance(part, ConstantState):
                 held = _state(part, settings, element_bytes, state_bytes)
                 conv, recurrent = conv + n * held[0], recurrent + n * held[1]
@@ -73,14 +75,22 @@ def cell(
                 held_bytes = n * _attention_bytes(attention, settings, element_bytes)
                 if attention.window_tokens is None or attention.chunked:
                     full += held_bytes
+                    charged += held_bytes
                 else:
                     window += held_bytes
             elif isinstance(part, CompressedAttention | CrossAttention) or (part and part.token_caches):
                 raise UnknownArchitectureError(f"how SGLang caches {part.kind} is not known to this planner")
     if settings.n_draft_layers and settings.version >= DRAFT_CHARGED:
         n_full = sum(len(g.layers) for g in network.groups if g.mixer and g.mixer.token_caches)
-        full += full * settings.n_draft_layers / n_full if n_full else 0
-    return Cell(full_bytes=full, window_bytes=window, conv_bytes=conv, recurrent_bytes=recurrent)
+        more = 1 + (settings.n_draft_layers / n_full if n_full else 0)
+        full, charged = full * more, charged * more
+    return Cell(
+        full_bytes=full,
+        charged_bytes=charged,
+        window_bytes=window,
+        conv_bytes=conv,
+        recurrent_bytes=recurrent,
+    )
 
 
 def _elements_bytes(n: int, settings: SglangSettings, element_bytes: int) -> float:
@@ -99,7 +109,11 @@ def _attention_bytes(attention: Attention, settings: SglangSettings, element_byt
 
 
 def _latent_bytes(part: LatentAttention, settings: SglangSettings, element_bytes: int) -> float:
-    """The latent, not split over ranks; a sparse index keeps FP8 keys with a float per 128, on NPUs 16-bit keys."""
+    """The latent, not split over ranks; a sparse index keeps FP8 keys with a float per 128, on NPUs 16-bit keys.
+
+    The engine sizes the pool for FP8 keys on NPUs as well (`get_cell_size_per_token`): DeepSeek V3.2's pool there is
+    1408 / 1284 of what it meant it to be, in logs too.
+    """
     found = _elements_bytes(part.kv_lora_rank + part.qk_rope_head_dim, settings, element_bytes)
     if part.top_k_tokens is not None and settings.kv_cache_dtype.startswith("fp8"):
         found = part.kv_lora_rank + part.kv_lora_rank // 128 * 4 + part.qk_rope_head_dim * element_bytes
@@ -152,15 +166,15 @@ def token_pool(settings: SglangSettings, network: Network, held: Cell, n_bytes: 
     slots = state_slots(settings, held, n_bytes)
     left = max(0.0, n_bytes - slots * held.state_bytes)
     page = page_tokens(settings, network)
-    per_token = held.full_bytes + held.window_bytes
+    per_token = held.charged_bytes + held.window_bytes
     if not per_token:
         return TokenPool(n_tokens=0, n_window_tokens=0, n_state_slots=slots, kv_bytes=0, state_bytes=0)
     if not held.full_bytes or not held.window_bytes:
         tokens = int(left // per_token) // page * page
         windowed = 0 if held.full_bytes else tokens
-        n_bytes_kv = per_token * (tokens + page)
+        n_bytes_kv = (held.full_bytes + held.window_bytes) * (tokens + page)
     else:
-        share = held.full_bytes + SWA_RATIO * held.window_bytes
+        share = held.charged_bytes + SWA_RATIO * held.window_bytes
         full_tokens = int(int(left // per_token) * per_token / share)
         windowed = int(full_tokens * SWA_RATIO) // page * page
         tokens = full_tokens // page * page

@@ -29,6 +29,10 @@ STATE_CACHED: Final = Release(
     0, 26, 0
 )  # prefix caching of hybrids by default: one page of state more per request
 
+# Local attention in chunks turns the hybrid manager off before (VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE is
+# false in 0.11.0 and 0.12.0, true in 0.14.0): such layers then keep the whole context.
+CHUNKS_MANAGED: Final = Release(0, 14, 0)
+
 Kind = Literal["full", "window", "chunked", "state"]
 
 
@@ -184,6 +188,8 @@ def _specs(
             if part.shares_kv:
                 continue
             window = part.window_tokens if settings.version >= HYBRID_MANAGER else None
+            if part.chunked and settings.version < CHUNKS_MANAGED:
+                window = None
             kind: Kind = "full" if window is None else "chunked" if part.chunked else "window"
             yield LayerSpec(
                 kind=kind, page_bytes=int(block * _token_bytes(part, settings, types)), block_tokens=block,

@@ -60,8 +60,12 @@ def utilization(settings: VllmSettings) -> float:
 
 
 def is_large(gpu_bytes: int, gpu_name: str) -> bool:
-    """Whether a GPU gets the larger defaults: 70 GiB or more, and not an A100, which they slow down."""
-    return gpu_bytes >= LARGE_GPU_BYTES and "a100" not in gpu_name.lower()
+    """Whether a GPU gets the larger defaults: 70 GiB or more, and not an A100, which they slow down.
+
+    Nor a GB10: its driver does not tell its memory, which counts as none; since 0.33 it is left out by name.
+    """
+    name = gpu_name.lower()
+    return gpu_bytes >= LARGE_GPU_BYTES and not any(word in name for word in ("a100", "gb10", "dgx spark"))
 
 
 def batched_tokens(settings: VllmSettings, max_model_len: int, gpu_bytes: int, gpu_name: str) -> int:
