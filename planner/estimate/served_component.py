@@ -15,6 +15,8 @@ class Component:
     unit: str  # "bytes", "tokens" or "x"
     expected: float | None
     measured: float | None
+    low: float | None = None  # the 80 % interval, where there is one
+    high: float | None = None
     given: str | None = None
     reason: str | None = None  # why nothing is expected
 

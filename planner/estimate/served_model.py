@@ -10,6 +10,7 @@ from hardware.units import MIB
 from planner.engines.rank_weights import RankWeights, rope_table_bytes
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
+from planner.estimate.served_spread import Bounds
 from planner.estimate.term import Term
 from planner.model.formats.layout import FormatLayout, lay_out
 from planner.model.formats.plan import QuantizationPlan
@@ -104,6 +105,7 @@ class RankMemory:
     terms: tuple[Term, ...]
     limit_bytes: int  # what the engine may use of the GPU
     kv_bytes: int  # what is left for caches and states; negative when nothing is
+    kv_bounds: Bounds  # its 80 % interval
 
     def term_bytes(self, name: str) -> int:
         """Sum of the terms of one name, those of its parts ("weights: layers") included."""
@@ -123,11 +125,24 @@ class ServedMemory:
     used_fraction: float  # of the GPU's memory: gpu_memory_utilization or mem_fraction_static
     refusal: str | None
     longest_length: int  # of one request that the pool holds, no more than asked for
+    needed_kv_bytes: (
+        int  # a GPU's share of one request of that length, without which the engine does not start
+    )
 
     @property
     def starts(self) -> bool:
         """Whether the engine would start."""
         return self.refusal is None
+
+    @property
+    def starts_at_low(self) -> bool:
+        """Whether it would still start at the low end of what is left for caches."""
+        return self.starts and self.needed_kv_bytes <= min(rank.kv_bounds.low for rank in self.ranks)
+
+    @property
+    def starts_at_high(self) -> bool:
+        """Whether it would start at the high end."""
+        return self.starts or 0 < self.needed_kv_bytes <= min(rank.kv_bounds.high for rank in self.ranks)
 
     @property
     def tightest(self) -> RankMemory:

@@ -15,6 +15,7 @@ from planner.estimate.served_model import (
     ServingGpu,
     weight_terms,
 )
+from planner.estimate.served_spread import kv_bounds
 from planner.estimate.term import Term
 
 # What is gone before the engine looks at free memory: context, NCCL, libraries.
@@ -95,7 +96,11 @@ def sglang_memory(model: ServedModel, settings: SglangSettings, gpu: ServingGpu)
         )
         memories.append(
             RankMemory(
-                stage=stage, terms=tuple(terms), limit_bytes=round(free * fraction), kv_bytes=round(left)
+                stage=stage,
+                terms=tuple(terms),
+                limit_bytes=round(free * fraction),
+                kv_bytes=round(left),
+                kv_bounds=kv_bounds(round(left), terms),
             )
         )
     made_pool = min(pools, key=lambda found: found.n_tokens)
@@ -116,4 +121,5 @@ def sglang_memory(model: ServedModel, settings: SglangSettings, gpu: ServingGpu)
         used_fraction=fraction,
         refusal=refusal,
         longest_length=min(length, made_pool.n_tokens),
+        needed_kv_bytes=1,  # any pool will do
     )

@@ -12,7 +12,7 @@ from planner.engines.vllm.budget import Budget
 from planner.engines.vllm.cache_pool import CachePool, Capacity, capacity, longest_length, pool
 from planner.engines.vllm.cache_specs import CacheTypes, layer_specs, state_pages
 from planner.engines.vllm.graphs import capture_sizes, estimated_graph_bytes, graphs_are_reserved
-from planner.engines.vllm.settings import VllmSettings, batched_tokens, sequences, utilization
+from planner.engines.vllm.settings import TRITON_SAMPLER, VllmSettings, batched_tokens, sequences, utilization
 from planner.errors import MissingFactError
 from planner.estimate.served_model import (
     ACTIVATION,
@@ -24,6 +24,7 @@ from planner.estimate.served_model import (
     ServingGpu,
     weight_terms,
 )
+from planner.estimate.served_spread import kv_bounds
 from planner.estimate.term import Term
 from planner.model.network import Network
 
@@ -106,12 +107,15 @@ def vllm_memory(model: ServedModel, settings: VllmSettings, gpu: ServingGpu) -> 
         n_draft = len(specs) - network.n_layers if index + 1 == len(stages) else 0
         made_pool = pool(specs, settings.version, range(layers.start, layers.stop + n_draft))
         accounts.append((account, made_pool))
+        terms = _terms(model, weights, made, account, phase)
+        measured = settings.version < TRITON_SAMPLER
         memories.append(
             RankMemory(
                 stage=index,
-                terms=_terms(model, weights, made, account, phase),
+                terms=terms,
                 limit_bytes=account.requested_bytes,
                 kv_bytes=account.kv_bytes,
+                kv_bounds=kv_bounds(account.kv_bytes, terms, sampler_is_measured=measured),
             )
         )
     # Every rank makes as many blocks as the one with the fewest.
@@ -129,6 +133,7 @@ def vllm_memory(model: ServedModel, settings: VllmSettings, gpu: ServingGpu) -> 
         used_fraction=utilization(settings),
         refusal=budget.refusal(account, needed, length, longest),
         longest_length=longest,
+        needed_kv_bytes=needed,
     )
 
 

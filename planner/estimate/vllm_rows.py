@@ -231,9 +231,12 @@ def _from_flags(
             reason=reason if expected is None else None,
         )  # fmt: skip
     kv = None if found is None or unknown else float(found.tightest.kv_bytes)
+    bounds = None if found is None or kv is None else found.tightest.kv_bounds
     yield Component(
         name="kv_pool",
         unit="bytes",
+        low=float(bounds.low) if bounds else None,
+        high=float(bounds.high) if bounds else None,
         expected=kv,
         measured=measured["kv_pool"],
         reason=None if kv is not None else reason,

@@ -37,17 +37,23 @@ def _sentences(answer: ServingAnswer, best: ServingRow, engine: str) -> tuple[st
             if memory.tightest.kv_bytes < 0
             else ""
         )
+        close = ("It is close: at the high end of the 80 % interval it would start.",)
         return (
             f"{engine} does not start {answer.opened.name} {where}: {memory.refusal}.{lacking}",
+            *(close if memory.starts_at_high else ()),
             _next_step(answer, memory),
         )
-    pool = f"{format_bytes(memory.tightest.kv_bytes)} a GPU for the KV cache"
+    bounds = memory.tightest.kv_bounds
+    between = f"{format_bytes(max(0, bounds.low))}–{format_bytes(bounds.high)}"
+    pool = f"{format_bytes(memory.tightest.kv_bytes)} ({between}) a GPU for the KV cache"
     sentence = (
         f"{engine} starts {answer.opened.name} ({answer.layout_label}) {where}: {pool} hold "
         f"{memory.capacity.n_tokens:,} tokens, {memory.capacity.concurrency:.1f} requests of "
         f"{memory.max_model_len:,} tokens at once."
     )
-    return (sentence,)
+    if memory.starts_at_low:
+        return (sentence,)
+    return (sentence, "It is close: at the low end of the 80 % interval it would not start.")
 
 
 def _next_step(answer: ServingAnswer, memory: ServedMemory) -> str:
@@ -115,6 +121,8 @@ def _memory_table(answer: ServingAnswer, best: ServingRow) -> Table:
         source = next(f"{term.basis.value}: {term.source}" for term in terms if term is not None)
         body.append((name, *(format_bytes(t.value) if t else "–" for t in terms), source))
     body.append(("KV cache", *(format_bytes(rank.kv_bytes) for rank in ranks), "what is left"))
+    between = (f"{format_bytes(rank.kv_bounds.low)}–{format_bytes(rank.kv_bounds.high)}" for rank in ranks)
+    body.append(("its 80 % interval", *between, "the terms' spreads"))
     share = f"{best.memory.used_fraction:g} of {format_bytes(answer.gpu.total_bytes)}"
     body.append(("the engine may use", *(format_bytes(rank.limit_bytes) for rank in ranks), share))
     headers = tuple(f"stage {rank.stage}" for rank in ranks) if len(ranks) > 1 else ("each GPU",)
@@ -157,6 +165,10 @@ def _row_data(row: ServingRow) -> dict[str, Any]:
         "max_num_seqs": memory.n_sequences,
         "used_fraction": memory.used_fraction,
         "kv_bytes": memory.tightest.kv_bytes,
+        "kv_low_bytes": memory.tightest.kv_bounds.low,
+        "kv_high_bytes": memory.tightest.kv_bounds.high,
+        "starts_at_low": memory.starts_at_low,
+        "starts_at_high": memory.starts_at_high,
         "kv_tokens": memory.capacity.n_tokens,
         "kv_blocks": memory.capacity.n_blocks,
         "concurrency": memory.capacity.concurrency,
