@@ -65,6 +65,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     help="Tokens computed at once while reading a prompt.",
 )
 @click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@serving_options
 @placement_options
 @click.option(
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
@@ -73,7 +74,6 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 @assume_option
 @format_option
 @mendable_errors
-@serving_options
 def command(
     ref: str | None,
     on: str | None,

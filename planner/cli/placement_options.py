@@ -73,7 +73,7 @@ def placement_options(command: F) -> F:
     @click.option("--override-tensor", "-ot", "overrides", type=Override(), multiple=True,
                   help="Fix where tensors go whose names match, such as 'ffn_.*_exps=CPU'.")  # fmt: skip
     @click.option("--command", "command_text", metavar="TEXT", default=None,
-                  help="Judge a whole llama-server command line: its context, cache types and placement.")  # fmt: skip
+                  help="Judge a whole command line of llama-server, vllm serve or SGLang: its context, cache and placement.")  # fmt: skip
     @functools.wraps(command)
     def wrapped(
         *args: Any,

@@ -1,8 +1,9 @@
 """Options of `planner fit` for the serving engines, and the way from them to an answer."""
 
 import functools
+import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import click
@@ -11,9 +12,11 @@ from click.core import ParameterSource
 from planner.api import serving_fit
 from planner.cli.progress import patient_progress
 from planner.engines.release import Release, parse_release
+from planner.engines.sglang.command import parse_launch_command
 from planner.engines.sglang.settings import LATEST as LATEST_SGLANG
 from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel
+from planner.engines.vllm.command import parse_serve_command
 from planner.engines.vllm.settings import LATEST as LATEST_VLLM
 from planner.engines.vllm.settings import VllmSettings
 from planner.report.document import Document
@@ -41,6 +44,7 @@ class ServingOptions:
     speculative_tokens: int
     eager: bool
     text_only: bool
+    pasted: tuple[str, ...] | None = None  # a whole command line of the engine, to be judged
 
     @property
     def is_serving(self) -> bool:
@@ -50,7 +54,8 @@ class ServingOptions:
 
 # Parameters of the command that mean something to llama.cpp alone.
 _ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
-_FIELDS = tuple(ServingOptions.__dataclass_fields__)
+_FIELDS = tuple(name for name in ServingOptions.__dataclass_fields__ if name != "pasted")
+_NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in ("engine", "engine_version"))
 _MOST_RANKS = 1024
 _POSITIVE = click.IntRange(1)
 
@@ -105,7 +110,12 @@ def serving_options(command: F) -> F:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         values = {name: kwargs.pop(name) for name in _FIELDS}
-        if values["engine"] == "llama.cpp":
+        engine, words = _pasted(kwargs.get("command_text"))
+        if engine is not None:
+            _refuse(_NOT_IN_COMMAND, "for the engine's command line to say; leave it out with --command")
+            kwargs["command_text"] = None
+            values |= {"engine": engine, "pasted": words}
+        elif values["engine"] == "llama.cpp":
             _refuse(tuple(name for name in _FIELDS if name != "engine"), "for --engine vllm or sglang")
         return command(*args, serving=ServingOptions(**values), **kwargs)
 
@@ -115,13 +125,28 @@ def serving_options(command: F) -> F:
     return found  # type: ignore[no-any-return]
 
 
+def _pasted(text: str | None) -> tuple[str | None, tuple[str, ...] | None]:
+    """The engine and the words of a command line that starts vLLM or SGLang; None for any other text."""
+    try:
+        words = tuple(shlex.split(text or ""))
+    except ValueError as error:
+        raise click.UsageError(f"--command: {error}") from error
+    if words[:2] == ("vllm", "serve"):
+        return "vllm", words
+    if words[1:3] == ("-m", "sglang.launch_server"):
+        return "sglang", words
+    return None, None
+
+
 def answer_serving(
     ref: str | None, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
 ) -> Document:
     """The document for a model in the engine asked for; raises UsageError for options of the other engines."""
+    _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
+    if asked.pasted is not None:
+        return _answer_pasted(ref, on, contexts, assume, asked, asked.pasted)
     if ref is None:
         raise click.UsageError(f"--engine {asked.engine} is for one model; name it")
-    _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
     splits = tuple(
         Parallel(
             tensor=n,
@@ -142,6 +167,35 @@ def answer_serving(
             found = serving_fit.fit_sglang(
                 ref, _sglang(asked), on=on, contexts=contexts, splits=splits, assume=assume, progress=progress
             )
+    return serving_document(found)
+
+
+def _answer_pasted(
+    ref: str | None,
+    on: str | None,
+    contexts: Sequence[int],
+    assume: Sequence[str],
+    asked: ServingOptions,
+    words: Sequence[str],
+) -> Document:
+    """A pasted command line judged: its own split, length and limits; REF stands for its model where both are given."""
+    others: list[str] = []
+    with patient_progress("Reading") as progress:
+        if asked.engine == "vllm":
+            model, vllm = parse_serve_command(words, _release(asked, LATEST_VLLM), others)
+            found = serving_fit.fit_vllm(
+                ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), assume=assume,
+                progress=progress,
+            )  # fmt: skip
+        else:
+            model, sglang = parse_launch_command(words, _release(asked, LATEST_SGLANG), others)
+            found = serving_fit.fit_sglang(
+                ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), assume=assume,
+                progress=progress,
+            )  # fmt: skip
+    if others:
+        note = f"left aside, because they do not decide memory or are not known: {', '.join(dict.fromkeys(others))}"
+        found = replace(found, notes=(*found.notes, note))
     return serving_document(found)
 
 

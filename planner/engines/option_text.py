@@ -6,12 +6,15 @@ from planner.errors import MalformedError
 
 
 def options_of(
-    words: Sequence[str], with_value: Mapping[str, str], flags: Mapping[str, str]
+    words: Sequence[str],
+    with_value: Mapping[str, str],
+    flags: Mapping[str, str],
+    others: list[str] | None = None,
 ) -> dict[str, str]:
     """Options by the names that the tables give them, a flag's value being "true".
 
-    Both `--name value` and `--name=value` are read. Raises MalformedError for an option that is in neither table,
-    and for one without its value.
+    Both `--name value` and `--name=value` are read. An option that is in neither table is added to `others`, with
+    what follows it up to the next option; without that list it raises MalformedError, as does one without its value.
     """
     found: dict[str, str] = {}
     rest = list(words)
@@ -26,6 +29,10 @@ def options_of(
                     raise MalformedError(f"{name} stands last, without its value")
                 value = rest.pop(0)
             found[with_value[name]] = value
+        elif others is not None and word.startswith("-"):
+            others.append(name)
+            while rest and not equals and not rest[0].startswith("-"):
+                rest.pop(0)
         else:
             raise MalformedError(f"{word[:60]!r} is no option that decides memory; leave it out here")
     return found

@@ -7,7 +7,7 @@ from planner.engines.release import parse_release
 from planner.engines.sglang.pool import tokens_of_kv_bytes
 from planner.engines.sglang.settings import LATEST, SglangSettings
 from planner.engines.sharding import Parallel
-from planner.errors import MissingFactError
+from planner.errors import MalformedError, MissingFactError
 from planner.estimate.served_component import Component, number, whole
 from planner.estimate.served_model import ServedModel
 from planner.estimate.sglang_memory import model_cell, pool_after_load, sglang_weights
@@ -23,16 +23,24 @@ def row_settings(row: Row) -> SglangSettings:
     replicas = (whole(row, "dp") or 1) if row.get("sgl_dp_attention") == "True" else 1
     expert = whole(row, "ep") or 1
     version = row.get("version") or ""
+    try:
+        parallel = Parallel(
+            tensor=tensor, pipeline=whole(row, "pp") or 1, expert=expert, attention_replicas=replicas
+        )
+        return _settings(row, parallel, version)
+    except ValueError as error:
+        raise MalformedError(f"the row's settings make no sense: {error}") from error
+
+
+def _settings(row: Row, parallel: Parallel, version: str) -> SglangSettings:
     return SglangSettings(
         version=parse_release(version) if version else LATEST,
-        parallel=Parallel(
-            tensor=tensor, pipeline=whole(row, "pp") or 1, expert=expert, attention_replicas=replicas
-        ),
+        parallel=parallel,
         context_length=whole(row, "max_model_len"),
         mem_fraction_static=number(row, "gpu_memory_utilization_or_mem_fraction"),
         max_running_requests=whole(row, "max_num_seqs_or_running"),
         kv_cache_dtype=row.get("kv_cache_dtype") or "auto",
-        all_to_all=expert > 1,
+        all_to_all=parallel.expert > 1,
         on_npu=row.get("device") == "npu",
     )
 

@@ -12,7 +12,7 @@ from planner.engines.release import Release, parse_release
 from planner.engines.sharding import Parallel
 from planner.engines.vllm.cache_specs import hybrid_block_tokens
 from planner.engines.vllm.settings import LARGE_GPU_BYTES, LATEST, VllmSettings, batched_tokens
-from planner.errors import MissingFactError, PlannerError
+from planner.errors import MalformedError, MissingFactError, PlannerError
 from planner.estimate.served_component import Component, number, whole
 from planner.estimate.served_model import ACTIVATION, GRAPHS, HIDDEN_BYTES, OTHER, ServedModel, ServingGpu
 from planner.estimate.vllm_memory import cache_types, loaded_weights, pool_capacity, vllm_memory
@@ -55,17 +55,7 @@ def row_settings(row: Row, model: ServedModel) -> tuple[VllmSettings, tuple[str,
     """The settings that a row states. Raises MissingFactError where it leaves out over how many GPUs it runs."""
     release, told = row_release(row)
     notes = [told] if told else []
-    settings = VllmSettings(
-        version=release,
-        parallel=row_parallel(row),
-        max_model_len=whole(row, "max_model_len") or whole(row, "max_concurrency_len_tokens"),
-        gpu_memory_utilization=number(row, "gpu_memory_utilization_or_mem_fraction"),
-        max_num_batched_tokens=whole(row, "max_num_batched_tokens_or_chunk"),
-        max_num_seqs=whole(row, "max_num_seqs_or_running"),
-        kv_cache_dtype=row.get("kv_cache_dtype") or "auto",
-        enforce_eager=row.get("enforce_eager") == "True",
-        block_size=_block_size(row),
-    )
+    settings = _settings(row, release)
     speculative = row.get("speculative") or "None"
     if speculative != "None":
         if "mtp" not in speculative.lower():
@@ -73,6 +63,24 @@ def row_settings(row: Row, model: ServedModel) -> tuple[VllmSettings, tuple[str,
         settings, note = _with_speculation(row, model, settings, speculative)
         notes.append(note)
     return _with_printed_block(row, model, settings, notes), tuple(notes)
+
+
+def _settings(row: Row, release: Release) -> VllmSettings:
+    parallel = row_parallel(row)
+    try:
+        return VllmSettings(
+            version=release,
+            parallel=parallel,
+            max_model_len=whole(row, "max_model_len") or whole(row, "max_concurrency_len_tokens"),
+            gpu_memory_utilization=number(row, "gpu_memory_utilization_or_mem_fraction"),
+            max_num_batched_tokens=whole(row, "max_num_batched_tokens_or_chunk"),
+            max_num_seqs=whole(row, "max_num_seqs_or_running"),
+            kv_cache_dtype=row.get("kv_cache_dtype") or "auto",
+            enforce_eager=row.get("enforce_eager") == "True",
+            block_size=_block_size(row),
+        )
+    except ValueError as error:
+        raise MalformedError(f"the row's settings make no sense: {error}") from error
 
 
 def row_parallel(row: Row) -> Parallel:
@@ -83,7 +91,17 @@ def row_parallel(row: Row) -> Parallel:
         if re.search(r"\b\d+ ?x\b|multi-node|per rank|\bTP\b", hints):
             raise MissingFactError("the row does not say over how many GPUs the model is split (tp)")
         tensor = 1
-    return Parallel(tensor=tensor, pipeline=whole(row, "pp") or 1)
+    replicas = whole(row, "dp") or 1
+    try:
+        if (whole(row, "ep") or 1) == 1:
+            return Parallel(tensor=tensor, pipeline=whole(row, "pp") or 1)
+        # Data-parallel engines share the experts out among all their ranks.
+        ranks = tensor * replicas
+        return Parallel(
+            tensor=ranks, pipeline=whole(row, "pp") or 1, expert=ranks, attention_replicas=replicas
+        )
+    except ValueError as error:
+        raise MalformedError(f"the row's split over GPUs makes no sense: {error}") from error
 
 
 def _block_size(row: Row) -> int | None:

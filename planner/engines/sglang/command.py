@@ -53,11 +53,16 @@ def launch_command(model: str, settings: SglangSettings) -> tuple[str, ...]:
     return tuple(words)
 
 
-def parse_launch_command(words: Sequence[str], version: Release = LATEST) -> tuple[str, SglangSettings]:
-    """The model and the settings of a command line; raises MalformedError for one that is not understood."""
-    if tuple(words[:3]) != ("python", "-m", "sglang.launch_server"):
+def parse_launch_command(
+    words: Sequence[str], version: Release = LATEST, others: list[str] | None = None
+) -> tuple[str, SglangSettings]:
+    """The model and the settings of a command line; raises MalformedError for one that is not understood.
+
+    `others` collects the options that do not decide memory; without it they are refused.
+    """
+    if tuple(words[1:3]) != ("-m", "sglang.launch_server") or not words[0].startswith("python"):
         raise MalformedError("an SGLang command line begins with `python -m sglang.launch_server`")
-    found = options_of(words[3:], _VALUES, _FLAGS)
+    found = options_of(words[3:], _VALUES, _FLAGS, others)
     if "model" not in found:
         raise MalformedError("an SGLang command line names its model with --model-path")
     replicas = whole_number(found, "data") or 1

@@ -62,11 +62,16 @@ def serve_command(model: str, settings: VllmSettings) -> tuple[str, ...]:
     return tuple(words)
 
 
-def parse_serve_command(words: Sequence[str], version: Release = LATEST) -> tuple[str, VllmSettings]:
-    """The model and the settings of a command line; raises MalformedError for one that is not understood."""
+def parse_serve_command(
+    words: Sequence[str], version: Release = LATEST, others: list[str] | None = None
+) -> tuple[str, VllmSettings]:
+    """The model and the settings of a command line; raises MalformedError for one that is not understood.
+
+    `others` collects the options that do not decide memory; without it they are refused.
+    """
     if len(words) < 3 or words[0] != "vllm" or words[1] != "serve":
         raise MalformedError("a vLLM command line begins with `vllm serve MODEL`")
-    found = options_of(words[3:], _VALUES, _FLAGS)
+    found = options_of(words[3:], _VALUES, _FLAGS, others)
     tensor, replicas = whole_number(found, "tensor") or 1, whole_number(found, "data") or 1
     ranks = tensor * replicas
     caching = True if "caching" in found else False if "no_caching" in found else None

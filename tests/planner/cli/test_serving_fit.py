@@ -83,3 +83,25 @@ def test_what_does_not_start_says_what_would() -> None:
     assert "does not start" in text
     assert "Ask for --context" in text
     assert "vllm serve" not in text
+
+
+def test_a_pasted_command_line_is_judged() -> None:
+    line = "vllm serve meta-llama/Llama-3.1-70B-Instruct -tp 4 --max-model-len 32768 --port 8000 --trust-remote-code"
+    result = run("llama-3.1-70b-instruct", "--on", "4x H100 SXM", "--command", line)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.output.split())
+    assert "starts Llama 3.1 70B Instruct (BF16) on 4 × H100" in text
+    assert "--port, --trust-remote-code" in text
+    assert (
+        "vllm serve meta-llama/Llama-3.1-70B-Instruct --tensor-parallel-size 4 --max-model-len 32768" in text
+    )
+    both = run("llama-3.1-70b-instruct", "--on", "4x H100 SXM", "--command", line, "--tp", "2")
+    assert both.exit_code == 2
+    assert "leave it out with --command" in " ".join(both.output.split())
+
+
+def test_a_pasted_sglang_line_is_judged() -> None:
+    line = "python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3 --tp 8 --host 0.0.0.0"
+    result = run("deepseek-v3", "--on", "8x H200 SXM", "--command", line)
+    assert result.exit_code == 0, result.output
+    assert "SGLang 0.5.23 starts DeepSeek V3" in " ".join(result.output.split())

@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.estimate.served_component import Component
 from planner.estimate.served_names import candidates
@@ -81,6 +83,47 @@ def test_names_are_whole_never_parts() -> None:
     cached = "/x/hub/models--cyankiwi--Qwen3.6-35B-A3B-AWQ-4bit/snapshots/7a1c0c26c56e"
     assert next(candidates(cached)) == ("cyankiwi/Qwen3.6-35B-A3B-AWQ-4bit", False)
     assert ("Qwen3.6-35B-A3B", True) in list(candidates(cached))
+
+
+CELLS = st.sampled_from(
+    [
+        "",
+        "0",
+        "-1",
+        "1",
+        "3",
+        "16",
+        "0.9",
+        "1.5",
+        "1e9",
+        "nan",
+        "x",
+        "True",
+        "None",
+        "auto",
+        "fp8",
+        "int4",
+        "100000",
+    ]
+)
+COLUMNS = (
+    "version", "model", "dtype", "quantization", "kv_cache_dtype", "tp", "pp", "dp", "ep", "gpu", "max_model_len",
+    "total_gpu_mem_gib", "gpu_memory_utilization_or_mem_fraction", "max_num_seqs_or_running", "notes",
+    "max_num_batched_tokens_or_chunk", "speculative", "weights_load_gib", "kv_cache_gib", "kv_tokens", "gpu_blocks",
+    "cpu_blocks", "hybrid_attn_block_tokens", "sgl_avail_after_load_gb", "sgl_kv_gb", "sgl_k_gb", "sgl_v_gb",
+    "sgl_mamba_slots", "sgl_dp_attention", "max_concurrency_len_tokens",
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(engine=st.sampled_from(["vllm", "sglang"]), cells=st.dictionaries(st.sampled_from(COLUMNS), CELLS))
+def test_any_row_is_predicted_or_has_a_reason(engine: str, cells: dict[str, str]) -> None:
+    found = predict(QWEN | {"engine": engine} | cells, resolve)
+    if isinstance(found, str):
+        assert found
+        return
+    for part in found.components:
+        assert part.expected is not None or part.reason, part
 
 
 @pytest.mark.skipif(not TRUTH.exists(), reason="the table of recorded start-ups is not here")
