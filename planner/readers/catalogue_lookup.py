@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from planner.errors import PlannerError
+from planner.estimate.llama_cpp_rows.model import Known
 from planner.model.opened_model import OpenedModel
-from planner.readers.open_model import published_from_catalogue
+from planner.readers.open_model import from_catalogue, published_from_catalogue
 from profiles.loader import model_rows
 from profiles.model_names import name_index, spellings
 
@@ -37,3 +39,15 @@ def catalogue_resolver(
         return opened[id_]
 
     return resolve
+
+
+def known_networks(entries: Iterable[Mapping[str, Any]] | None = None) -> tuple[Known, ...]:
+    """Every network of the catalogue that is understood, with what it goes by."""
+    found = []
+    for row in model_rows() if entries is None else entries:
+        try:
+            network = from_catalogue(row, row["id"]).network
+        except PlannerError:  # an architecture that is not understood yet cannot be recognised either
+            continue
+        found.append(Known(id=row["id"], spellings=tuple(spellings(row)), network=network))
+    return tuple(found)

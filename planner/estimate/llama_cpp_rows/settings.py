@@ -1,0 +1,183 @@
+"""Flags, devices and split of a recorded load, as far as its row and its command line state them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hardware.accelerators import find_accelerator
+from hardware.errors import HardwareError
+from planner.engines.ik_llama_cpp.command_line import CommandLine
+from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
+from planner.errors import MissingFactError
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.llama_cpp_rows.row import LoadRow
+from planner.estimate.memory import Device
+
+_NO_COMMAND: Final = CommandLine()
+_DEFAULT_BATCH: Final = 2048
+_DEFAULT_UBATCH: Final = 512
+_PERPLEXITY_CONTEXT: Final = 512  # tools/perplexity/perplexity.cpp
+_UNKNOWN_MEMORY: Final = 2**50  # of a device whose name says nothing; only shares of it count
+# Of a card, what is free for weights before anything is loaded, at most: the driver takes the rest.
+_USABLE_FRACTION: Final = 0.98
+_ALL_LAYERS_SINCE_BUILD: Final = 7325  # -ngl defaults to as many as fit (common/common.h, 2025-12)
+_MODES: Final[dict[str, Literal["layer", "row", "none"]]] = {"layer": "layer", "row": "row", "none": "none"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlacement:
+    """Where the weights of a row lie; `unstated` says why nobody can tell it from the row, if so."""
+
+    split: Split
+    gpus: tuple[Device, ...]
+    ram: Device
+    unstated: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def row_flags(row: LoadRow) -> LlamaCppFlags:
+    """The settings of a row; raises MissingFactError where it does not say how long the context is."""
+    command = row.command or _NO_COMMAND
+    n_batch = row.whole("n_batch") or command.n_batch or _DEFAULT_BATCH
+    n_sequences = row.whole("n_seq_max") or command.n_sequences or 1
+    n_context = row.whole("n_ctx_tokens")
+    if n_context is None:
+        n_context, n_sequences = _context_of_command(command, n_batch, n_sequences)
+    k_type = (row.text("kv_type_k") or command.k_type or "F16").upper()
+    v_type = (row.text("kv_type_v") or command.v_type or "").upper()
+    if not v_type:  # one cache for both, as latent attention keeps it, is printed with K's type alone
+        v_type = k_type if row.whole("mla_attn_ik") else "F16"
+    flash = row.flash_attention
+    if flash is None:
+        flash = command.flash_attention not in (None, "off") if row.engine == "ik_llama.cpp" else True
+    unified = row.kv_unified
+    return LlamaCppFlags(
+        n_context_tokens=n_context,
+        n_batch=n_batch,
+        n_ubatch=min(row.whole("n_ubatch") or command.n_ubatch or _DEFAULT_UBATCH, n_batch),
+        n_sequences=n_sequences,
+        unified_cache=True if unified is None else unified,
+        k_type=k_type,
+        v_type=v_type if flash or v_type in ("F16", "F32", "BF16") else "F16",
+        flash_attention=flash,
+        swa_full=command.swa_full,
+        kv_offload=command.kv_offload is not False,
+        op_offload=command.op_offload is not False,
+        mmap=_is_mapped(row, command),
+        repack=command.repack is not False,
+        build=row.whole("build"),
+    )
+
+
+def _context_of_command(command: CommandLine, n_batch: int, n_sequences: int) -> tuple[int, int]:
+    """Context and sequences of a command line; llama-perplexity reads as many windows at once as a batch holds."""
+    if command.program == "llama-perplexity":
+        window = command.n_context_tokens or _PERPLEXITY_CONTEXT
+        n = max(1, n_batch // window)
+        return n * window, n
+    if not command.n_context_tokens:
+        raise MissingFactError("the row does not say how long the context is")
+    return command.n_context_tokens, n_sequences
+
+
+def _is_mapped(row: LoadRow, command: CommandLine) -> bool:
+    """As the buffers' names say, else the command line; ik_llama.cpp names mapped buffers like others."""
+    if row.engine == "ik_llama.cpp":
+        return command.mmap is not False and not command.run_time_repack
+    named = row.is_mapped
+    return command.mmap is not False if named is None else named
+
+
+def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
+    """Devices and split of a row, with what had to be supposed."""
+    command = row.command or _NO_COMMAND
+    gpus = _gpus(row, command)
+    ram = Device(name="host", is_gpu=False, capacity_bytes=_UNKNOWN_MEMORY)
+    n_all = model.network.n_layers + 1
+    n_gpu_layers, unstated = _offloaded(row, command, gpus)
+    notes: list[str] = []
+    overrides = tuple(TensorOverride(pattern=p, device=_device_name(d)) for p, d in command.overrides)
+    n_cpu_moe = model.network.n_layers if command.cpu_moe else command.n_cpu_moe or 0
+    if not overrides and not n_cpu_moe and n_gpu_layers and gpus and _is_too_large(model, gpus, n_gpu_layers, n_all):
+        n_cpu_moe = model.network.n_layers
+        unstated = unstated or "the row does not say which tensors stay in main memory"
+        notes.append("experts taken to lie in main memory, because the GPUs named cannot hold the file")
+    elif overrides and command.is_cut:
+        unstated = unstated or "the command line is cut off, so that its last overrides are not known"
+        overrides = (*overrides, TensorOverride(pattern=r"\.ffn_.*_exps\.", device="CPU"))
+        notes.append("experts that no override names taken to lie in main memory, because the command is cut off")
+    shares = command.tensor_split or None
+    used = row.buffer_devices
+    if shares is None and len(gpus) > 1 and n_gpu_layers:
+        left_out = [gpu.name not in used for gpu in gpus]
+        if used and any(left_out) and not all(left_out):
+            shares = tuple(0.0 if out else float(gpu.capacity_bytes) for gpu, out in zip(gpus, left_out, strict=True))
+        if row.command is None or command.is_cut:
+            unstated = unstated or "the row does not say how the layers are shared among the GPUs"
+    return RowPlacement(
+        split=Split(
+            n_gpu_layers=n_gpu_layers,
+            n_cpu_moe=n_cpu_moe,
+            tensor_split=shares,
+            mode="row" if "row split" in row.backend else _MODES.get(command.split_mode or "layer", "layer"),
+            main_gpu=command.main_gpu or 0,
+            overrides=overrides,
+        ),
+        gpus=gpus,
+        ram=ram,
+        unstated=unstated,
+        notes=tuple(notes),
+    )
+
+
+def _device_name(name: str) -> str:
+    return "CPU" if name.upper().startswith("CPU") else name
+
+
+def _gpus(row: LoadRow, command: CommandLine) -> tuple[Device, ...]:
+    """The GPUs that the row names, in the engine's order; those alone that buffers are named after where it does not."""
+    backend = row.backend.partition("(")[0].strip()
+    if backend in ("", "CPU", "AMX"):
+        return ()
+    prefix = {"Metal": "MTL"}.get(backend, backend)
+    named = row.devices
+    used = row.buffer_devices
+    if backend == "Metal" and "Metal" in used:  # what it was called before builds of late 2025
+        return (_device("Metal", named[0] if named else ""),)
+    indices = [int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()]
+    n = max(len(named), max(indices, default=-1) + 1, 1)
+    del command
+    return tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
+
+
+def _device(name: str, sold_as: str) -> Device:
+    memory = _UNKNOWN_MEMORY
+    if sold_as:
+        try:
+            memory = int(find_accelerator(sold_as).memory_bytes * _USABLE_FRACTION)
+        except HardwareError:
+            memory = _UNKNOWN_MEMORY
+    return Device(name=name, is_gpu=True, capacity_bytes=memory)
+
+
+def _offloaded(row: LoadRow, command: CommandLine, gpus: Sequence[Device]) -> tuple[int, str | None]:
+    """Layers on the GPUs, and why that cannot be told, if so."""
+    stated = row.whole("layers_offloaded")
+    if stated is not None:
+        return stated, None
+    if not gpus:
+        return 0, None
+    if command.n_gpu_layers is not None:
+        return command.n_gpu_layers, None
+    build = row.whole("build")
+    if build is not None and build >= _ALL_LAYERS_SINCE_BUILD and row.engine != "ik_llama.cpp":
+        return 999, None
+    return 999, "the row does not say how many layers are on the GPUs"
+
+
+def _is_too_large(model: DescribedModel, gpus: Sequence[Device], n_gpu_layers: int, n_all: int) -> bool:
+    if not any(layer.expert_bytes for layer in model.layers) or n_gpu_layers < n_all:
+        return False
+    return model.storage.total_bytes - model.embedding_bytes > sum(gpu.capacity_bytes for gpu in gpus)
+
+

@@ -1,0 +1,157 @@
+"""Which tensor has which type, when only the numbers of tensors per type and the file's size are known.
+
+A GGUF's page, `gguf-dump` and the engine's first lines say "f32: 361 tensors, q8_0: 612, iq3_k_r4: 116 …" and the
+size; the table itself stands only in the file. A mix that somebody made by hand gives all tensors of one role one
+type nearly always, so the counts and the size mostly leave one way to deal the types out to the roles.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from planner.model.ggml_types import type_by_name
+from planner.model.storage import Storage, StoredWeight
+
+# The size is printed with two or three digits of a GiB, so that sums this near to it are the file's own.
+_SIZE_TOLERANCE: Final = 0.0006
+_MOST_STATES: Final = 20_000  # of the search over roles; real files need some hundreds
+_MOST_SUMS: Final = 48  # byte sums that are followed up for one state
+_UNIT: Final = ("F32", "I32")
+
+
+@dataclass(frozen=True, slots=True)
+class _Deal:
+    """Types of the roles dealt so far, and the bytes that they take."""
+
+    n_bytes: int
+    types: tuple[str, ...]
+
+
+def mixed_storage(start: Storage, counts: Mapping[str, int], file_bytes: float | None) -> Storage | None:
+    """A storage with these numbers of tensors per type, and the size within what was printed.
+
+    `start` has the tensors, in types that a preset would give them or in any. Tried in order: `start` itself; one
+    type for each role; the finest types for the smallest tensors. None when the counts are those of another
+    network. The last is only a likely order, so its layers are scaled to the size.
+    """
+    if _agrees(start, counts, file_bytes):
+        return start
+    if sum(_quantized(counts).values()) != sum(_quantized(counts_of(start)).values()):
+        return None
+    dealt = _by_role(start, counts, file_bytes) or _by_size(start, counts)
+    return scaled(dealt, file_bytes) if file_bytes is not None else dealt
+
+
+def scaled(storage: Storage, file_bytes: float) -> Storage:
+    """The storage with the bytes of its layers changed in proportion, so that all tensors add up to the size."""
+    inner = sum(weight.n_bytes for weight in storage.weights if weight.layer is not None)
+    outer = storage.total_bytes - inner
+    if inner <= 0 or file_bytes <= outer:
+        return storage
+    factor = (file_bytes - outer) / inner
+    weights = tuple(
+        weight if weight.layer is None else replace(weight, n_bytes=round(weight.n_bytes * factor))
+        for weight in storage.weights
+    )
+    return replace(storage, weights=weights)
+
+
+def counts_of(storage: Storage) -> dict[str, int]:
+    """How many tensors have each type."""
+    found: dict[str, int] = {}
+    for weight in storage.weights:
+        found[weight.type_name] = found.get(weight.type_name, 0) + 1
+    return found
+
+
+def _quantized(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts without F32: files differ in small tables (rotary factors) that are no weights."""
+    return {name: n for name, n in counts.items() if n and name not in _UNIT}
+
+
+def _agrees(storage: Storage, counts: Mapping[str, int], file_bytes: float | None) -> bool:
+    if _quantized(counts_of(storage)) != _quantized(counts):
+        return False
+    return file_bytes is None or abs(storage.total_bytes / file_bytes - 1) < _SIZE_TOLERANCE
+
+
+def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None) -> Storage | None:
+    """One type for each role, if some way to do so has the counts and the size."""
+    roles: dict[tuple[bool, str], list[StoredWeight]] = {}
+    for weight in start.weights:
+        if weight.type_name not in _UNIT:
+            roles.setdefault((weight.layer is None, weight.role), []).append(weight)
+    order = sorted(roles, key=lambda key: -len(roles[key]))
+    names = [name for name, n in counts.items() if n and name not in _UNIT]
+    left = tuple(counts[name] for name in names)
+    states: dict[tuple[int, ...], list[_Deal]] = {left: [_Deal(0, ())]}
+    for key in order:
+        weights = roles[key]
+        sizes = [_bytes(weights, name) for name in names]
+        following: dict[tuple[int, ...], dict[int, _Deal]] = {}
+        for state, deals in states.items():
+            for i, size in enumerate(sizes):
+                if size is None or state[i] < len(weights):
+                    continue
+                after = (*state[:i], state[i] - len(weights), *state[i + 1 :])
+                found = following.setdefault(after, {})
+                for deal in deals:
+                    total = deal.n_bytes + size
+                    if total not in found and len(found) < _MOST_SUMS:
+                        found[total] = _Deal(total, (*deal.types, names[i]))
+        if len(following) > _MOST_STATES:
+            return None
+        states = {state: list(found.values()) for state, found in following.items()}
+    ends = states.get((0,) * len(names))
+    if not ends:
+        return None
+    units = sum(weight.n_bytes for weight in start.weights if weight.type_name in _UNIT)
+    if file_bytes is None:
+        best = ends[0] if len(ends) == 1 else None
+    else:
+        best = min(ends, key=lambda deal: abs(deal.n_bytes + units - file_bytes))
+        if abs((best.n_bytes + units) / file_bytes - 1) > _SIZE_TOLERANCE:
+            best = None
+    if best is None:
+        return None
+    chosen = dict(zip(order, best.types, strict=True))
+    return replace(
+        start,
+        weights=tuple(
+            weight
+            if weight.type_name in _UNIT
+            else _as_type(weight, chosen[weight.layer is None, weight.role])
+            for weight in start.weights
+        ),
+    )
+
+
+def _by_size(start: Storage, counts: Mapping[str, int]) -> Storage:
+    """The coarsest types for the largest tensors; of one size those that a quantizer keeps finer come last."""
+    finer = {name: i for i, name in enumerate(("gate", "up", "q", "output", "k", "down", "v"))}
+
+    def order(i: int) -> tuple[int, int, int]:
+        weight = start.weights[i]
+        word = next((n for name, n in finer.items() if f"_{name}" in weight.role), 0)
+        return -weight.n_elements, word, i
+
+    places = sorted((i for i, w in enumerate(start.weights) if w.type_name not in _UNIT), key=order)
+    names = sorted((n for n in counts if n not in _UNIT), key=lambda n: type_by_name(n).bits_per_weight)
+    dealt = [name for name in names for _ in range(counts[name])]
+    weights = list(start.weights)
+    for i, name in zip(places, dealt, strict=True):
+        weights[i] = _as_type(weights[i], name)
+    return replace(start, weights=tuple(weights))
+
+
+def _bytes(weights: Sequence[StoredWeight], name: str) -> int | None:
+    """Bytes of tensors in a type; None where its blocks do not divide a row."""
+    block = type_by_name(name).block_elements
+    if any(weight.shape[0] % block for weight in weights):
+        return None
+    return sum(_as_type(weight, name).n_bytes for weight in weights)
+
+
+def _as_type(weight: StoredWeight, name: str) -> StoredWeight:
+    row = weight.shape[0]
+    return replace(weight, type_name=name, n_bytes=weight.n_elements // row * type_by_name(name).row_bytes(row))
