@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.tuning import TuneAnswer, tune
+    from planner.api.validating import MemoryValidation, validate_memory
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -65,6 +66,8 @@ _MODULES = {
     "report": "reporting",
     "TuneAnswer": "tuning",
     "tune": "tuning",
+    "MemoryValidation": "validating",
+    "validate_memory": "validating",
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
@@ -73,6 +76,7 @@ __all__ = [
     "BenchAnswer",
     "CatalogueAnswer",
     "FitAnswer",
+    "MemoryValidation",
     "TuneAnswer",
     "add_model",
     "bench",
@@ -99,6 +103,7 @@ __all__ = [
     "speed_facts",
     "tune",
     "update_models",
+    "validate_memory",
 ]
 
 

@@ -3,12 +3,12 @@
 Commands are imported only when they run, so that `planner --help` answers at once.
 """
 
-import importlib
 import sys
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
+
+from planner.cli.lazy_group import LazyGroup
 
 # name → module and the line `planner --help` shows; the modules hold a click command named `command`.
 COMMANDS = {
@@ -19,45 +19,15 @@ COMMANDS = {
     "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
+    "validate": ("planner.cli.validate", "How far off the planner is on loads that somebody recorded."),
     "report": ("planner.cli.report", "All of it in one document: HTML, Markdown and JSON."),
     "completion": ("planner.cli.completion", "Print the completion script for your shell."),
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands live in modules that are imported when used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of work, not of the alphabet."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now; None when there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = module.command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Click's own look-up, with the nearest name in the message when it fails."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" Commands: {', '.join(COMMANDS)}."
-            raise click.UsageError(f"No such command {args[0][:40]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The command list, without importing any of them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
 @click.group(
     cls=LazyGroup,
+    modules=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `planner hardware`, then `planner fit`.",
 )

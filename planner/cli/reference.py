@@ -22,9 +22,12 @@ def reference() -> str:
         command = planner.get_command(root, name)
         assert command is not None
         parts += [f"## planner {name}", _help_of(command, f"planner {name}")]
-        for inner_name, inner in getattr(command, "commands", {}).items():
-            full = f"planner {name} {inner_name}"
-            parts += [f"### {full}", _help_of(inner, full)]
+        if isinstance(command, click.Group):
+            for inner_name in command.list_commands(root):
+                inner = command.get_command(root, inner_name)
+                assert inner is not None
+                full = f"planner {name} {inner_name}"
+                parts += [f"### {full}", _help_of(inner, full)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,7 +1,7 @@
 """Flags, devices and split of a recorded load, as far as its row and its command line state them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from hardware.accelerators import find_accelerator
@@ -91,7 +91,7 @@ def _is_mapped(row: LoadRow, command: CommandLine) -> bool:
 def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
     """Devices and split of a row, with what had to be supposed."""
     command = row.command or _NO_COMMAND
-    gpus = _gpus(row, command)
+    gpus = _gpus(row)
     ram = Device(name="host", is_gpu=False, capacity_bytes=_UNKNOWN_MEMORY)
     n_all = model.network.n_layers + 1
     n_gpu_layers, unstated = _offloaded(row, command, gpus)
@@ -134,7 +134,7 @@ def _device_name(name: str) -> str:
     return "CPU" if name.upper().startswith("CPU") else name
 
 
-def _gpus(row: LoadRow, command: CommandLine) -> tuple[Device, ...]:
+def _gpus(row: LoadRow) -> tuple[Device, ...]:
     """The GPUs that the row names, in the engine's order; those alone that buffers are named after where it does not."""
     backend = row.backend.partition("(")[0].strip()
     if backend in ("", "CPU", "AMX"):
@@ -146,8 +146,10 @@ def _gpus(row: LoadRow, command: CommandLine) -> tuple[Device, ...]:
         return (_device("Metal", named[0] if named else ""),)
     indices = [int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()]
     n = max(len(named), max(indices, default=-1) + 1, 1)
-    del command
-    return tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
+    found = tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
+    if any(gpu.capacity_bytes == _UNKNOWN_MEMORY for gpu in found):  # then nobody knows their shares: equal ones
+        return tuple(replace(gpu, capacity_bytes=_UNKNOWN_MEMORY) for gpu in found)
+    return found
 
 
 def _device(name: str, sold_as: str) -> Device:

@@ -1,0 +1,182 @@
+"""What is predicted for a recorded load of llama.cpp, ik_llama.cpp or Ollama, component by component."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hardware.units import MIB
+from planner.engines.registry import memory_rules
+from planner.errors import MalformedError, PlannerError
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.llama_cpp_rows.model import FromColumns, Known, RowModel, as_filed, row_model
+from planner.estimate.llama_cpp_rows.row import LoadRow
+from planner.estimate.llama_cpp_rows.settings import RowPlacement, row_flags, row_placement
+from planner.estimate.llama_cpp_rows.storage import row_storage
+from planner.estimate.memory import DeviceLoad, memory_loads
+from planner.estimate.served_component import Component
+from planner.model.network import Network
+from planner.model.storage import Storage
+
+_WEIGHTS: Final = ("weights", "experts", "embedding")
+_NEVER_MEASURED: Final = ("engine and driver",)
+# Buffers by device that together are a device's total.
+_DETAILS: Final = ("model_buf_detail_mib", "kv_buf_detail_mib", "rs_buf_detail_mib", "compute_buf_detail_mib")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPrediction:
+    """What is predicted for one row. A component without an expected value has the reason in its place."""
+
+    engine: str
+    group: str
+    model: str
+    components: tuple[Component, ...]
+    notes: tuple[str, ...] = ()
+
+
+class LoadPredictor:
+    """Predicts rows one after another; models and storages of rows that are alike are worked out once."""
+
+    def __init__(self, known: Sequence[Known], from_columns: FromColumns):
+        self._known = known
+        self._from_columns = from_columns
+        self._storages: dict[object, Storage | str] = {}
+
+    def predict(self, cells: Mapping[str, str]) -> LoadPrediction:
+        """The prediction for a row. Raises MalformedError for a cell that is not what its column holds."""
+        row = LoadRow(cells)
+        engine = row.engine
+        components, model, notes = self._components(row)
+        return LoadPrediction(
+            engine=engine, group=row.group, model=model, components=tuple(components), notes=notes
+        )
+
+    def _components(self, row: LoadRow) -> tuple[Iterable[Component], str, tuple[str, ...]]:
+        found = row_model(row, self._known, self._from_columns)
+        if isinstance(found, str):
+            return _unpredicted(row, found), "", ()
+        try:
+            flags = row_flags(row)
+        except MalformedError:
+            raise
+        except (PlannerError, ValueError) as error:
+            return (*self._only_weights(row, found), *_unpredicted(row, str(error), skip=("weights",))), found.name, ()
+        storage = self._storage(row, found)
+        unknown = storage if isinstance(storage, str) else found.without_weights
+        if isinstance(storage, str):
+            storage = Storage(label="unknown", weights=(), predicted=True)
+        model = DescribedModel(name=found.name, network=_network(row, found), storage=storage)
+        placement = row_placement(row, model)
+        try:
+            loads = memory_loads(
+                model, flags, placement.split, placement.gpus, placement.ram, memory_rules(row.engine)
+            )
+        except PlannerError as error:
+            return _unpredicted(row, str(error)), found.name, ()
+        return _compared(row, loads, placement, unknown), found.name, placement.notes
+
+    def _only_weights(self, row: LoadRow, model: RowModel) -> Iterator[Component]:
+        storage = self._storage(row, model)
+        expected = None if isinstance(storage, str) else float(storage.total_bytes)
+        reason = storage if isinstance(storage, str) else None
+        yield Component(
+            name="weights", unit="bytes", expected=expected, measured=_measured_weights(row), reason=reason
+        )
+
+    def _storage(self, row: LoadRow, model: RowModel) -> Storage | str:
+        key = (
+            model.name, model.latent_form, model.has_extra_layers, row.text("ftype"), row.file_bytes,
+            tuple(row.tensor_types.items()), row.name,
+        )  # fmt: skip
+        if key not in self._storages:
+            self._storages[key] = row_storage(row, model)
+        return self._storages[key]
+
+
+def _network(row: LoadRow, model: RowModel) -> Network:
+    """llama.cpp expands latent attention where the file holds the up-projection in one piece; the fork does not."""
+    if row.engine == "ik_llama.cpp":
+        return model.network
+    return as_filed(model.network, model.latent_form)
+
+
+def _compared(
+    row: LoadRow, loads: Sequence[DeviceLoad], placement: RowPlacement, unknown: str | None
+) -> Iterator[Component]:
+    """Sums over all devices, then every device's own total."""
+    on_gpus = [load for load in loads if load.device.is_gpu]
+    host = [load for load in loads if not load.device.is_gpu]
+
+    def summed(over: Sequence[DeviceLoad], *names: str) -> float:
+        return float(sum(load.term_bytes(name) for load in over for name in names))
+
+    weights = None if unknown is not None else summed(loads, *_WEIGHTS)
+    yield Component(
+        name="weights", unit="bytes", expected=weights, measured=_measured_weights(row), reason=unknown
+    )
+    yield _component("kv", summed(loads, "KV cache"), row.measured_total("kv_total_mib"))
+    yield _component("state", summed(loads, "state"), row.measured_total("rs_total_mib"))
+    compute = row.measured_total("compute_gpu_sum_mib")
+    yield _component("compute", summed(on_gpus, "compute"), compute)
+    yield _component("host compute", summed(host, "compute"), row.measured_total("compute_host_mib"))
+    yield _component("output", summed(loads, "output"), row.measured_total("output_buf_mib"))
+    measured = _measured_totals(row)
+    together = None if unknown is not None else sum(_total(load) for load in loads)
+    yield Component(
+        name="all devices", unit="bytes", expected=together,
+        measured=sum(measured.values()) if measured else None, reason=unknown,
+    )  # fmt: skip
+    reason = unknown or placement.unstated
+    for load in loads:
+        name = load.device.name if load.device.is_gpu else "host"
+        here = measured.get(name)
+        if here is None and not load.terms:
+            continue
+        yield Component(
+            name=f"device {name}", unit="bytes", expected=None if reason else _total(load), measured=here,
+            reason=reason,
+        )  # fmt: skip
+
+
+def _component(name: str, expected: float, measured: float | None) -> Component:
+    return Component(name=name, unit="bytes", expected=expected, measured=measured)
+
+
+def _total(load: DeviceLoad) -> float:
+    return float(sum(term.value for term in load.terms if term.name not in _NEVER_MEASURED))
+
+
+def _measured_weights(row: LoadRow) -> float | None:
+    parts = [row.number(f"model_buf_{where}_total_mib") for where in ("gpu", "cpu")]
+    total = sum(part for part in parts if part is not None)
+    return total * MIB or None
+
+
+def _measured_totals(row: LoadRow) -> dict[str, float]:
+    """Bytes of all buffers by device; nothing where the row lacks weights, cache or compute buffers."""
+    found = [row.measured(column) for column in _DETAILS]
+    weights, kv, _, compute = found
+    if weights is None or kv is None or compute is None:
+        return {}
+    totals: dict[str, float] = {}
+    for sizes in found:
+        for device, size in (sizes or {}).items():
+            totals[device] = totals.get(device, 0.0) + size
+    output = row.measured_total("output_buf_mib")
+    if output is not None:
+        totals["host"] = totals.get("host", 0.0) + output
+    return totals
+
+
+def _unpredicted(row: LoadRow, reason: str, skip: Sequence[str] = ()) -> Iterator[Component]:
+    measured: dict[str, float | None] = {
+        "weights": _measured_weights(row),
+        "kv": row.measured_total("kv_total_mib"),
+        "state": row.measured_total("rs_total_mib"),
+        "compute": row.measured_total("compute_gpu_sum_mib"),
+        "host compute": row.measured_total("compute_host_mib"),
+        "output": row.measured_total("output_buf_mib"),
+    }
+    for name, value in measured.items():
+        if name not in skip:
+            yield Component(name=name, unit="bytes", expected=None, measured=value, reason=reason)
