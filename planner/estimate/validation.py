@@ -71,11 +71,13 @@ def scores(predictions: Sequence[Prediction], *, by_group: bool = False) -> tupl
         else:
             errors[key].append(error)
     keys = list(dict.fromkeys((engine, component) for engine, component, _ in errors))
-    found = []
+    found: list[Score] = []
     for engine, component in keys:
         groups = [key for key in errors if key[:2] == (engine, component)]
-        for chosen in [[key] for key in groups] if by_group else [groups]:
-            found.append(_score(engine, component, chosen, errors, without, named=by_group))
+        found += [
+            _score(engine, component, chosen, errors, without, named=by_group)
+            for chosen in ([[key] for key in groups] if by_group else [groups])
+        ]
     return tuple(found)
 
 

@@ -154,4 +154,6 @@ def _bytes(weights: Sequence[StoredWeight], name: str) -> int | None:
 
 def _as_type(weight: StoredWeight, name: str) -> StoredWeight:
     row = weight.shape[0]
-    return replace(weight, type_name=name, n_bytes=weight.n_elements // row * type_by_name(name).row_bytes(row))
+    return replace(
+        weight, type_name=name, n_bytes=weight.n_elements // row * type_by_name(name).row_bytes(row)
+    )

@@ -13,7 +13,7 @@ from planner.readers.byte_source import read_bounded
 from planner.readers.quoting import quoted
 
 MAX_BYTES: Final = 256 * MIB
-MAX_ROWS: Final = 1_000_000
+MAX_ROWS: Final = 500_000
 _MAX_COLUMNS: Final = 500
 _MAX_CELL_CHARS: Final = 65_536
 
@@ -40,7 +40,9 @@ def read_table(path: Path) -> MeasurementTable:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise MalformedError(f"{quoted(path)} is not UTF-8 at byte {error.start:,}; save it as CSV in UTF-8") from None
+        raise MalformedError(
+            f"{quoted(path)} is not UTF-8 at byte {error.start:,}; save it as CSV in UTF-8"
+        ) from None
     if "\0" in text:
         raise MalformedError(f"{quoted(path)} holds null characters; it is no CSV file")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)

@@ -1,5 +1,6 @@
 """A network made of the columns of a recorded load, where the catalogue has no entry that agrees with them."""
 
+from hardware.units import GIGA
 from planner.estimate.llama_cpp_rows.model import RowModel
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.model.attention import Attention
@@ -25,7 +26,9 @@ def network_of_columns(row: LoadRow) -> RowModel | str:
         return f"{architecture} is {NOT_TEXT_MODELS[architecture]}"
     known = ARCHITECTURES.get(architecture)
     if known is None:
-        return f"the architecture {architecture[:40]!r} is not understood, and the catalogue has no such network"
+        return (
+            f"the architecture {architecture[:40]!r} is not understood, and the catalogue has no such network"
+        )
     latent, inner = row.whole("kv_lora_rank"), row.whole("ssm_d_inner")
     if latent or inner or known.windows.every is None or known.first_shared_kv_layer is not None:
         return (
@@ -56,7 +59,7 @@ def _plain(row: LoadRow, architecture: str) -> RowModel | str:
         _attention(row, architecture, _at(heads, i), _at(kv_heads, i), width, i) for i in range(n_layers)
     ]
     attention = sum(w.parameters for mixer in mixers if mixer for w in mixer.weights(hidden))
-    block, tied = _block(row, hidden, vocab, n_layers, parameters * 1e9 - attention)
+    block, tied = _block(row, hidden, vocab, n_layers, parameters * GIGA - attention)
     norms: tuple[Weight, ...] = (vector("attn_norm", hidden), vector("ffn_norm", hidden))
     network = Network(
         architecture=architecture,
@@ -93,7 +96,11 @@ def _attention(
     elif layer % rule.every == (0 if rule.full_first else rule.every - 1):
         window = None
     return Attention(
-        n_heads=heads, n_kv_heads=kv_heads, key_head_dim=key_width, value_head_dim=value_width, window_tokens=window
+        n_heads=heads,
+        n_kv_heads=kv_heads,
+        key_head_dim=key_width,
+        value_head_dim=value_width,
+        window_tokens=window,
     )
 
 

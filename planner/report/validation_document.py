@@ -32,8 +32,10 @@ def memory_validation_document(
             reason_table(predictions),
         ),
         notes=(
-            "an error is |predicted / measured - 1|; a group is one engine, component and architecture (or model), "
-            "and counts once",
+            (
+                "an error is |predicted / measured - 1|; a group is one engine, component and architecture (or model), "
+                "and counts once"
+            ),
         ),
         data={
             "file": name,
@@ -129,7 +131,10 @@ def reason_table(predictions: Iterable[Prediction]) -> Table:
     return Table(
         title="Measured, and not predicted",
         headers=("engine", "why", "figures", "rows"),
-        rows=tuple((engine, why, str(len(by_reason[engine, why])), str(len(rows[engine, why]))) for engine, why in ordered),
+        rows=tuple(
+            (engine, why, str(len(by_reason[engine, why])), str(len(rows[engine, why])))
+            for engine, why in ordered
+        ),
         right=(2, 3),
     )
 
@@ -180,7 +185,7 @@ def _worst_data(prediction: Prediction) -> Mapping[str, Any]:
 def _percent(fraction: float | None) -> str | None:
     if fraction is None:
         return None
-    return f"{fraction:.2%}" if fraction < 0.1 else f"{fraction:.0%}"  # noqa: PLR2004
+    return f"{fraction:.2%}" if fraction < 0.1 else f"{fraction:.0%}"
 
 
 def _quantity(value: float | None, unit: str) -> str | None:

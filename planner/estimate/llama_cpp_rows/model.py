@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from hardware.units import GIGA
 from planner.estimate.llama_cpp_rows.names import file_name, names, squashed
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.model.attention import Attention
@@ -83,7 +84,9 @@ def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
 
 def _name_rank(entry: Known, wanted: Sequence[str]) -> tuple[int, str]:
     """Entries of the same name first, then those whose name the row's begins with."""
-    spelled = {squashed(part) for spelling in entry.spellings for part in (spelling, spelling.rpartition("/")[2])}
+    spelled = {
+        squashed(part) for spelling in entry.spellings for part in (spelling, spelling.rpartition("/")[2])
+    }
     for place, name in enumerate(wanted):
         if name in spelled:
             return place, entry.id
@@ -116,11 +119,9 @@ def _form(row: LoadRow, network: Network) -> RowModel | None:
     parameters = row.number("params_B")
     if parameters is not None:
         counts = list(_parameter_counts(network, extra=extra, form=form))
-        if all(abs(parameters * 1e9 / count - 1) > _TOLERATED_FRACTION for count in counts):
+        if all(abs(parameters * GIGA / count - 1) > _TOLERATED_FRACTION for count in counts):
             return None
-    return RowModel(
-        name="", network=network, told_by="metadata", has_extra_layers=extra, latent_form=form
-    )
+    return RowModel(name="", network=network, told_by="metadata", has_extra_layers=extra, latent_form=form)
 
 
 def n_extra_layers(network: Network) -> int:
@@ -133,7 +134,7 @@ def _is_width(width: int, network: Network, architecture: str | None) -> bool:
         return True
     # These print what goes into the first layer: the embedding, and as much again for some image features.
     stacked = (architecture or "").startswith("qwen3vl")
-    return stacked and width % network.hidden_size == 0 and width // network.hidden_size <= 8  # noqa: PLR2004
+    return stacked and width % network.hidden_size == 0 and width // network.hidden_size <= 8
 
 
 def mixers(network: Network) -> Iterator[tuple[LayerGroup, Mixer]]:
@@ -194,7 +195,7 @@ def _latent_form(row: LoadRow, network: Network, *, extra: bool) -> LatentForm |
     if parameters is None:
         return None
     copied = _kv_b_parameters(network)
-    more = parameters * 1e9 - network.parameters.text
+    more = parameters * GIGA - network.parameters.text
     return "both" if abs(more - copied) < copied / 4 else None
 
 

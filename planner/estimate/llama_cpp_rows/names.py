@@ -12,8 +12,12 @@ _STORED: Final = re.compile(
     r"256x21B.*|CPU-I?Q.*)$",
     re.IGNORECASE | re.ASCII,
 )
-_LEADING: Final = re.compile(r"^(?:Models |Mistralai |unsloth_|opensourcerelease_|[A-Za-z]+_(?=[A-Z])|Meta[ -_])+", re.ASCII)
-_TRAILING: Final = re.compile(r"[- ](?:\d{5}|128K|abliterated|bf16|safetensors|UD|latest)$", re.IGNORECASE | re.ASCII)
+_LEADING: Final = re.compile(
+    r"^(?:Models |Mistralai |unsloth_|opensourcerelease_|[A-Za-z]+_(?=[A-Z])|Meta[ -_])+", re.ASCII
+)
+_TRAILING: Final = re.compile(
+    r"[- ](?:\d{5}|128K|abliterated|bf16|safetensors|UD|latest)$", re.IGNORECASE | re.ASCII
+)
 
 
 def file_name(text: str) -> str | None:
@@ -30,7 +34,9 @@ def stored_as(text: str) -> str | None:
     if name is None:
         return None
     stem = _PART.sub("", name[: -len(".gguf")])
-    found = re.search(r"(?:^|[-._ ])((?:I?Q|TQ)\d[A-Z0-9_]*|BF16|F16|F32|MXFP4_MOE)$", stem, re.IGNORECASE | re.ASCII)
+    found = re.search(
+        r"(?:^|[-._ ])((?:I?Q|TQ)\d[A-Z0-9_]*|BF16|F16|F32|MXFP4_MOE)$", stem, re.IGNORECASE | re.ASCII
+    )
     return found[1].upper() if found else None
 
 

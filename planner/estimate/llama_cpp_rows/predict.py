@@ -60,7 +60,11 @@ class LoadPredictor:
         except MalformedError:
             raise
         except (PlannerError, ValueError) as error:
-            return (*self._only_weights(row, found), *_unpredicted(row, str(error), skip=("weights",))), found.name, ()
+            return (
+                (*self._only_weights(row, found), *_unpredicted(row, str(error), skip=("weights",))),
+                found.name,
+                (),
+            )
         storage = self._storage(row, found)
         unknown = storage if isinstance(storage, str) else found.without_weights
         if isinstance(storage, str):

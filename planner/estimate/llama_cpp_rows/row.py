@@ -36,7 +36,7 @@ class LoadRow:
 
     @property
     def engine(self) -> str:
-        """ "llama.cpp", "ik_llama.cpp" or "ollama", whatever version stands beside it."""
+        """One of ENGINES, whatever version stands beside it."""
         text = self._text("engine").lower()
         for name in ENGINES:
             if text.startswith(name):
@@ -74,7 +74,9 @@ class LoadRow:
         try:
             values = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise MalformedError(f"column {column} holds {text[:40]!r}, expected a list of numbers") from error
+            raise MalformedError(
+                f"column {column} holds {text[:40]!r}, expected a list of numbers"
+            ) from error
         if len(values) > _MOST_LAYERS or not all(type(value) is int and value >= 0 for value in values):
             raise MalformedError(f"column {column} holds {text[:40]!r}, expected a list of whole numbers")
         return tuple(values)

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from hardware.accelerators import find_accelerator
 from hardware.errors import HardwareError
+from hardware.units import GIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
 from planner.errors import MissingFactError
@@ -17,7 +18,7 @@ _NO_COMMAND: Final = CommandLine()
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_UBATCH: Final = 512
 _PERPLEXITY_CONTEXT: Final = 512  # tools/perplexity/perplexity.cpp
-_UNKNOWN_MEMORY: Final = 2**50  # of a device whose name says nothing; only shares of it count
+_UNKNOWN_MEMORY: Final = 65_536 * GIB  # of a device whose name says nothing; only shares of it count
 # Of a card, what is free for weights before anything is loaded, at most: the driver takes the rest.
 _USABLE_FRACTION: Final = 0.98
 _ALL_LAYERS_SINCE_BUILD: Final = 7325  # -ngl defaults to as many as fit (common/common.h, 2025-12)
@@ -98,20 +99,30 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
     notes: list[str] = []
     overrides = tuple(TensorOverride(pattern=p, device=_device_name(d)) for p, d in command.overrides)
     n_cpu_moe = model.network.n_layers if command.cpu_moe else command.n_cpu_moe or 0
-    if not overrides and not n_cpu_moe and n_gpu_layers and gpus and _is_too_large(model, gpus, n_gpu_layers, n_all):
+    if (
+        not overrides
+        and not n_cpu_moe
+        and n_gpu_layers
+        and gpus
+        and _is_too_large(model, gpus, n_gpu_layers, n_all)
+    ):
         n_cpu_moe = model.network.n_layers
         unstated = unstated or "the row does not say which tensors stay in main memory"
         notes.append("experts taken to lie in main memory, because the GPUs named cannot hold the file")
     elif overrides and command.is_cut:
         unstated = unstated or "the command line is cut off, so that its last overrides are not known"
         overrides = (*overrides, TensorOverride(pattern=r"\.ffn_.*_exps\.", device="CPU"))
-        notes.append("experts that no override names taken to lie in main memory, because the command is cut off")
+        notes.append(
+            "experts that no override names taken to lie in main memory, because the command is cut off"
+        )
     shares = command.tensor_split or None
     used = row.buffer_devices
     if shares is None and len(gpus) > 1 and n_gpu_layers:
         left_out = [gpu.name not in used for gpu in gpus]
         if used and any(left_out) and not all(left_out):
-            shares = tuple(0.0 if out else float(gpu.capacity_bytes) for gpu, out in zip(gpus, left_out, strict=True))
+            shares = tuple(
+                0.0 if out else float(gpu.capacity_bytes) for gpu, out in zip(gpus, left_out, strict=True)
+            )
         if row.command is None or command.is_cut:
             unstated = unstated or "the row does not say how the layers are shared among the GPUs"
     return RowPlacement(
@@ -144,10 +155,14 @@ def _gpus(row: LoadRow) -> tuple[Device, ...]:
     used = row.buffer_devices
     if backend == "Metal" and "Metal" in used:  # what it was called before builds of late 2025
         return (_device("Metal", named[0] if named else ""),)
-    indices = [int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()]
+    indices = [
+        int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()
+    ]
     n = max(len(named), max(indices, default=-1) + 1, 1)
     found = tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
-    if any(gpu.capacity_bytes == _UNKNOWN_MEMORY for gpu in found):  # then nobody knows their shares: equal ones
+    if any(
+        gpu.capacity_bytes == _UNKNOWN_MEMORY for gpu in found
+    ):  # then nobody knows their shares: equal ones
         return tuple(replace(gpu, capacity_bytes=_UNKNOWN_MEMORY) for gpu in found)
     return found
 
@@ -181,5 +196,3 @@ def _is_too_large(model: DescribedModel, gpus: Sequence[Device], n_gpu_layers: i
     if not any(layer.expert_bytes for layer in model.layers) or n_gpu_layers < n_all:
         return False
     return model.storage.total_bytes - model.embedding_bytes > sum(gpu.capacity_bytes for gpu in gpus)
-
-

@@ -17,7 +17,9 @@ from planner.model.type_mix import mixed_storage, scaled
 
 # llama_model_ftype_name prints words where llama-quantize takes letters.
 _SIZES: Final[Mapping[str, str]] = MappingProxyType({"small": "S", "medium": "M", "large": "L"})
-_TYPE: Final = re.compile(r"((?:I?Q|TQ)\d\w*|BF16|F16|all F32|MXFP4\w*)(?: - (\w+))?", re.ASCII | re.IGNORECASE)
+_TYPE: Final = re.compile(
+    r"((?:I?Q|TQ)\d\w*|BF16|F16|all F32|MXFP4\w*)(?: - (\w+))?", re.ASCII | re.IGNORECASE
+)
 # Names of mixes that a publisher makes by hand, so that no preset's rules hold.
 _OWN_MIX: Final = re.compile(r"\bUD-|[-_]XL\b|mix-|THIREUS|__", re.ASCII)
 _ANY_PRESET: Final = "Q8_0"
