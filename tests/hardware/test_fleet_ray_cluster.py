@@ -1,6 +1,6 @@
 """Two real raylets: both answer; one killed half-way is reported, and the other still comes.
 
-Needs Ray (`pip install 'llm-capacity-planner[ray]'`), which no other test does.
+Needs Ray, which the extra `test` brings where Ray has a wheel; no other test does.
 """
 
 import importlib
