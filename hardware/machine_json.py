@@ -26,6 +26,7 @@ _KEYS = Keys(
     names=MappingProxyType(
         {
             (Machine, "memory_bandwidth"): "memory_bandwidth_bytes_per_s",
+            (Machine, "mapped_read"): "mapped_read_bytes_per_s",
             (Machine, "matrix_throughput"): "matrix_throughput_flop_per_s",
             (Machine, "cpu_memory_bytes_per_s"): "stated_memory_bytes_per_s",
             (Machine, "cpu_memory_basis"): "stated_memory_basis",

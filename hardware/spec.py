@@ -9,6 +9,8 @@ from hardware.gpu_details import GpuDetails
 from hardware.host_details import Container, CpuDetails, Disk, MemoryDetails
 from hardware.interconnect import Interconnect
 
+_DISTURBED = 0.15  # of the threads that measured
+
 
 class Basis(StrEnum):
     """How well a number is known, best first; a sum is only as good as its weakest part."""
@@ -71,6 +73,13 @@ class MeasuredRate:
     n_samples: int
     spread_fraction: float  # (best − lower quartile) / best over the samples
     measured_at: str  # ISO 8601, UTC
+    pages: str | None = None  # what the memory that was read is made of, where the system tells: "huge pages"
+    n_busy_elsewhere: float | None = None  # processors that other programs kept busy meanwhile, on average
+
+    @property
+    def was_disturbed(self) -> bool:
+        """Whether other programs took so much of the processors that this rate may be far too low."""
+        return self.n_busy_elsewhere is not None and self.n_busy_elsewhere > _DISTURBED * self.n_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +155,7 @@ class Machine:
     memory: Memory | None
     gpus: tuple[Gpu, ...] = ()
     memory_bandwidth: MeasuredRate | None = None  # bytes per second, CPU
+    mapped_read: MeasuredRate | None = None  # bytes per second, CPU, of a mapped file, as weights are read
     matrix_throughput: MeasuredRate | None = None  # FLOP per second, CPU, fp32
     described: bool = False  # True when it came from words, not from a probe
     os: str | None = None

@@ -36,6 +36,7 @@ class StoredRates:
     memory_bandwidth: MeasuredRate | None = None
     matrix_throughput: MeasuredRate | None = None
     disk_read: MeasuredRate | None = None
+    mapped_read: MeasuredRate | None = None
     gpu_copies: tuple[StoredCopies, ...] = ()
 
 
@@ -63,6 +64,7 @@ def save_rates(folder: Path, fingerprint: str, rates: StoredRates) -> Path:
         memory_bandwidth=rates.memory_bandwidth or known.memory_bandwidth,
         matrix_throughput=rates.matrix_throughput or known.matrix_throughput,
         disk_read=rates.disk_read or known.disk_read,
+        mapped_read=rates.mapped_read or known.mapped_read,
         gpu_copies=_merged(known.gpu_copies, rates.gpu_copies),
     )
     text = json.dumps({"version": _VERSION, **record_to_data(merged, _KEYS)}, indent=2) + "\n"
@@ -119,6 +121,7 @@ def with_stored_rates(machine: Machine, folder: Path) -> Machine:
             for gpu in machine.gpus
         ),
         memory_bandwidth=machine.memory_bandwidth or rates.memory_bandwidth,
+        mapped_read=machine.mapped_read or rates.mapped_read,
         matrix_throughput=machine.matrix_throughput or rates.matrix_throughput,
         disk_read_bytes_per_s=machine.disk_read_bytes_per_s or rates.disk_read,
     )
@@ -152,7 +155,13 @@ def _every_rate(rates: StoredRates) -> Iterator[MeasuredRate]:
         for kept in rates.gpu_copies
         for rate in (kept.copies.within, kept.copies.from_host, kept.copies.to_host)
     ]
-    for rate in (rates.memory_bandwidth, rates.matrix_throughput, rates.disk_read, *of_gpus):
+    for rate in (
+        rates.memory_bandwidth,
+        rates.matrix_throughput,
+        rates.disk_read,
+        rates.mapped_read,
+        *of_gpus,
+    ):
         if rate is not None:
             yield rate
 

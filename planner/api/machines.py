@@ -14,7 +14,7 @@ from hardware.fleets.ray import ray_fleet
 from hardware.gpu_copy_session import measure_gpu_copies
 from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.machine_json import read_machine_file
-from hardware.memory_probe import measure_matrix_throughput, measure_memory_bandwidth
+from hardware.memory_probe import measure_mapped_read, measure_matrix_throughput, measure_memory_bandwidth
 from hardware.spec import Machine
 from hardware.store import StoredRates, data_folder, save_rates, stored_copies, with_stored_rates
 from planner.bench.store import load_runs
@@ -34,8 +34,8 @@ def inspect(
 ) -> Machine:
     """Looks at this machine; with `measure`, its memory bandwidth and matrix throughput are measured and kept.
 
-    `measure_devices` measures beside them the disk under the weights' folder and what the GPUs copy. What cannot
-    be measured costs one line in `problems`.
+    `measure_devices` measures beside them the disk under the weights' folder, how fast a mapped file of it is read
+    from memory, and what the GPUs copy. What cannot be measured costs one line in `problems`.
     """
     machine = inspect_machine()
     folder = data_folder()
@@ -59,12 +59,16 @@ def _measure_devices(
 ) -> tuple[Machine, StoredRates]:
     """The machine with what its GPUs copy and lines for what failed, and the rates to keep."""
     problems: tuple[str, ...] = ()
-    of_disk = 0.4 if machine.gpus else 1.0
+    of_mapped, of_disk = (0.2, 0.5) if machine.gpus else (0.4, 1.0)
     if machine.disk is not None:
+        folder = _existing(Path(machine.disk.folder))
         try:
+            mapped = measure_mapped_read(
+                folder, progress=named_stretch(progress, 0.0, of_mapped, "reading a mapped file")
+            )
+            rates = replace(rates, mapped_read=mapped)
             disk = measure_disk_read(
-                _existing(Path(machine.disk.folder)),
-                progress=named_stretch(progress, 0.0, of_disk, "reading the disk"),
+                folder, progress=named_stretch(progress, of_mapped, of_disk, "reading the disk")
             )
             rates = replace(rates, disk_read=disk)
         except HardwareError as error:

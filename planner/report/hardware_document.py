@@ -26,7 +26,7 @@ def hardware_document(machine: Machine) -> Document:
         title="This machine",
         answer=(_sentence(machine),),
         tables=(first,) if details is None else (first, details),
-        notes=machine.problems,
+        notes=(*machine.problems, *_disturbed(machine)),
         data=machine_to_json_data(machine),
     )
 
@@ -132,7 +132,13 @@ def _measured_rows(machine: Machine) -> list[tuple[str, str, str]]:
         return [("measured", "nothing yet", "planner hardware --measure")]
     rows = []
     if bandwidth is not None:
-        rows.append(("measured", f"reads {format_rate_bytes_per_s(bandwidth.per_s)}", _conditions(bandwidth)))
+        what = f"reads {format_rate_bytes_per_s(bandwidth.per_s)} from memory"
+        rows.append(("measured", what, _conditions(bandwidth)))
+    if machine.mapped_read is not None:
+        what = (
+            f"reads {format_rate_bytes_per_s(machine.mapped_read.per_s)} from a cached file, as weights are"
+        )
+        rows.append(("measured", what, _conditions(machine.mapped_read)))
     if matrix is not None:
         rows.append(
             ("measured", f"multiplies {matrix.per_s / GIGA:,.0f} GFLOP/s in fp32", _conditions(matrix))
@@ -166,5 +172,19 @@ def _copy_rows(gpu: Gpu) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _disturbed(machine: Machine) -> list[str]:
+    """A line where rates were measured beside other work, since all estimates for the processor rest on them."""
+    rates = (machine.memory_bandwidth, machine.mapped_read, machine.matrix_throughput)
+    busy = [rate.n_busy_elsewhere or 0.0 for rate in rates if rate is not None and rate.was_disturbed]
+    if not busy:
+        return []
+    line = (
+        f"other programs kept {max(busy):.1f} processors busy while rates were measured, so these may be far too low; "
+        "run planner hardware --measure again when they are done"
+    )
+    return [line]
+
+
 def _conditions(rate: MeasuredRate) -> str:
-    return f"{rate.n_threads} threads, spread {rate.spread_fraction:.0%}, {rate.measured_at[:10]}"
+    pages = f"{rate.pages}, " if rate.pages else ""
+    return f"{rate.n_threads} threads, {pages}spread {rate.spread_fraction:.0%}, {rate.measured_at[:10]}"

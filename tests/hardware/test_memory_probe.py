@@ -1,11 +1,20 @@
 """Quick sanity of the measurements; `benchmarks/compare_bandwidth.py` compares them with C."""
 
 import datetime as dt
+import mmap
+from pathlib import Path
 
 import pytest
 
 from hardware.errors import HardwareError
-from hardware.memory_probe import bandwidth_buffer_bytes, measure_matrix_throughput, measure_memory_bandwidth
+from hardware.memory_probe import (
+    _huge_bytes,
+    _pages,
+    bandwidth_buffer_bytes,
+    measure_mapped_read,
+    measure_matrix_throughput,
+    measure_memory_bandwidth,
+)
 from hardware.spec import Cpu, MeasuredRate
 from hardware.units import GIB, MIB
 
@@ -59,6 +68,43 @@ def test_memory_bandwidth_is_of_this_world() -> None:
     assert plausible(rate)
     assert told == sorted(told)
     assert told[-1] == 1.0
+
+
+def test_a_mapped_file_is_read_and_gone(tmp_path: Path) -> None:
+    rate = measure_mapped_read(tmp_path, budget_s=0.3)
+    assert 1e9 < rate.per_s < 2000e9
+    assert plausible(rate)
+    assert "mapped file of" in rate.method
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_hold_the_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(HardwareError, match="name a folder that you can write"):
+        measure_mapped_read(tmp_path / "absent", budget_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (0, 256 * MIB, "huge pages"),
+        (64 * MIB, 64 * MIB, f"{mmap.PAGESIZE // 1024} KiB pages"),
+        (0, 64 * MIB, f"25% in huge pages, the rest in {mmap.PAGESIZE // 1024} KiB pages"),
+        (None, 0, None),  # macOS, or a kernel without smaps_rollup
+    ],
+)
+def test_the_pages_are_named(before: int | None, after: int | None, words: str | None) -> None:
+    assert _pages(before, after, 256 * MIB) == words
+
+
+def test_huge_pages_are_counted_as_the_kernel_says(tmp_path: Path) -> None:
+    rollup = tmp_path / "proc/self/smaps_rollup"
+    assert _huge_bytes(tmp_path) is None
+    rollup.parent.mkdir(parents=True)
+    rollup.write_text(
+        "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:  600000 kB\nAnonHugePages:  262144 kB\n"
+        "ShmemPmdMapped:  0 kB\nFilePmdMapped:  2048 kB\n"
+    )
+    assert _huge_bytes(tmp_path) == 258 * MIB
 
 
 def test_one_thread_does_not_read_more_than_all() -> None:

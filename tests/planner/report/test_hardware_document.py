@@ -87,3 +87,24 @@ def test_what_gpus_copy_is_shown_beside_what_their_link_promises() -> None:
     assert data["gpus"][0]["copies"]["from_host"]["per_s"] == 25.2e9
     # The JSON is a machine again, rates included.
     assert machine_from_json(as_json(document), source="m.json").gpus == (first, second)
+
+
+def test_rates_that_were_measured_beside_other_work_are_doubted() -> None:
+    rate = MeasuredRate(
+        per_s=18e9, method="numpy", n_threads=2, n_samples=20, spread_fraction=0.02,
+        measured_at="2026-11-27T12:00:00+00:00", pages="4 KiB pages", n_busy_elsewhere=0.1,
+    )  # fmt: skip
+    machine = replace(describe_machine("cpu only, 32GiB"), memory_bandwidth=rate, mapped_read=rate)
+    quiet = hardware_document(machine)
+    assert not [note for note in quiet.notes if "busy" in note]
+    rows = [row for row in quiet.tables[0].rows if row[0] == "measured"]
+    assert [row[1] for row in rows] == [
+        "reads 18.0 GB/s from memory",
+        "reads 18.0 GB/s from a cached file, as weights are",
+    ]
+    assert rows[0][2] == "2 threads, 4 KiB pages, spread 2%, 2026-11-27"
+    disturbed = hardware_document(
+        replace(machine, matrix_throughput=replace(rate, pages=None, n_busy_elsewhere=1.6))
+    )
+    (line,) = [note for note in disturbed.notes if "busy" in note]
+    assert "1.6 processors" in line and "--measure again" in line
