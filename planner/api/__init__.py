@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner.api.benchmarks import BenchAnswer, bench
     from planner.api.catalogue import list_models
+    from planner.api.engine_plans import exact
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
     from planner.api.machines import (
@@ -51,6 +52,7 @@ _MODULES = {
     "CatalogueAnswer": "fitting",
     "FitAnswer": "fitting",
     "fit": "fitting",
+    "exact": "engine_plans",
     "fit_catalogue": "fitting",
     "list_models": "catalogue",
     "add_model": "own_models",
@@ -84,6 +86,7 @@ __all__ = [
     "default_contexts",
     "demo_model_path",
     "described_models",
+    "exact",
     "fit",
     "fit_catalogue",
     "fit_catalogue_fleet",

@@ -20,6 +20,7 @@ from planner.cli.serving_options import ServingOptions, answer_serving, serving_
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
 from planner.report.document import Document
+from planner.report.engine_section import with_engine_answers
 from planner.report.fit_document import SHOWN_MODELS, catalogue_document, fit_document
 from planner.report.fleet_document import fleet_answers_document
 
@@ -71,6 +72,11 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
 )
 @click.option("--explain", is_flag=True, help="Show the terms that each speed is made of.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Ask llama.cpp itself, without loading anything, and show its memory beside ours.",
+)
 @assume_option
 @format_option
 @mendable_errors
@@ -86,6 +92,7 @@ def command(
     wanted: Wanted,
     show_all: bool,
     explain: bool,
+    exact: bool,
     assume: tuple[str, ...],
     output_format: str,
     serving: ServingOptions,
@@ -99,14 +106,15 @@ def command(
       planner fit
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
       planner fit qwen3-30b-a3b --on fleet:machines/
+      planner fit model.gguf --exact --on "2x RTX 4090, 64GiB"
       planner fit llama-3.3-70b-instruct --engine vllm --on "4x H100 SXM"
       planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
     if serving.is_serving:
-        if wanted != Wanted():
+        if exact or wanted != Wanted():
             raise click.UsageError(
-                "placement options and --command are llama.cpp's; leave them out with --engine"
+                "--exact, placement options and --command are llama.cpp's; leave them out with --engine"
             )
         render(answer_serving(ref, on, contexts or (), assume, serving), output_format)
         return
@@ -116,6 +124,8 @@ def command(
         if ref is None:
             raise click.UsageError("the command line names no model with -m; give REF")
     if ref is None:
+        if exact:
+            raise click.UsageError("--exact asks about one model; name it")
         if assume or not wanted.given.is_free:
             raise click.UsageError("--assume and placement options speak of one model; name it")
         if contexts is not None and len(contexts) > 1:
@@ -149,7 +159,7 @@ def command(
         )  # fmt: skip
 
         def one(answer: FitAnswer) -> Document:
-            return fit_document(
+            document = fit_document(
                 answer.machine,
                 answer.opened,
                 answer.rows,
@@ -158,6 +168,7 @@ def command(
                 concessions=answer.concessions,
                 explain=explain,
             )
+            return with_engine_answers(document, api.exact(answer)) if exact else document
 
         with patient_progress("Reading") as progress:
             if fleet is None:

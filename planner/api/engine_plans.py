@@ -1,0 +1,143 @@
+"""The engine asked for the same placements that we predict: ours and its own answer side by side."""
+
+import tempfile
+from pathlib import Path
+
+from hardware.spec import Gpu
+from planner.api.fitting import FitAnswer
+from planner.bench.llama_cpp import require_engine
+from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
+from planner.bench.planning_file import PlannedTensor, write_planning_file
+from planner.bench.referee import Referee
+from planner.engines.llama_cpp.described_header import header_metadata, header_tensors
+from planner.errors import BenchError
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.engine_comparison import EngineRow, compare
+from planner.estimate.fit import FitRow
+from planner.estimate.placement import Placement
+from planner.model.ggml_types import type_by_name
+from planner.model.opened_model import OpenedModel
+from planner.progress import Progress
+from planner.readers.gguf.file import GgufArray
+from planner.readers.gguf_of import gguf_of
+
+_BACKENDS = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
+
+
+def exact(answer: FitAnswer, *, progress: Progress | None = None) -> tuple[EngineRow, ...]:
+    """llama.cpp's own plan for every row of a fit, beside ours; BenchError when there is no way to ask."""
+    require_engine()
+    rows: list[EngineRow] = []
+    with tempfile.TemporaryDirectory(prefix="planner-plan-") as folder, Referee() as referee:
+        files: dict[str, Path] = {}
+        for index, row in enumerate(answer.rows):
+            if progress is not None:
+                progress(index / len(answer.rows), "asking llama.cpp")
+            label = row.model.storage.label
+            if label not in files:
+                files[label] = model_file(answer.opened, row.model, Path(folder))
+            rows.append(compare(row, referee.ask(question_for(row, files[label]))))
+    return tuple(rows)
+
+
+def model_file(opened: OpenedModel, model: DescribedModel, folder: Path) -> Path:
+    """A file to plan with: the GGUF itself when it is here, else one with its keys and tensors and no weights."""
+    if model.storage.predicted:
+        return _described_file(model, folder)
+    if opened.path is not None:
+        return opened.path
+    file = gguf_of(opened.reference)
+    if file is None:
+        raise BenchError(
+            f"{opened.name} is no GGUF, and llama.cpp plans with nothing else; name a .gguf file"
+        )
+    vocabulary = file.metadata.get("tokenizer.ggml.tokens")
+    return write_planning_file(
+        folder / f"{len(list(folder.iterdir()))}.gguf",
+        {key: value for key, value in file.metadata.items() if not isinstance(value, GgufArray)},
+        (
+            PlannedTensor(name=t.name, shape=t.shape, type_id=t.type_id, n_bytes=t.n_bytes)
+            for t in file.tensors
+        ),
+        n_vocabulary=len(vocabulary) if isinstance(vocabulary, GgufArray | tuple) else None,
+    )
+
+
+def _described_file(model: DescribedModel, folder: Path) -> Path:
+    metadata = header_metadata(model.network)
+    if metadata is None:
+        raise BenchError(
+            f"llama.cpp plans with a GGUF header, and none can be written from the config of a "
+            f"{model.network.architecture} model; name a GGUF file, on the hub as OWNER/NAME-GGUF:Q4_K_M"
+        )
+    return write_planning_file(
+        folder / f"{len(list(folder.iterdir()))}.gguf",
+        metadata,
+        (
+            PlannedTensor(name=name, shape=shape, type_id=type_by_name(type_name).id, n_bytes=n_bytes)
+            for name, shape, type_name, n_bytes in header_tensors(model.network, model.storage)
+        ),
+        n_vocabulary=model.network.vocab_size,
+    )
+
+
+def question_for(row: FitRow, path: Path) -> PlanQuestion:
+    """The same devices, flags and split, in the engine's terms."""
+    placement = row.placement
+    flags, split = placement.flags, placement.split
+    gpus = tuple(_pretended(placement, index) for index in range(len(_gpu_loads(placement))))
+    overrides = tuple((override.pattern, _buffer_name(override.device, gpus)) for override in split.overrides)
+    if split.n_cpu_moe:
+        overrides += cpu_moe_overrides(split.n_cpu_moe)
+    return PlanQuestion(
+        model_path=path,
+        n_context_tokens=flags.n_context_tokens,
+        gpus=gpus,
+        n_batch=flags.n_batch,
+        n_ubatch=flags.n_ubatch,
+        n_sequences=flags.n_sequences,
+        unified_cache=flags.unified_cache,
+        k_type=flags.k_type,
+        v_type=flags.v_type,
+        flash_attention=flags.flash_attention,
+        swa_full=flags.swa_full,
+        n_rollback_states=flags.rollback_sequences,
+        n_gpu_layers=split.n_gpu_layers,
+        split_mode=split.mode,
+        tensor_split=split.tensor_split or (),
+        main_gpu=split.main_gpu,
+        tensor_overrides=overrides,
+        kv_offload=flags.kv_offload,
+        op_offload=flags.op_offload,
+        use_mmap=flags.mmap and not any(gpu.integrated and gpu.backend != "Metal" for gpu in gpus),
+        use_extra_buffers=flags.repack,
+    )
+
+
+def _gpu_loads(placement: Placement) -> tuple[Gpu, ...]:
+    return tuple(load.device.gpu for load in placement.loads if load.device.gpu is not None)
+
+
+def _pretended(placement: Placement, index: int) -> PretendedGpu:
+    loads = [load for load in placement.loads if load.device.gpu is not None]
+    device, gpu = loads[index].device, loads[index].device.gpu
+    assert gpu is not None
+    backend = _BACKENDS.get(gpu.backend)
+    if backend is None:
+        raise BenchError(f"llama.cpp cannot be shown a pretended {gpu.backend} GPU yet; leave out --exact")
+    return PretendedGpu(
+        description=gpu.name,
+        total_bytes=max(device.capacity_bytes, gpu.memory_bytes or 0),
+        free_bytes=device.capacity_bytes,
+        backend=backend,
+        # Metal calls its GPUs discrete although they share memory (ggml-metal.cpp).
+        integrated=device.shares_ram and backend != "Metal",
+    )
+
+
+def _buffer_name(device: str, gpus: tuple[PretendedGpu, ...]) -> str:
+    """Our name of a device in the engine's words: "GPU 1" is CUDA1."""
+    if not device.startswith("GPU "):
+        return device
+    prefix = {"Metal": "MTL"}.get(gpus[0].backend, gpus[0].backend)
+    return f"{prefix}{device.removeprefix('GPU ')}"
