@@ -13,6 +13,7 @@ from planner.engines.llama_cpp.described_header import header_metadata, header_t
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.engine_comparison import EngineRow, compare
+from planner.estimate.engine_plan import EngineFailure, EnginePlan
 from planner.estimate.fit import FitRow
 from planner.estimate.placement import Placement
 from planner.model.ggml_types import type_by_name
@@ -36,8 +37,16 @@ def exact(answer: FitAnswer, *, progress: Progress | None = None) -> tuple[Engin
             label = row.model.storage.label
             if label not in files:
                 files[label] = model_file(answer.opened, row.model, Path(folder))
-            rows.append(compare(row, referee.ask(question_for(row, files[label]))))
+            rows.append(compare(row, _answer(referee, row, files[label])))
     return tuple(rows)
+
+
+def _answer(referee: Referee, row: FitRow, path: Path) -> EnginePlan | EngineFailure:
+    try:
+        question = question_for(row, path)
+    except BenchError as error:  # a split that the engine cannot plan for; the other rows may be plain
+        return EngineFailure(problem=str(error))
+    return referee.ask(question)
 
 
 def model_file(opened: OpenedModel, model: DescribedModel, folder: Path) -> Path:
