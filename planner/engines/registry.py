@@ -1,9 +1,10 @@
 """Engines of the llama.cpp family by name."""
 
+from planner.engines.ik_llama_cpp.rules import IK
 from planner.engines.llama_cpp.rules import MAINLINE, Rules
 from planner.errors import MissingFactError
 
-_MEMORY_RULES: dict[str, Rules] = {"llama.cpp": MAINLINE}
+_MEMORY_RULES: dict[str, Rules] = {"ik_llama.cpp": IK, "llama.cpp": MAINLINE}
 
 
 def memory_rules(engine: str) -> Rules:

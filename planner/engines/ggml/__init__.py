@@ -1,0 +1,1 @@
+"""ggml's graphs, scheduler and graph allocator, replayed on shapes alone, without any memory."""
