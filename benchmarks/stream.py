@@ -4,6 +4,7 @@ Compiles stream_triad.c with `cc -O3 -march=native -fopenmp`. C and Python take 
 between two C runs, so that slow stretches of the machine meet both. Prints the medians and exits with 1 when the
 median of the ratios is off by more than 10 %. The triad uses huge pages, as NumPy's arrays do; with the 4 KiB pages
 that Linux gives a program that does not ask, it is slower by what looking up pages costs, and that is shown too.
+Rounds are short and many, because a shared host changes its speed within seconds.
 `compare_bandwidth.py` does the same with a loop that only reads.
 """
 
@@ -38,10 +39,10 @@ def triad(binary: Path, array_bytes: int, passes: int, *, huge_pages: bool) -> f
 def main() -> int:
     """Compile, take turns, print one line per round and the verdict."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--array-mib", type=int, default=256)
-    parser.add_argument("--passes", type=int, default=30, help="triad passes of each C run")
-    parser.add_argument("--budget-s", type=float, default=1.5, help="time of each Python measurement")
+    parser.add_argument("--passes", type=int, default=8, help="triad passes of each C run")
+    parser.add_argument("--budget-s", type=float, default=0.4, help="time of each Python measurement")
     options = parser.parse_args()
     source = Path(__file__).with_name("stream_triad.c")
     with tempfile.TemporaryDirectory() as folder:

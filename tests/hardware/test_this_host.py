@@ -54,6 +54,12 @@ def test_processors_agree_with_lscpu(machine: Machine) -> None:
         assert details.is_virtual is ("hypervisor" in fields["Flags"].split())
         for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"):
             assert (flag in machine.cpu.instruction_sets) == (flag in fields["Flags"].split())
+    if fields.get("Model name", "-") not in ("-", ""):
+        assert machine.cpu.model == fields["Model name"]
+    sockets, cores = fields.get("Socket(s)", "-"), fields.get("Core(s) per socket", "-")
+    if sockets.isdecimal() and cores.isdecimal() and len(online) == machine.cpu.n_usable_threads:
+        assert machine.cpu.n_sockets == int(sockets)
+        assert machine.cpu.n_physical_cores == int(sockets) * int(cores)
     if fields.get("CPU max MHz"):
         assert machine.cpu.max_hz == pytest.approx(float(fields["CPU max MHz"]) * 1e6, rel=0.01)
 
