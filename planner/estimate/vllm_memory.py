@@ -10,7 +10,7 @@ from planner.engines.vllm import budget
 from planner.engines.vllm.activation import Phase, Step, peak, phases
 from planner.engines.vllm.budget import Budget
 from planner.engines.vllm.cache_pool import CachePool, Capacity, capacity, longest_length, pool
-from planner.engines.vllm.cache_specs import CacheTypes, layer_specs, state_pages
+from planner.engines.vllm.cache_specs import CacheTypes, in_flight, layer_specs
 from planner.engines.vllm.graphs import capture_sizes, estimated_graph_bytes, graphs_are_reserved
 from planner.engines.vllm.settings import TRITON_SAMPLER, VllmSettings, batched_tokens, sequences, utilization
 from planner.errors import MissingFactError
@@ -120,9 +120,9 @@ def vllm_memory(model: ServedModel, settings: VllmSettings, gpu: ServingGpu) -> 
         )
     # Every rank makes as many blocks as the one with the fewest.
     account, made_pool = min(accounts, key=lambda pair: pair[1].n_blocks(max(0, pair[0].kv_bytes)))
-    held, pages = max(0, account.kv_bytes), state_pages(settings)
-    longest = longest_length(made_pool, held, n_batched_tokens=n_tokens, state_pages=pages, at_most=length)
-    needed = made_pool.request_blocks(length, n_tokens, pages) * made_pool.block_bytes
+    held, step_held = max(0, account.kv_bytes), in_flight(network, settings, n_tokens)
+    longest = longest_length(made_pool, held, step=step_held, at_most=length)
+    needed = made_pool.request_blocks(length, step_held) * made_pool.block_bytes
     return ServedMemory(
         engine="vLLM",
         ranks=tuple(memories),
@@ -164,8 +164,7 @@ def pool_capacity(
         kv_bytes,
         version=settings.version,
         max_model_len=max_model_len,
-        n_batched_tokens=n_batched_tokens,
-        state_pages=state_pages(settings),
+        step=in_flight(model.network, settings, n_batched_tokens),
     )
 
 

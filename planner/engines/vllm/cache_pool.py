@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from planner.engines.release import Release
-from planner.engines.vllm.cache_specs import LayerSpec
+from planner.engines.vllm.cache_specs import InFlight, LayerSpec
 from planner.engines.vllm.settings import CAPACITY_BY_CONCURRENCY, PAGES_UNIFIED
 from planner.errors import UnknownArchitectureError
 
-_LARGE_GROUPS: Final = Release(
-    0, 11, 1
-)  # few layers more than the fewest are one group (read in 0.12.0, not in 0.11.0)
+# few layers more than the fewest are one group (read in 0.12.0, not in 0.11.0)
+_LARGE_GROUPS: Final = Release(0, 11, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +37,9 @@ class CachePool:
         """Blocks that a memory holds."""
         return max(0, n_bytes // self.block_bytes) if self.block_bytes else 0
 
-    def request_blocks(self, n_tokens: int, n_batched_tokens: int, state_pages: int) -> int:
+    def request_blocks(self, n_tokens: int, step: InFlight) -> int:
         """Blocks that one request of a length needs: the pages of every group."""
-        return sum(group.spec.pages(n_tokens, n_batched_tokens, state_pages) for group in self.groups)
+        return sum(group.spec.pages(n_tokens, step) for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +120,7 @@ def capacity(
     *,
     version: Release,
     max_model_len: int,
-    n_batched_tokens: int,
-    state_pages: int,
+    step: InFlight,
 ) -> Capacity:
     """Blocks, "GPU KV cache size" in tokens and "Maximum concurrency" of a pool of this many bytes.
 
@@ -130,7 +128,7 @@ def capacity(
     window or a state saves (`_report_kv_cache_config`).
     """
     blocks = made.n_blocks(n_bytes)
-    needed = made.request_blocks(max_model_len, n_batched_tokens, state_pages)
+    needed = made.request_blocks(max_model_len, step)
     concurrency = blocks / needed if needed else 0.0
     if version >= CAPACITY_BY_CONCURRENCY:
         tokens = int(concurrency * max_model_len)
@@ -140,9 +138,7 @@ def capacity(
     return Capacity(n_blocks=blocks, n_tokens=tokens, concurrency=concurrency)
 
 
-def longest_length(
-    made: CachePool, n_bytes: int, *, n_batched_tokens: int, state_pages: int, at_most: int
-) -> int:
+def longest_length(made: CachePool, n_bytes: int, *, step: InFlight, at_most: int) -> int:
     """The longest request that the pool holds, up to a length; 0 when it holds none.
 
     `_estimate_max_model_len_from_groups`: the engine searches the same way when it refuses to start.
@@ -151,7 +147,7 @@ def longest_length(
     low, high = 0, at_most
     while low < high:
         middle = (low + high + 1) // 2
-        if made.request_blocks(middle, n_batched_tokens, state_pages) <= blocks:
+        if made.request_blocks(middle, step) <= blocks:
             low = middle
         else:
             high = middle - 1

@@ -25,9 +25,11 @@ from planner.model.network import Mixer, Network
 DEFAULT_BLOCK: Final = 16  # CacheConfig.DEFAULT_BLOCK_SIZE
 LATENT_BLOCK: Final = 64  # FlashMLA's; CUTLASS MLA wants 128, FlashInfer MLA takes 32 or 64
 DS_MLA_BYTES: Final = 656  # "fp8_ds_mla": 512 fp8, 16 scales, 64 rotary in bf16
-STATE_CACHED: Final = Release(
-    0, 26, 0
-)  # prefix caching of hybrids by default: one page of state more per request
+# Hybrids cache prefixes by default, and windows hold every batch in flight.
+STATE_CACHED: Final = Release(0, 26, 0)
+# Mamba-2 exports a state within a prompt (read in 0.29.0, not in 0.27.1)
+CHECKPOINTS: Final = Release(0, 28, 0)
+WIDE_LATENT_BLOCKS: Final = Release(0, 27, 0)  # hybrids with MLA: blocks of 128 tokens (0.27.1, not 0.26.0)
 
 # Local attention in chunks turns the hybrid manager off before (VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE is
 # false in 0.11.0 and 0.12.0, true in 0.14.0): such layers then keep the whole context.
@@ -45,20 +47,28 @@ class LayerSpec:
     block_tokens: int
     window_tokens: int | None = None
 
-    def pages(self, n_tokens: int, n_batched_tokens: int, state_pages: int) -> int:
+    def pages(self, n_tokens: int, step: "InFlight") -> int:
         """Pages that one request of a length holds at most, while its prompt is read in chunks.
 
         `max_memory_usage_bytes` of each spec: a window keeps W - 1 tokens and the chunk, and may start within a
         block; a chunk of local attention starts at its beginning.
         """
         if self.kind == "state":
-            return state_pages
+            return step.n_state_pages
         if self.kind == "full" or self.window_tokens is None:
             return -(-n_tokens // self.block_tokens)
         if self.kind == "chunked":
-            return -(-min(self.window_tokens + n_batched_tokens, n_tokens) // self.block_tokens)
-        held = min(self.window_tokens - 1 + n_batched_tokens, n_tokens)
+            return -(-min(self.window_tokens + step.n_tokens, n_tokens) // self.block_tokens)
+        held = min(self.window_tokens - 1 + step.n_tokens, n_tokens)
         return -(-held // self.block_tokens) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """Tokens that are scheduled and not settled yet, and pages of state, of one request."""
+
+    n_tokens: int
+    n_state_pages: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +104,21 @@ class CacheTypes:
         )
 
 
-def state_pages(settings: VllmSettings) -> int:
-    """Pages of state per request: one, one more for prefix caching in aligned mode, one per speculated token."""
+def in_flight(network: Network, settings: VllmSettings, n_batched_tokens: int) -> InFlight:
+    """What a request holds while it is worked on, beside its context.
+
+    Tokens: one batch, since 0.26 every batch that runs at once (asynchronous scheduling: stages + 1). States: one, one
+    more for prefix caching in aligned mode, since 0.28 another for Mamba-2's checkpoint, and one per speculated token.
+    `max_in_flight_tokens` in vllm/config/vllm.py; `MambaSpec.max_memory_usage_bytes`; mamba_mixer2.py (0.33.0).
+    """
+    batches = settings.parallel.pipeline + 1 if settings.version >= STATE_CACHED else 1
     caching = settings.prefix_caching
     if caching is None:
         caching = settings.version >= STATE_CACHED
-    return (2 if caching else 1) + settings.n_speculative_tokens
+    states = (2 if caching else 1) + settings.n_speculative_tokens
+    if caching and settings.version >= CHECKPOINTS:
+        states += any(isinstance(part, Mamba2) for g in network.groups for part in mixers_of(g.mixer))
+    return InFlight(n_tokens=batches * n_batched_tokens, n_state_pages=states)
 
 
 def layer_specs(
@@ -165,6 +184,8 @@ def hybrid_block_tokens(network: Network, settings: VllmSettings, types: CacheTy
     if not states or not tokens:
         return None
     step = settings.block_size or (LATENT_BLOCK if _is_latent(network) else DEFAULT_BLOCK)
+    if _is_latent(network) and settings.version >= WIDE_LATENT_BLOCKS:
+        step = max(step, 128)
     return step * -(-max(states) // int(step * max(tokens)))
 
 

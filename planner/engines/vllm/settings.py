@@ -1,7 +1,8 @@
 """vLLM's settings that decide memory, with the defaults of the version that runs.
 
 Sources: vllm/engine/arg_utils.py (`EngineArgs._set_default_max_num_seqs_and_batched_tokens_args`) and
-vllm/config/cache.py, read in 0.6.3, 0.8.3, 0.9.2 to 0.12.0, 0.14.0, 0.16.0, 0.19.0 to 0.22.0, 0.25.1, 0.26.0, 0.33.0.
+vllm/config/cache.py, read in 0.6.3, 0.8.3, 0.9.2 to 0.12.0, 0.14.0, 0.16.0, 0.19.0 to 0.22.0, 0.25.1, 0.26.0,
+0.27.1, 0.29.0, 0.31.0, 0.33.0.
 """
 
 from dataclasses import dataclass, field
@@ -15,9 +16,8 @@ LATEST: Final = Release(0, 33, 0)
 FIRST_V1: Final = Release(0, 8, 0)  # the V1 engine by default; VLLM_USE_V1 before
 HYBRID_MANAGER: Final = Release(0, 9, 2)  # windows and states get groups of their own
 PAGES_UNIFIED: Final = Release(0, 12, 0)  # layers of different page sizes may mix
-CAPACITY_BY_CONCURRENCY: Final = Release(
-    0, 20, 0
-)  # "KV cache size" is concurrency x length; graphs are estimated
+# "KV cache size" is concurrency x length; graphs are estimated
+CAPACITY_BY_CONCURRENCY: Final = Release(0, 20, 0)
 TRITON_SAMPLER: Final = Release(0, 17, 0)  # top-k and top-p without a sort (read in 0.19.0, not in 0.16.0)
 FLASHINFER_SAMPLER: Final = Release(0, 21, 0)  # VLLM_USE_FLASHINFER_SAMPLER became true
 LARGE_GPU_BYTES: Final = 70 * GIB
@@ -73,13 +73,13 @@ def batched_tokens(settings: VllmSettings, max_model_len: int, gpu_bytes: int, g
 
     Before V1 a whole prompt was read at once up to a length of 32768, beyond that in chunks of 512
     (vllm/config.py `SchedulerConfig` in 0.6.3). V1: 2048, and 8192 on large GPUs; 16384 on GPUs of 160 GiB
-    and more since 0.27 (read in 0.33.0, absent in 0.26.0).
+    and more since 0.28 (read in 0.29.0, absent in 0.27.1).
     """
     if settings.max_num_batched_tokens is not None:
         return settings.max_num_batched_tokens
     if settings.version < FIRST_V1:
         return max(max_model_len, 2048) if max_model_len <= 32768 else 512
-    if settings.version >= Release(0, 27) and gpu_bytes >= HUGE_GPU_BYTES:
+    if settings.version >= Release(0, 28) and gpu_bytes >= HUGE_GPU_BYTES:
         return 16384
     return 8192 if is_large(gpu_bytes, gpu_name) else 2048
 

@@ -15,10 +15,11 @@ from planner.engines.sharding import Parallel
 from planner.engines.vllm.cache_pool import CachePool, Capacity, capacity, longest_length, pool
 from planner.engines.vllm.cache_specs import (
     CacheTypes,
+    InFlight,
     LayerSpec,
     hybrid_block_tokens,
+    in_flight,
     layer_specs,
-    state_pages,
 )
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError, UnknownArchitectureError
@@ -106,8 +107,7 @@ def printed(log: Log, kv_gib: float) -> Capacity:
         int(kv_gib * GIB),
         version=settings.version,
         max_model_len=log.length,
-        n_batched_tokens=log.n_batched,
-        state_pages=state_pages(settings),
+        step=in_flight(network(log.model), settings, log.n_batched),
     )
 
 
@@ -186,15 +186,16 @@ NETWORKS = st.sampled_from(
 def test_a_longer_request_never_needs_less(name: str, length: int, more: int, kv: int) -> None:
     settings = VllmSettings()
     found = pool(layer_specs(network(name), settings, CacheTypes()), settings.version)
-    pages = state_pages(settings)
-    assert found.request_blocks(length, 2048, pages) <= found.request_blocks(length + more, 2048, pages)
-    assert found.request_blocks(length, 2048, pages) <= found.request_blocks(length, 4096, pages)
-    longest = longest_length(found, kv, n_batched_tokens=2048, state_pages=pages, at_most=length)
+    step = in_flight(network(name), settings, 2048)
+    wider = in_flight(network(name), settings, 4096)
+    assert found.request_blocks(length, step) <= found.request_blocks(length + more, step)
+    assert found.request_blocks(length, step) <= found.request_blocks(length, wider)
+    longest = longest_length(found, kv, step=step, at_most=length)
     blocks = found.n_blocks(kv)
     if longest:
-        assert found.request_blocks(longest, 2048, pages) <= blocks
+        assert found.request_blocks(longest, step) <= blocks
     if longest < length:
-        assert found.request_blocks(longest + 1, 2048, pages) > blocks
+        assert found.request_blocks(longest + 1, step) > blocks
 
 
 @given(name=NETWORKS, tensor=st.sampled_from([1, 2, 4, 8]))
@@ -211,12 +212,13 @@ def test_pages_of_a_request() -> None:
     window = replace(full, kind="window", window_tokens=128)
     chunk = replace(full, kind="chunked", window_tokens=8192)
     state = replace(full, kind="state")
-    assert full.pages(4097, 2048, 1) == 257
+    step = InFlight(n_tokens=2048, n_state_pages=3)
+    assert full.pages(4097, step) == 257
     # A window of 128 keeps 127 tokens and the chunk: 2175 / 16 = 136, and one more for its start within a block.
-    assert window.pages(100_000, 2048, 1) == 137
-    assert window.pages(64, 2048, 1) == 5
-    assert chunk.pages(100_000, 2048, 1) == 640
-    assert state.pages(100_000, 2048, 3) == 3
+    assert window.pages(100_000, step) == 137
+    assert window.pages(64, step) == 5
+    assert chunk.pages(100_000, step) == 640
+    assert state.pages(100_000, step) == 3
 
 
 def test_versions() -> None:
@@ -224,3 +226,30 @@ def test_versions() -> None:
     assert parse_release("v0.6.6.post2") == Release(0, 6, 6)
     with pytest.raises(MissingFactError, match="names no release"):
         parse_release("0.1.dev1+gda1daf40b")
+
+
+def test_what_is_in_flight_depends_on_the_version() -> None:
+    qwen, nemotron = network("qwen3.5-9b"), network("nemotron-3-nano-30b-a3b")
+    assert in_flight(qwen, VllmSettings(version=Release(0, 25, 1)), 2048) == InFlight(
+        n_tokens=2048, n_state_pages=1
+    )
+    # Two batches at once, and prefix caching of states by default.
+    assert in_flight(qwen, VllmSettings(version=Release(0, 26)), 2048) == InFlight(
+        n_tokens=4096, n_state_pages=2
+    )
+    asked = VllmSettings(version=Release(0, 33), n_speculative_tokens=3)
+    assert in_flight(nemotron, asked, 2048).n_state_pages == 2 + 1 + 3
+    without = VllmSettings(version=Release(0, 33), prefix_caching=False)
+    assert in_flight(nemotron, without, 2048).n_state_pages == 1
+
+
+def test_latent_hybrids_have_blocks_of_128_since_0_27() -> None:
+    kimi = network("kimi-linear-48b-a3b-instruct")
+    old, new = (
+        hybrid_block_tokens(kimi, VllmSettings(version=v), PLAIN) for v in (Release(0, 26), Release(0, 27))
+    )
+    assert old is not None
+    assert new is not None
+    assert old % 64 == 0
+    assert new % 128 == 0
+    assert new >= old
