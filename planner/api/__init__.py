@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
+    from planner.api.validating_speed import SpeedValidation, validate_speed
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -70,6 +71,7 @@ _MODULES = {
     "tune": "tuning",
     "MemoryValidation": "validating",
     "validate_memory": "validating",
+    "validate_speed": "validating_speed",
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
@@ -107,6 +109,7 @@ __all__ = [
     "tune",
     "update_models",
     "validate_memory",
+    "validate_speed",
 ]
 
 

@@ -6,6 +6,7 @@ from planner.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "memory": ("planner.cli.validate_memory", "What engines allocated, by device and component."),
+    "speed": ("planner.cli.validate_speed", "How fast engines ran, and whether the intervals hold."),
 }
 
 
@@ -19,4 +20,5 @@ def command() -> None:
     Examples:
       planner validate memory logs.csv
       planner validate memory logs.csv --rows predictions.csv --format json
+      planner validate speed latencies.csv
     """

@@ -1,6 +1,5 @@
 """`planner validate memory`."""
 
-import csv
 from pathlib import Path
 
 import click
@@ -9,16 +8,13 @@ from planner import api
 from planner.cli.options import format_option, mendable_errors
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
-from planner.estimate.validation import Prediction
+from planner.cli.rows_file import rows_option, write_rows
 from planner.report.validation_document import ROW_COLUMNS, memory_validation_document, row_lines
 
 
 @click.command("memory")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--rows", "rows_file", type=click.Path(dir_okay=False, path_type=Path), default=None,
-    help="Also write every prediction beside its row to this CSV file.",
-)  # fmt: skip
+@rows_option
 @format_option
 @mendable_errors
 def command(file: Path, rows_file: Path | None, output_format: str) -> None:
@@ -38,18 +34,8 @@ def command(file: Path, rows_file: Path | None, output_format: str) -> None:
     with patient_progress("Rows") as progress:
         found = api.validate_memory(file, progress=progress)
     if rows_file is not None:
-        _write(rows_file, found.predictions)
+        write_rows(rows_file, ROW_COLUMNS, row_lines(found.predictions))
     document = memory_validation_document(
         found.name, found.n_rows, found.predictions, found.scores, found.group_scores
     )
     render(document, output_format)
-
-
-def _write(path: Path, predictions: tuple[Prediction, ...]) -> None:
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(ROW_COLUMNS)
-            writer.writerows(row_lines(predictions))
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error.strerror or error}") from error

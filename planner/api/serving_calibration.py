@@ -1,0 +1,160 @@
+"""Refits what serving engines reach of a GPU to a file of measured latencies:
+
+    python -m planner.api.serving_calibration LATENCIES.csv --date 2026-11-27
+
+writes `serving_steps.csv` and `serving_spread.csv` into the packaged calibrations and prints the scores of fits that
+had not seen the group that they predict, and of fits that had not seen the whole model or the whole system.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hardware.accelerators import find_accelerator
+from planner.errors import MissingFactError
+from planner.estimate.serving_speed.cross_validation import LeftOut, leave_groups_out
+from planner.estimate.serving_speed.deployment import batch
+from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
+from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.spread import Spread, spreads_of
+from planner.estimate.serving_speed.step_rates import StepRates
+from planner.progress import Progress
+from planner.readers.catalogue_lookup import catalogue_resolver
+from planner.readers.measurement_table import read_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LATENCY_COLUMNS = (
+    "backend",
+    "model_path",
+    "system",
+    "isl",
+    "osl",
+    "tp_size",
+    "silicon_ttft_ms",
+    "silicon_tpot_ms",
+)
+SOURCE = "sample of serving latencies in the aiconfigurator-core wheel (Apache-2.0)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingCalibration:
+    """Fitted rates, the spreads of left-out groups, and what was left out for which reason."""
+
+    rates: StepRates
+    spreads: tuple[Spread, ...]
+    measured: Measured
+    left_out: LeftOut
+    rows: tuple[LatencyRow, ...]
+    reasons: tuple[tuple[int, str], ...]
+
+
+def row_reader() -> RowReader:
+    """A reader of rows that knows the catalogue and the accelerators."""
+    return RowReader(model_of=catalogue_resolver(), device_of=find_accelerator)
+
+
+def measured_rows(
+    table_rows: Sequence[Any], reader: RowReader
+) -> tuple[dict[int, LatencyRow], tuple[tuple[int, str], ...]]:
+    """The rows that can be asked about by number, and why the others cannot."""
+    found: dict[int, LatencyRow] = {}
+    reasons = []
+    for number, row in enumerate(table_rows):
+        try:
+            found[number] = reader.read(row)
+        except MissingFactError as error:
+            reasons.append((number, str(error)))
+    return found, tuple(reasons)
+
+
+def calibrate_serving(path: str | Path, progress: Progress | None = None) -> ServingCalibration:
+    """Fits rates to a file of latencies, each measurement once, and predicts every group by a fit without it."""
+    found, reasons = measured_rows(read_table(Path(path)).rows, row_reader())
+    distinct = tuple({row.identity: row for row in found.values()}.values())
+    measured = _measured(distinct)
+    rates = fit_rates(measured)
+    left_out = leave_groups_out(measured, rates, progress=progress)
+    engines = [row.deployment.engine for row in distinct]
+    spreads = (
+        *spreads_of("tpot", list(left_out.tpot_log_ratios), engines, measured.groups, SOURCE),
+        *spreads_of("ttft", list(left_out.ttft_log_ratios), engines, measured.groups, SOURCE),
+    )
+    return ServingCalibration(
+        rates=rates, spreads=spreads, measured=measured, left_out=left_out, rows=distinct, reasons=reasons
+    )
+
+
+def _measured(rows: Sequence[LatencyRow]) -> Measured:
+    import numpy as np
+
+    return Measured(
+        questions=batch([row.deployment for row in rows]),
+        tpot_s=np.array([row.tpot_s for row in rows]),
+        ttft_s=np.array([row.ttft_s for row in rows]),
+        groups=[row.group for row in rows],
+    )
+
+
+def _write(folder: Path, found: ServingCalibration, date: str) -> None:
+    n = len(found.rows)
+    with (folder / "serving_steps.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "rate", "group", "summand", "n_measurements", "date", "source"))
+        for (rate, group), value in found.rates.summands.items():
+            id_ = f"{rate}-{group}".replace("*", "any").replace(":", "-").replace(" ", "-").lower()
+            writer.writerow((id_, rate, group, f"{value:.4g}", n, date, SOURCE))
+    with (folder / "serving_spread.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "quantity", "engine", "low_ratio", "high_ratio", "n_groups", "date", "source"))
+        for spread in found.spreads:
+            id_ = f"{spread.quantity}-{spread.engine}".replace("*", "any")
+            bounds = f"{spread.low_ratio:.3f}", f"{spread.high_ratio:.3f}"
+            writer.writerow(
+                (id_, spread.quantity, spread.engine, *bounds, spread.n_groups, date, spread.source)
+            )
+
+
+def _show(title: str, log_ratios: "NDArray[Any]", groups: Sequence[str]) -> None:
+    import numpy as np
+
+    errors = np.abs(np.exp(-log_ratios) - 1)
+    names = np.asarray(groups)
+    medians = [float(np.median(errors[names == name])) for name in sorted(set(groups))]
+    sys.stdout.write(
+        f"{title}: {len(medians)} groups, median {np.median(medians):.1%}, mean {np.mean(medians):.1%}, 90th "
+        f"percentile {np.quantile(medians, 0.9):.1%}; rows: median {np.median(errors):.1%}, mean {np.mean(errors):.1%}\n"
+    )
+
+
+def _fold(part: int) -> Callable[[str], str]:
+    return lambda group: group.split("|")[part]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Fits, writes and prints the scores."""
+    parser = argparse.ArgumentParser(prog="python -m planner.api.serving_calibration", description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--date", required=True, help="of the fit, ISO 8601")
+    parser.add_argument("--out", type=Path, default=Path("profiles/calibrations"))
+    parser.add_argument("--folds", action="store_true", help="also leave out whole models and whole systems")
+    options = parser.parse_args(arguments)
+    found = calibrate_serving(options.file)
+    _write(options.out, found, options.date)
+    sys.stdout.write(f"{len(found.rows)} measurements; {len(found.reasons)} rows without an answer\n")
+    _show("tpot, groups left out", found.left_out.tpot_log_ratios, found.measured.groups)
+    _show("ttft, groups left out", found.left_out.ttft_log_ratios, found.measured.groups)
+    if options.folds:
+        for part, name in ((1, "models"), (0, "systems")):
+            left = leave_groups_out(found.measured, found.rates, _fold(part))
+            _show(f"tpot, {name} left out", left.tpot_log_ratios, found.measured.groups)
+            _show(f"ttft, {name} left out", left.ttft_log_ratios, found.measured.groups)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The fitted facts about serving engines, read once."""
+
+from functools import cache
+
+from planner.estimate.serving_speed.served_latency import ServingFacts
+from planner.estimate.serving_speed.spread import spreads_from_rows
+from planner.estimate.serving_speed.step_rates import rates_from_rows
+from profiles.loader import calibration_rows
+
+
+@cache
+def serving_facts() -> ServingFacts:
+    """Rates and spreads of the packaged calibrations; raises ProfileError for a row that is broken."""
+    return ServingFacts(
+        rates=rates_from_rows(calibration_rows("serving_steps")),
+        spreads=spreads_from_rows(calibration_rows("serving_spread")),
+    )

@@ -1,0 +1,106 @@
+"""How far off the planner's speeds are on what somebody measured, and whether its intervals hold."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.api.serving_calibration import LATENCY_COLUMNS, measured_rows, row_reader
+from planner.api.serving_facts import serving_facts
+from planner.errors import MalformedError
+from planner.estimate.serving_speed.served_latency import served_latencies
+from planner.estimate.speed_validation import SpeedPrediction, SpeedQuantity, SpeedScore, speed_scores
+from planner.estimate.term import Interval
+from planner.progress import Progress
+from planner.readers.measurement_table import read_table
+from planner.readers.quoting import quoted
+
+Rows = Sequence[Mapping[str, str]]
+_GROUP_LETTERS = 24  # of a model's name, as measurements are grouped
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedValidation:
+    """Every prediction of a table of measured speeds, and the scores of their classes."""
+
+    name: str
+    n_rows: int
+    predictions: tuple[SpeedPrediction, ...]
+    scores: tuple[SpeedScore, ...]
+    group_scores: tuple[SpeedScore, ...]
+
+    @property
+    def placed_fraction(self) -> float:
+        """Share of the rows that were predicted."""
+        placed = {prediction.row for prediction in self.predictions if prediction.expected is not None}
+        return len(placed) / max(1, self.n_rows)
+
+
+def validate_speed(path: str | Path, *, progress: Progress | None = None) -> SpeedValidation:
+    """Predicts what was measured and compares; the table's columns say what kind it is.
+
+    Raises ReadError subclasses for a file that is of no known kind, or for a cell that cannot be read.
+    """
+    table = read_table(Path(path))
+    for columns, predict in PREDICTORS:
+        if table.has(columns):
+            found = tuple(predict(table.rows, progress))
+            break
+    else:
+        kinds = "; or ".join(", ".join(columns) for columns, _ in PREDICTORS)
+        raise MalformedError(f"{quoted(table.name)} is no table of measured speeds; such tables have {kinds}")
+    return SpeedValidation(
+        name=Path(path).name,
+        n_rows=len(table.rows),
+        predictions=found,
+        scores=speed_scores(found),
+        group_scores=speed_scores(found, by_group=True),
+    )
+
+
+def _serving(rows: Rows, progress: Progress | None) -> list[SpeedPrediction]:
+    """Time per output token and to the first token of every row."""
+    facts = serving_facts()
+    found, reasons = measured_rows(rows, row_reader())
+    numbers = list(found)
+    answers = served_latencies([found[number].deployment for number in numbers], facts)
+    predictions = [
+        _time(number, rows[number], quantity, measured_s, interval)
+        for number, answer in zip(numbers, answers, strict=True)
+        for quantity, measured_s, interval in (
+            ("tpot", found[number].tpot_s, answer.tpot_s), ("ttft", found[number].ttft_s, answer.ttft_s)
+        )
+    ]  # fmt: skip
+    predictions += [
+        SpeedPrediction(row=number, speed_class=None, quantity="tpot", group=_group(rows[number]), measured=None,
+                        reason=reason)
+        for number, reason in reasons
+    ]  # fmt: skip
+    if progress is not None:
+        progress(1, "")
+    return sorted(predictions, key=lambda prediction: prediction.row)
+
+
+def _time(
+    number: int, row: Mapping[str, str], quantity: SpeedQuantity, measured_s: float, interval: Interval
+) -> SpeedPrediction:
+    return SpeedPrediction(
+        row=number,
+        speed_class="tpot" if quantity == "tpot" else "ttft",
+        quantity=quantity,
+        group=_group(row),
+        measured=measured_s,
+        low=interval.low,
+        expected=interval.expected,
+        high=interval.high,
+    )
+
+
+def _group(row: Mapping[str, str]) -> str:
+    model = row.get("model_path", "")[:_GROUP_LETTERS]
+    return " | ".join((row.get("system", ""), model, row.get("precision", ""), row.get("backend", "")))
+
+
+# Kinds of tables: the columns that tell one, and what predicts its rows.
+PREDICTORS: tuple[tuple[tuple[str, ...], Callable[[Rows, Progress | None], list[SpeedPrediction]]], ...] = (
+    (LATENCY_COLUMNS, _serving),
+)

@@ -1,0 +1,38 @@
+"""`planner validate speed`."""
+
+from pathlib import Path
+
+import click
+
+from planner import api
+from planner.cli.options import format_option, mendable_errors
+from planner.cli.progress import patient_progress
+from planner.cli.render import render
+from planner.cli.rows_file import rows_option, write_rows
+from planner.report.speed_validation_document import ROW_COLUMNS, speed_row_lines, speed_validation_document
+
+
+@click.command("speed")
+@click.argument("file", type=click.Path(path_type=Path))
+@rows_option
+@format_option
+@mendable_errors
+def command(file: Path, rows_file: Path | None, output_format: str) -> None:
+    """Predict what somebody measured and compare, one row of FILE at a time.
+
+    FILE is a CSV table of latencies of serving engines at a fixed concurrency (columns backend, model_path, system,
+    isl, osl, tp_size, silicon_ttft_ms, silicon_tpot_ms …). A row that cannot be predicted is counted with its reason.
+
+    \b
+    Examples:
+      planner validate speed latencies.csv
+      planner validate speed latencies.csv --rows predictions.csv --format json
+    """
+    with patient_progress("Rows") as progress:
+        found = api.validate_speed(file, progress=progress)
+    if rows_file is not None:
+        write_rows(rows_file, ROW_COLUMNS, speed_row_lines(found.predictions))
+    document = speed_validation_document(
+        found.name, found.n_rows, found.predictions, found.scores, found.group_scores
+    )
+    render(document, output_format)

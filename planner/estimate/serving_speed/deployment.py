@@ -1,0 +1,142 @@
+"""Questions about serving speed as arrays: many deployments, GPUs and loads, answered in one call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hardware.spec import Accelerator
+from planner.errors import MissingFactError
+from planner.estimate.serving_speed.rank_load import PARTS, RankLoad
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One replica of a model on like GPUs, and the load it carries: a fixed number of requests at a time."""
+
+    load: RankLoad
+    accelerator: Accelerator
+    engine: str  # "vllm", "sglang", "trtllm"
+    n_requests: float  # at once, over the whole replica
+    n_prompt_tokens: int
+    n_output_tokens: int
+    cache_element_bytes: float = 2.0
+    weight_unit: str = "fp16"  # the narrowest matrices: what the deployment's precision is called by
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Deployments side by side: one array entry each. Seconds, bytes, FLOP and counts per rank."""
+
+    engine: "Floats"  # strings
+    family: "Floats"
+    unit: "Floats"
+    tensor: "Floats"
+    attention: "Floats"  # ranks that share one attention
+    replicas: "Floats"  # of the attention
+    n_requests: "Floats"
+    n_prompt: "Floats"
+    n_output: "Floats"
+    hidden: "Floats"
+    memory_bytes_per_s: "Floats"
+    link_bytes_per_s: "Floats"
+    fp16_flop_per_s: "Floats"
+    part_bytes: Mapping[str, "Floats"]
+    part_elements: Mapping[str, "Floats"]
+    part_flop_per_s: Mapping[str, "Floats"]
+    active_fraction: "Floats"
+    cache_bytes: "Floats"  # that one sequence's next token reads, half-way through its output
+    state_bytes: "Floats"  # read and written
+    mixing_flop: "Floats"
+    prompt_mixing_flop: "Floats"
+    counts: Mapping[str, "Floats"]
+
+    def __len__(self) -> int:
+        return len(self.n_requests)
+
+    @cached_property
+    def members(self) -> Mapping[str, Mapping[str, "Floats"]]:
+        """For each axis that rates differ by, 1 where a deployment belongs to a group and 0 elsewhere."""
+        import numpy as np
+
+        axes = {"family": self.family, "engine": self.engine, "unit": self.unit}
+        return {
+            axis: {str(name): (groups == name).astype(float) for name in np.unique(groups)}
+            for axis, groups in axes.items()
+        }
+
+
+_STATE_BYTES = 4
+_UNITS = ("fp4", "fp8", "bf16", "fp16")
+
+
+def batch(deployments: Sequence[Deployment]) -> Batch:
+    """The deployments as arrays; raises MissingFactError for a GPU whose matrix rate or link nobody knows."""
+    import numpy as np
+
+    rows = [_row(one) for one in deployments]
+    names = rows[0].keys() if rows else ()
+    arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in names}
+    per_part = {
+        field: {part: arrays.pop(f"{field}:{part}") for part in PARTS}
+        for field in ("part_bytes", "part_elements", "part_flop_per_s")
+    }
+    counts = {name.partition(":")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("count:")}
+    return Batch(**arrays, **per_part, counts=counts)
+
+
+def _row(one: Deployment) -> dict[str, Any]:
+    load, device = one.load, one.accelerator
+    middle = one.n_prompt_tokens + one.n_output_tokens // 2
+    row: dict[str, Any] = {
+        "engine": one.engine,
+        "family": device.architecture,
+        "unit": one.weight_unit,
+        "tensor": float(load.ranks.tensor),
+        "attention": float(load.ranks.attention),
+        "replicas": float(load.ranks.attention_replicas),
+        "n_requests": float(one.n_requests),
+        "n_prompt": float(one.n_prompt_tokens),
+        "n_output": float(one.n_output_tokens),
+        "hidden": float(load.network.hidden_size),
+        "memory_bytes_per_s": device.memory_bytes_per_s,
+        "link_bytes_per_s": _link(device, load.ranks.tensor),
+        "fp16_flop_per_s": _unit_rate(device, "fp16"),
+        "active_fraction": load.active_fraction,
+        "cache_bytes": float(load.cache_elements(middle)) * one.cache_element_bytes,
+        "state_bytes": 2.0 * load.state_elements() * _STATE_BYTES,
+        "mixing_flop": float(load.decode_mixing_flop(middle)),
+        "prompt_mixing_flop": float(load.prefill_mixing_flop(one.n_prompt_tokens)),
+    }
+    for part in PARTS:
+        matrices = load.parts[part]
+        row[f"part_bytes:{part}"] = matrices.n_bytes
+        row[f"part_elements:{part}"] = matrices.n_elements
+        row[f"part_flop_per_s:{part}"] = _unit_rate(device, matrices.unit)
+    for name, n in load.counts.items():
+        row[f"count:{name}"] = float(n)
+    return row
+
+
+def _link(device: Accelerator, n_ranks: int) -> float:
+    if n_ranks == 1:
+        return 1.0  # nothing crosses it
+    if device.link_bytes_per_s is None:
+        raise MissingFactError(
+            f"how fast {device.name} talks to its peers is unknown, so {n_ranks} ranks of it cannot be timed"
+        )
+    return device.link_bytes_per_s
+
+
+def _unit_rate(device: Accelerator, unit: str) -> float:
+    """FLOP/s of a matrix unit; a GPU without the narrow unit multiplies in the next wider one."""
+    wider = _UNITS[_UNITS.index(unit) :]
+    found = next((device.dense_flop_per_s[name] for name in wider if device.dense_flop_per_s.get(name)), None)
+    if found is None:
+        raise MissingFactError(f"the dense 16-bit matrix rate of {device.name} is unknown")
+    return found

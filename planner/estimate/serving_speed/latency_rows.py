@@ -1,0 +1,215 @@
+"""Rows of measured serving latency as deployments: which model on which GPUs, split how, under which load.
+
+The columns are those of the sample that the aiconfigurator-core wheel carries (Apache-2.0). Three things in it have to
+be read with care, and each rests on rows that occur twice, once written one way and once the other:
+
+* On machines of eight GPUs, `tp_size` (or `attention_dp_size`) of 16 or 64 with as many expert ranks as tensor ranks is
+  the product of both: 4 or 8 GPUs.
+* `batch_size` is one replica's share; `silicon_concurrency` in the source is what was in flight over all of them.
+* A row does not say whether tokens were drafted (MTP); the same question then has answers 1.5 times apart.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from hardware.spec import Accelerator
+from planner.engines.sharding import Parallel, split_problem
+from planner.errors import MissingFactError
+from planner.estimate.served_names import candidates
+from planner.estimate.serving_speed.deployment import Deployment
+from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
+from planner.model.formats.fp4 import nvfp4
+from planner.model.formats.fp8 import Fp8
+from planner.model.formats.layout import FormatLayout, lay_out
+from planner.model.formats.plain import Plain
+from planner.model.formats.plan import NamePatterns, QuantizationPlan, Rule
+from planner.model.network import Network
+from planner.model.opened_model import OpenedModel
+
+ModelOf = Callable[[str], OpenedModel | None]
+DeviceOf = Callable[[str], Accelerator | None]
+
+# Names of the systems in such files, as accelerators are called here.
+_SYSTEMS: Final[Mapping[str, str]] = {
+    "h100_sxm": "H100 SXM", "h200_sxm": "H200 SXM", "b200_sxm": "B200 SXM", "b300_sxm": "B300 SXM", "gb200": "GB200",
+    "gb300": "GB300", "a100_sxm": "A100 SXM 80GB", "l40s": "L40S", "h100_pcie": "H100 PCIe", "a100_pcie": "A100 PCIe 80GB",
+}  # fmt: skip
+_RACKS: Final = frozenset(("gb200", "gb300"))  # whose link domain is larger than eight GPUs
+_NODE: Final = 8
+_ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
+# Repositories that have moved, or that hold the same network under a name of their own.
+_MOVED: Final[Mapping[str, str]] = {"zhipuai/": "zai-org/"}
+_CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
+_UNITS: Final[Mapping[str, str]] = {"fp4": "fp4", "fp8": "fp8", "int4": "fp16", "bf16": "fp16", "": "fp16"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRow:
+    """A row that can be asked about, and what was measured."""
+
+    deployment: Deployment
+    tpot_s: float
+    ttft_s: float
+    group: str
+    identity: tuple[object, ...]  # rows that are equal in it are one measurement, written twice
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowReader:
+    """Reads rows; models, devices and how a model is spread are looked up once for all rows that share them."""
+
+    model_of: ModelOf
+    device_of: DeviceOf
+    _models: dict[str, OpenedModel | None] = field(default_factory=dict)
+    _devices: dict[str, Accelerator | None] = field(default_factory=dict)
+    _loads: dict[tuple[str, str, Parallel], RankLoad] = field(default_factory=dict)
+
+    def model(self, name: str) -> OpenedModel:
+        """The model that a row names; words for how its weights are stored may stand behind its name."""
+        if name not in self._models:
+            spelled = (self.model_of(found) for found, _ in candidates(name))
+            self._models[name] = next((opened for opened in spelled if opened is not None), None)
+        opened = self._models[name]
+        if opened is None:
+            raise MissingFactError(f"the model {name!r} is not in the catalogue")
+        return opened
+
+    def device(self, system: str) -> Accelerator:
+        """The GPU of a system."""
+        if system not in self._devices:
+            self._devices[system] = self.device_of(_SYSTEMS.get(system, system))
+        device = self._devices[system]
+        if device is None:
+            raise MissingFactError(f"no profile is known for the system {system!r}")
+        return device
+
+    def load(self, name: str, precision: str, ranks: Parallel) -> RankLoad:
+        """The model at a precision, spread over ranks."""
+        key = name, precision, ranks
+        if key not in self._loads:
+            opened = self.model(name)
+            problem = split_problem(opened.network, ranks)
+            if problem is not None:
+                raise MissingFactError(problem)
+            self._loads[key] = rank_load(opened.network, _layout(opened, precision).storage, ranks)
+        return self._loads[key]
+
+    def read(self, row: Mapping[str, str]) -> LatencyRow:
+        """The deployment of a row; raises MissingFactError with the reason where it cannot be told."""
+        return _read(self, row)
+
+
+def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
+    if row.get("mode", "agg") != "agg":
+        raise MissingFactError("prefill and decode on machines of their own are not timed yet")
+    engine = row.get("backend", "")
+    if engine not in _ENGINES:
+        raise MissingFactError(f"no step model for the engine {engine!r}")
+    accelerator = reader.device(row["system"])
+    name = row["model_path"]
+    for old, new in _MOVED.items():
+        name = name.replace(old, new) if name.startswith(old) else name
+    precision = row.get("precision", "")
+    ranks, n_requests = _spread(row)
+    tpot_s, ttft_s = _milliseconds(row, "silicon_tpot_ms"), _milliseconds(row, "silicon_ttft_ms")
+    deployment = Deployment(
+        load=reader.load(name, precision, ranks),
+        accelerator=accelerator,
+        engine=engine,
+        n_requests=n_requests,
+        n_prompt_tokens=_whole(row, "isl"),
+        n_output_tokens=_whole(row, "osl"),
+        cache_element_bytes=_cache_bytes(accelerator, engine, precision),
+        weight_unit=_UNITS.get(precision, "fp16"),
+    )
+    return LatencyRow(
+        deployment=deployment,
+        tpot_s=tpot_s,
+        ttft_s=ttft_s,
+        group=f"{row['system']}|{row['model_path']}|{precision}|{engine}",
+        identity=(row["system"], name, precision, engine, ranks, n_requests, row["isl"], row["osl"], tpot_s),
+    )
+
+
+def _whole(row: Mapping[str, str], column: str) -> int:
+    text = row.get(column) or ""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value >= 1 or value != int(value):
+        raise MissingFactError(f"{column} is {text!r}, not a whole number of at least 1")
+    return int(value)
+
+
+def _milliseconds(row: Mapping[str, str], column: str) -> float:
+    try:
+        value = float(row.get(column) or "nan") / 1e3
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise MissingFactError(f"{column} is {row.get(column)!r}, not a time")
+    return value
+
+
+def _at_least_1(row: Mapping[str, str], column: str) -> int:
+    text = row.get(column) or ""
+    return max(1, _whole(row, column)) if text and float(text) >= 1 else 1
+
+
+def _spread(row: Mapping[str, str]) -> tuple[Parallel, float]:
+    """How a replica is spread over GPUs, and how many requests it has in flight."""
+    if _at_least_1(row, "pp_size") > 1:
+        raise MissingFactError("pipeline stages are not timed yet")
+    tensor, replicas = _whole(row, "tp_size"), _at_least_1(row, "attention_dp_size")
+    experts = _at_least_1(row, "moe_ep_size")
+    n_gpus = tensor * replicas
+    in_source = _CONCURRENCY.search(row.get("silicon_data_source") or "")
+    n_requests = float(in_source[1]) if in_source else _whole(row, "batch_size") * replicas
+    if n_gpus > _NODE and row["system"] not in _RACKS:
+        root = math.isqrt(n_gpus)
+        if root * root != n_gpus or experts != root:
+            raise MissingFactError(f"{n_gpus} GPUs do not fit a machine of {_NODE}")
+        n_gpus = experts = root
+        replicas = root if replicas > 1 else 1
+    if n_gpus % replicas or n_gpus % experts:
+        raise MissingFactError(
+            f"{n_gpus} GPUs, {replicas} attention replicas and {experts} expert ranks do not divide"
+        )
+    return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts), float(n_requests)
+
+
+def _cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:
+    """Bytes of a cache element: 8 bits where TensorRT-LLM or a Blackwell GPU runs quantized weights, as such runs do."""
+    is_narrow = precision in ("fp8", "fp4") and (
+        engine == "trtllm" or "Blackwell" in accelerator.architecture
+    )
+    return 1.0 if is_narrow else 2.0
+
+
+def _layout(opened: OpenedModel, precision: str) -> FormatLayout:
+    """The weights at a row's precision: as published where that is it, else as NVIDIA's or the maker's copies are."""
+    published = opened.published
+    label = "" if published is None else published.storage.label
+    if published is not None and precision == {"F": "fp8", "M": "fp4", "N": "fp4", "I": "int4"}.get(
+        label[:1], ""
+    ):
+        return published
+    network = opened.network
+    if precision in ("", "bf16"):
+        return lay_out(network, QuantizationPlan(method="none", linear=None))
+    if precision == "fp8":
+        return lay_out(network, QuantizationPlan(method="fp8", linear=Fp8(), kept=Plain(dtype="BF16")))
+    if precision == "fp4":
+        return lay_out(network, _nvfp4_plan(network))
+    raise MissingFactError(f"how the weights are stored at precision {precision!r} is not known")
+
+
+def _nvfp4_plan(network: Network) -> QuantizationPlan:
+    """NVIDIA's NVFP4 copies: all matrices of dense models; of mixtures only the feed-forward blocks."""
+    kept = ("re:.*self_attn.*", "re:.*linear_attn.*") if network.is_mixture_of_experts() else ()
+    rules = (Rule(names=NamePatterns(patterns=kept, style="compressed"), format=None),) if kept else ()
+    return QuantizationPlan(method="modelopt", linear=nvfp4(), rules=rules, kept=Plain(dtype="BF16"))

@@ -1,0 +1,153 @@
+"""What one GPU of a serving engine computes and moves for one token of a model, by part of the network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.engines.sharding import (
+    Parallel,
+    expert_fraction,
+    is_vocabulary,
+    kv_heads_per_rank,
+    layer_fraction,
+)
+from planner.model.delta_net import GatedDeltaNet
+from planner.model.indexed_attention import IndexedAttention
+from planner.model.kimi_delta import KimiDeltaAttention
+from planner.model.latent import LatentAttention
+from planner.model.network import LayerGroup, Network
+from planner.model.storage import Storage, StoredWeight
+from planner.model.weight import Use
+
+PARTS = ("attention", "dense", "experts", "head")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrices:
+    """One part's matrices on one rank: bytes, elements, and the matrix unit that multiplies them."""
+
+    n_bytes: float = 0.0
+    n_elements: float = 0.0
+    unit: str = "fp16"  # "fp16", "fp8", "fp4"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankLoad:
+    """A model over the ranks of one replica, as the fullest rank sees it."""
+
+    network: Network
+    ranks: Parallel
+    parts: Mapping[str, Matrices]
+    active_fraction: float  # of the routed experts, for one token; 1 without experts
+    counts: Mapping[str, int] = field(default_factory=dict)  # layers by what they launch
+
+    def cache_elements(self, n_context_tokens: Any) -> Any:
+        """Elements of cache that one sequence's next token reads on one rank, at a context."""
+        n = self.ranks.attention
+        total = 0 * n_context_tokens
+        for group in self.network.groups:
+            if group.mixer is None:
+                continue
+            heads = getattr(group.mixer, "n_kv_heads", None)
+            for cache in group.mixer.token_caches:
+                # Latents and index keys have one head, which every rank keeps.
+                share = 1.0 if heads is None or not cache.v_elements else kv_heads_per_rank(heads, n) / heads
+                read = cache.entries_read(n_context_tokens) * cache.elements_per_entry * share
+                total = total + len(group.layers) * read
+        return total
+
+    def state_elements(self) -> float:
+        """Elements of recurrent state of one sequence on one rank."""
+        states = (len(g.layers) * g.mixer.state_elements for g in self.network.groups if g.mixer)
+        return sum(states) / self.ranks.attention
+
+    def decode_mixing_flop(self, n_context_tokens: Any) -> Any:
+        """FLOP of mixing one sequence's next token at a context, on one rank."""
+        flops = [
+            len(g.layers) * g.mixer.decode_flop(n_context_tokens) for g in self.network.groups if g.mixer
+        ]
+        return sum(flops) / self.ranks.attention
+
+    def prefill_mixing_flop(self, n_tokens: Any) -> Any:
+        """FLOP of mixing a prompt of so many tokens, on one rank."""
+        flops = [len(g.layers) * g.mixer.prefill_flop(n_tokens) for g in self.network.groups if g.mixer]
+        return sum(flops) / self.ranks.attention
+
+    def read_share(self, n_tokens: Any) -> Any:
+        """Share of the routed experts that at least one of n tokens picks: 1 − (1 − k/E)^n."""
+        return 1.0 - (1.0 - self.active_fraction) ** n_tokens
+
+
+def rank_load(network: Network, storage: Storage, ranks: Parallel) -> RankLoad:
+    """Every stored weight shared out over the ranks as vLLM and SGLang do; towers and draft layers are left out."""
+    groups = {layer: group for group in network.groups for layer in group.layers}
+    sums: dict[str, dict[str, list[float]]] = {part: {} for part in PARTS}
+    active = 1.0
+    has_head = storage.has_output_head
+    for weight in storage.weights:
+        if (weight.layer is not None and weight.layer >= network.n_layers) or weight.use is Use.UNUSED:
+            continue
+        group = groups.get(weight.layer) if weight.layer is not None else None
+        part, fraction = _part(weight, group, ranks, has_head=has_head)
+        if part is None:
+            continue
+        if part == "experts":
+            active = weight.active_fraction
+        found = sums[part].setdefault(_unit(weight.type_name), [0.0, 0.0])
+        found[0] += weight.n_bytes * fraction
+        found[1] += weight.n_elements * fraction
+    return RankLoad(
+        network=network,
+        ranks=ranks,
+        parts={part: _matrices(by_unit) for part, by_unit in sums.items()},
+        active_fraction=active,
+        counts=_counts(network),
+    )
+
+
+def _part(
+    weight: StoredWeight, group: LayerGroup | None, ranks: Parallel, *, has_head: bool
+) -> tuple[str | None, float]:
+    if is_vocabulary(weight.role):
+        is_head = weight.use is Use.HEAD or (not has_head and weight.role == "token_embd")
+        return ("head", 1.0 / ranks.tensor) if is_head else (None, 0.0)
+    if weight.is_expert:
+        return "experts", expert_fraction(weight.shape[-1], ranks)
+    fraction = layer_fraction(weight.role, weight.shape, group.mixer if group else None, ranks)
+    return ("dense" if weight.role.startswith("ffn") else "attention"), fraction
+
+
+def _unit(type_name: str) -> str:
+    """The matrix unit that multiplies a stored type; weights of other types are widened to 16 bits on the way."""
+    return "fp4" if "FP4" in type_name else "fp8" if type_name.startswith("FP8") else "fp16"
+
+
+def _matrices(by_unit: Mapping[str, list[float]]) -> Matrices:
+    """One part: its unit is that of most of its elements."""
+    if not by_unit:
+        return Matrices()
+    unit = max(by_unit, key=lambda name: by_unit[name][1])
+    return Matrices(
+        n_bytes=sum(found[0] for found in by_unit.values()),
+        n_elements=sum(found[1] for found in by_unit.values()),
+        unit=unit,
+    )
+
+
+def _counts(network: Network) -> dict[str, int]:
+    """How many layers launch what: every layer its usual kernels, some kinds more of them."""
+    counts = dict.fromkeys(("layer", "moe", "latent", "indexed", "recurrent"), 0)
+    for group in network.groups:
+        n = len(group.layers)
+        counts["layer"] += n
+        if any(weight.active_experts is not None for weight in group.weights(network.hidden_size)):
+            counts["moe"] += n
+        if isinstance(group.mixer, LatentAttention):
+            counts["latent"] += n
+            if group.mixer.indexer is not None:
+                counts["indexed"] += n
+        elif isinstance(group.mixer, IndexedAttention):
+            counts["indexed"] += n
+        elif isinstance(group.mixer, (GatedDeltaNet, KimiDeltaAttention)):
+            counts["recurrent"] += n
+    return counts

@@ -1,0 +1,120 @@
+"""Fits the step rates to measured times: damped Gauss-Newton on log ratios, robust, with shrinkage to common values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from planner.estimate.serving_speed.deployment import Batch
+from planner.estimate.serving_speed.latency import latency
+from planner.estimate.serving_speed.step_rates import ALL, RATES, Rate, StepRates, to_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[Any]
+
+# How freely rates may leave their start and groups what is common, in the unit of a log ratio of 1: weak for what
+# every row has a say in, tighter for what splits the data.
+_START_SPREAD: Final = 2.0
+_GROUP_SPREAD: Final = 0.7
+_PRIOR_WEIGHT: Final = 0.06
+_ROBUST_AT: Final = 0.12  # log ratios beyond it count with their absolute value, not their square
+_TTFT_WEIGHT: Final = 0.35  # the time to the first token scatters more
+_GROUP_POWER: Final = 0.4  # a group of n rows weighs n**(1 - 2 · 0.4) of one row
+_DIFFERENCE: Final = 1e-4
+_MOST_STEPS: Final = 40
+_SETTLED: Final = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Measured times of deployments, and the group of rows that each belongs to."""
+
+    questions: Batch
+    tpot_s: "Floats"
+    ttft_s: "Floats"
+    groups: Sequence[str]
+
+
+def summand_names(questions: Batch) -> tuple[tuple[Rate, str], ...]:
+    """Every summand that these deployments have a say in."""
+    found: list[tuple[Rate, str]] = []
+    for rate in RATES:
+        found.append((rate, ALL))
+        for axis in rate.axes:
+            found += [(rate, f"{axis}:{name}") for name in questions.members[axis]]
+    return tuple(found)
+
+
+def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: int = _MOST_STEPS) -> StepRates:
+    """The rates that explain measured times best, each no further from its start than the data ask for."""
+    import numpy as np
+
+    names = summand_names(measured.questions)
+    origin = np.array([to_line(rate, rate.start) if group == ALL else 0.0 for rate, group in names])
+    spread = np.array([_START_SPREAD if group == ALL else _GROUP_SPREAD for _, group in names])
+    weights = _row_weights(measured.groups)
+    log_tpot, log_ttft = np.log(measured.tpot_s), np.log(measured.ttft_s)
+
+    def rates(x: "Floats") -> StepRates:
+        return StepRates(
+            summands={(rate.name, group): float(v) for (rate, group), v in zip(names, x, strict=True)}
+        )
+
+    def residuals(x: "Floats") -> "Floats":
+        found = latency(measured.questions, rates(x))
+        return np.concatenate(
+            [
+                weights * (np.log(found.tpot_s) - log_tpot),
+                _TTFT_WEIGHT * weights * (np.log(found.ttft_s) - log_ttft),
+                _PRIOR_WEIGHT * (x - origin) / spread,
+            ]
+        )
+
+    x = (
+        origin
+        if start is None
+        else np.array([start.summands.get((r.name, g), o) for (r, g), o in zip(names, origin, strict=True)])
+    )
+    return rates(_minimise(residuals, x, _ROBUST_AT * float(weights.mean()), most_steps))
+
+
+def _row_weights(groups: Sequence[str]) -> "Floats":
+    """Each group of rows counts for little more than a single row, so that none of them decides alone."""
+    import numpy as np
+
+    _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    return counts[index] ** -_GROUP_POWER
+
+
+def _minimise(residuals: Any, x: "Floats", robust_at: float, most_steps: int) -> "Floats":
+    """Levenberg-Marquardt with the pseudo-Huber loss 2·s²·(√(1 + (r/s)²) − 1), Jacobian by differences."""
+    import numpy as np
+
+    def cost(r: "Floats") -> float:
+        return float(np.sum(2 * robust_at**2 * (np.sqrt(1 + (r / robust_at) ** 2) - 1)))
+
+    r = residuals(x)
+    now, damping = cost(r), 1e-2
+    for _ in range(most_steps):
+        jacobian = np.empty((len(r), len(x)))
+        for i in range(len(x)):
+            moved = x.copy()
+            moved[i] += _DIFFERENCE
+            jacobian[:, i] = (residuals(moved) - r) / _DIFFERENCE
+        importance = 1 / np.sqrt(1 + (r / robust_at) ** 2)
+        normal = jacobian.T @ (jacobian * importance[:, None])
+        gradient = jacobian.T @ (importance * r)
+        before = now
+        for _ in range(10):
+            step = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), -gradient)
+            tried = x + np.clip(step, -1.0, 1.0)
+            r_tried = residuals(tried)
+            reached = cost(r_tried)
+            if np.isfinite(reached) and reached < now:
+                x, r, now, damping = tried, r_tried, reached, damping / 3
+                break
+            damping *= 4
+        if before - now < _SETTLED * before:
+            break
+    return x

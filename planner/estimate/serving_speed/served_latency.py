@@ -1,0 +1,56 @@
+"""Time per output token and to the first token of deployments, as intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hardware.spec import Basis
+from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.latency import latency
+from planner.estimate.serving_speed.spread import Quantity, Spread, spread_for
+from planner.estimate.serving_speed.step_rates import StepRates
+from planner.estimate.term import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingFacts:
+    """What was fitted to measured serving engines: rates, and how far single measurements stray from them."""
+
+    rates: StepRates
+    spreads: tuple[Spread, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedLatency:
+    """What one request sees of a deployment under its load, and the steps it is made of."""
+
+    tpot_s: Interval
+    ttft_s: Interval
+    decode_step_s: float
+    prompt_step_s: float
+
+
+def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> tuple[ServedLatency, ...]:
+    """One answer for each deployment; raises MissingFactError for a GPU whose rates nobody knows."""
+    if not deployments:
+        return ()
+    found = latency(batch(deployments), facts.rates)
+    return tuple(
+        ServedLatency(
+            tpot_s=_interval(float(found.tpot_s[i]), "tpot", one.engine, facts),
+            ttft_s=_interval(float(found.ttft_s[i]), "ttft", one.engine, facts),
+            decode_step_s=float(found.decode_step_s[i]),
+            prompt_step_s=float(found.prompt_step_s[i]),
+        )
+        for i, one in enumerate(deployments)
+    )
+
+
+def _interval(expected_s: float, quantity: Quantity, engine: str, facts: ServingFacts) -> Interval:
+    spread = spread_for(facts.spreads, quantity, engine)
+    return Interval(
+        low=expected_s * min(1.0, spread.low_ratio),
+        expected=expected_s,
+        high=expected_s * max(1.0, spread.high_ratio),
+        basis=Basis.DERIVED,
+        source=spread.source,
+    )
