@@ -16,6 +16,7 @@ class Layout:
     n_gpus: int
     gpu_kinds: tuple[str, ...] = ()  # "cuda", "rocm", "vulkan", "metal"
     homes: tuple[tuple[int, str, int | None], ...] = ()
+    overridden: bool = False  # whether any override is in force, which turns pipelining off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
