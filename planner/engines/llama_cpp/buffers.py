@@ -1,5 +1,6 @@
 """Compute buffers: llama.cpp's graphs, scheduled and allocated as ggml does it, on shapes alone."""
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 
@@ -48,6 +49,8 @@ def replayed(
     Layers that only repeat others are left out, so that plans of one model that differ in how many layers lie
     where are quick to compare.
     """
+    if layout.only_gpu is not None and layout.n_gpus > 1:
+        return _on_one(network, storage, flags, layout, layout.only_gpu, pins=pins)
     plan = GraphPlan(
         flags=flags,
         layers=_shown_layers(network, storage, layout),
@@ -59,6 +62,28 @@ def replayed(
         pins=pins,
     )
     return _replay(_Same(network, storage), plan)
+
+
+def _on_one(
+    network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout, gpu: int, *, pins: bool
+) -> ComputeBuffers:
+    """The same with all GPUs but one left out, and their buffers empty."""
+
+    def renamed(old: int | None) -> int | None:
+        return None if old is None else 0
+
+    alone = replace(
+        layout,
+        layers=tuple(map(renamed, layout.layers)),
+        head=renamed(layout.head),
+        n_gpus=1,
+        gpu_kinds=layout.gpu_kinds[gpu : gpu + 1],
+        homes=tuple((layer, role, renamed(home)) for layer, role, home in layout.homes),
+        only_gpu=None,
+    )
+    found = replayed(network, storage, flags, alone, pins=pins)
+    gpus = tuple(found.gpu_bytes[0] if i == gpu else 0 for i in range(layout.n_gpus))
+    return ComputeBuffers(gpu_bytes=gpus, host_bytes=found.host_bytes)
 
 
 @lru_cache(maxsize=512)

@@ -79,7 +79,8 @@ def plan_layout(
     return Layout(
         layers=tuple(layers), head=where[-1], n_gpus=len(gpu_kinds), gpu_kinds=tuple(gpu_kinds),
         homes=tuple(home for home in homes if home[2] != layers[home[0]]),
-        overridden=bool(split.overrides or split.n_cpu_moe),
+        overridden=bool(split.overrides or split.n_cpu_moe) or split.mode != "layer",
+        only_gpu=split.main_gpu if split.mode == "none" and gpu_kinds else None,
     )  # fmt: skip
 
 
