@@ -38,7 +38,10 @@ def mixed_storage(start: Storage, counts: Mapping[str, int], file_bytes: float |
         return start
     if sum(_quantized(counts).values()) != sum(_quantized(counts_of(start)).values()):
         return None
-    dealt = _by_role(start, counts, file_bytes) or _by_size(start, counts)
+    by_role = _by_role(start, counts, file_bytes)
+    if by_role is not None:
+        return by_role
+    dealt = _by_size(start, counts)
     return scaled(dealt, file_bytes) if file_bytes is not None else dealt
 
 

@@ -28,6 +28,7 @@ class Known:
     id: str
     spellings: tuple[str, ...]
     network: Network
+    released: str | None = None  # a month or a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class RowModel:
 
     name: str
     network: Network
+    released: str | None = None
     told_by: Literal["metadata", "name", "columns"]
     has_extra_layers: bool = False  # the file holds the layers that predict further tokens
     latent_form: LatentForm | None = None
@@ -60,7 +62,7 @@ def row_model(row: LoadRow, known: Sequence[Known], from_columns: FromColumns) -
     wanted = [squashed(name) for name in names(row.name)]
     fitting.sort(key=lambda pair: _name_rank(pair[0], wanted))
     entry, form = fitting[0]
-    return replace(form, name=entry.id)
+    return replace(form, name=entry.id, released=entry.released)
 
 
 def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
@@ -78,7 +80,8 @@ def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
             ids = sorted(index.get(spelled, ()), key=lambda id_: (squashed(id_) != spelled, id_))
             forms = [(id_, form) for id_ in ids if (form := _form(row, by_id[id_].network)) is not None]
             if forms and (len(forms) == 1 or squashed(forms[0][0]) == spelled):
-                return replace(forms[0][1], name=forms[0][0], told_by="name")
+                entry = by_id[forms[0][0]]
+                return replace(forms[0][1], name=entry.id, released=entry.released, told_by="name")
     return "the row has no metadata of the model, and the catalogue no entry of its name"
 
 

@@ -40,7 +40,7 @@ class LoadPredictor:
     def __init__(self, known: Sequence[Known], from_columns: FromColumns):
         self._known = known
         self._from_columns = from_columns
-        self._storages: dict[object, Storage | str] = {}
+        self._storages: dict[object, tuple[Storage, str | None]] = {}
 
     def predict(self, cells: Mapping[str, str]) -> LoadPrediction:
         """The prediction for a row. Raises MalformedError for a cell that is not what its column holds."""
@@ -56,7 +56,7 @@ class LoadPredictor:
         if isinstance(found, str):
             return _unpredicted(row, found), "", ()
         try:
-            flags = row_flags(row)
+            flags = row_flags(row, found)
         except MalformedError:
             raise
         except (PlannerError, ValueError) as error:
@@ -65,10 +65,8 @@ class LoadPredictor:
                 found.name,
                 (),
             )
-        storage = self._storage(row, found)
-        unknown = storage if isinstance(storage, str) else found.without_weights
-        if isinstance(storage, str):
-            storage = Storage(label="unknown", weights=(), predicted=True)
+        storage, unknown = self._storage(row, found)
+        unknown = unknown or found.without_weights
         model = DescribedModel(name=found.name, network=_network(row, found), storage=storage)
         placement = row_placement(row, model)
         try:
@@ -80,14 +78,13 @@ class LoadPredictor:
         return _compared(row, loads, placement, unknown), found.name, placement.notes
 
     def _only_weights(self, row: LoadRow, model: RowModel) -> Iterator[Component]:
-        storage = self._storage(row, model)
-        expected = None if isinstance(storage, str) else float(storage.total_bytes)
-        reason = storage if isinstance(storage, str) else None
+        storage, reason = self._storage(row, model)
+        expected = None if reason is not None else float(storage.total_bytes)
         yield Component(
             name="weights", unit="bytes", expected=expected, measured=_measured_weights(row), reason=reason
         )
 
-    def _storage(self, row: LoadRow, model: RowModel) -> Storage | str:
+    def _storage(self, row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
         key = (
             model.name, model.latent_form, model.has_extra_layers, row.text("ftype"), row.file_bytes,
             tuple(row.tensor_types.items()), row.name,

@@ -1,16 +1,19 @@
 """Flags, devices and split of a recorded load, as far as its row and its command line state them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, Literal
 
 from hardware.accelerators import find_accelerator
 from hardware.errors import HardwareError
 from hardware.units import GIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine
+from planner.engines.ik_llama_cpp.flags import IkFlags
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.llama_cpp_rows.dated import ik_build
+from planner.estimate.llama_cpp_rows.model import RowModel
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.memory import Device
 
@@ -36,7 +39,7 @@ class RowPlacement:
     notes: tuple[str, ...] = ()
 
 
-def row_flags(row: LoadRow) -> LlamaCppFlags:
+def row_flags(row: LoadRow, model: RowModel) -> LlamaCppFlags:
     """The settings of a row; raises MissingFactError where it does not say how long the context is."""
     command = row.command or _NO_COMMAND
     n_batch = row.whole("n_batch") or command.n_batch or _DEFAULT_BATCH
@@ -52,7 +55,7 @@ def row_flags(row: LoadRow) -> LlamaCppFlags:
     if flash is None:
         flash = command.flash_attention not in (None, "off") if row.engine == "ik_llama.cpp" else True
     unified = row.kv_unified
-    return LlamaCppFlags(
+    flags = LlamaCppFlags(
         n_context_tokens=n_context,
         n_batch=n_batch,
         n_ubatch=min(row.whole("n_ubatch") or command.n_ubatch or _DEFAULT_UBATCH, n_batch),
@@ -68,6 +71,21 @@ def row_flags(row: LoadRow) -> LlamaCppFlags:
         repack=command.repack is not False,
         build=row.whole("build"),
     )
+    if row.engine != "ik_llama.cpp":
+        return flags
+    shared = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    return IkFlags(
+        **shared | {"build": flags.build or ik_build(row.text("source"), model.released)},
+        mla=row.whole("mla_attn_ik") if row.text("mla_attn_ik") else command.mla,
+        attention_max_batch_mib=_first(row.whole("attn_max_b_ik_mib"), command.attention_max_batch_mib),
+        fused_moe=command.fused_moe,
+        run_time_repack=command.run_time_repack,
+        pipeline_copies=row.whole("pipeline_n_copies"),
+    )
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _context_of_command(command: CommandLine, n_batch: int, n_sequences: int) -> tuple[int, int]:
@@ -111,9 +129,11 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
         notes.append("experts taken to lie in main memory, because the GPUs named cannot hold the file")
     elif overrides and command.is_cut:
         unstated = unstated or "the command line is cut off, so that its last overrides are not known"
-        overrides = (*overrides, TensorOverride(pattern=r"\.ffn_.*_exps\.", device="CPU"))
+        whole = any("ffn" in override.pattern and "exps" not in override.pattern for override in overrides)
+        overrides = (*overrides, TensorOverride(pattern=r"\.ffn_" if whole else r"_exps\.", device="CPU"))
         notes.append(
-            "experts that no override names taken to lie in main memory, because the command is cut off"
+            f"{'feed-forward blocks' if whole else 'experts'} that no override names taken to lie in main memory, "
+            "because the command is cut off"
         )
     shares = command.tensor_split or None
     used = row.buffer_devices

@@ -25,8 +25,8 @@ _OWN_MIX: Final = re.compile(r"\bUD-|[-_]XL\b|mix-|THIREUS|__", re.ASCII)
 _ANY_PRESET: Final = "Q8_0"
 
 
-def row_storage(row: LoadRow, model: RowModel) -> Storage | str:
-    """The tensors of the row's file and their bytes, or why they cannot be told.
+def row_storage(row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
+    """The tensors of the row's file and their bytes, and why the bytes are not known, if they are not.
 
     The preset is that of the printed file type, or of the file's name; the numbers of tensors per type and the
     file's size correct it where the row has them.
@@ -34,21 +34,22 @@ def row_storage(row: LoadRow, model: RowModel) -> Storage | str:
     preset = _preset(row)
     starts = list(_starts(model, preset or _ANY_PRESET))
     if not starts:
-        return f"the network cannot be stored as {preset}"
+        starts = list(_starts(model, "F16"))
+        return starts[0], f"the network cannot be stored as {preset}"
     if row.tensor_types:
         for start in starts:
             found = mixed_storage(start, row.tensor_types, row.file_bytes)
             if found is start:
-                return start
+                return start, None
         found = mixed_storage(starts[0], row.tensor_types, row.file_bytes)
         if found is not None:
-            return replace(found, label=row.text("ftype") or found.label)
+            return replace(found, label=row.text("ftype") or found.label), None
     if row.file_bytes is not None:
         nearest = min(starts, key=lambda start: abs(start.total_bytes - (row.file_bytes or 0)))
-        return replace(scaled(nearest, row.file_bytes), label=row.text("ftype") or nearest.label)
+        return replace(scaled(nearest, row.file_bytes), label=row.text("ftype") or nearest.label), None
     if preset is None or _OWN_MIX.search(row.name):
-        return "the row does not say how the weights are stored: no file size, and no preset's name"
-    return starts[0]
+        return starts[0], "the row does not say how the weights are stored: no file size, and no preset's name"
+    return starts[0], None
 
 
 def _preset(row: LoadRow) -> str | None:
