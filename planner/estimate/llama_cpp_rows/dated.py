@@ -7,6 +7,7 @@ and discussions rise together, so the number of a discussion dates it.
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 # Of ik_llama.cpp: pull request, day and build (commits on the main branch) of some of its changes.
@@ -16,7 +17,11 @@ _IK_BUILDS: Final = (
     (858, "2025-10-24", 3926), (879, "2025-10-31", 3941), (943, "2025-11-12", 3983), (985, "2025-11-19", 4008),
     (1022, "2025-12-01", 4035), (1211, "2026-01-31", 4161), (1375, "2026-03-07", 4265), (2312, "2026-08-13", 4832),
 )  # fmt: skip
-_NUMBERED: Final = re.compile(r"ik_llama\.cpp[:#/].*?(?:discussions/|issues/|pull/|#)(\d{1,5})\b", re.ASCII)
+_NUMBERED: Final = re.compile(
+    r"ik_llama\.cpp[:#/].*?(discussions|issues|pull_requests|pull)[/ ](\d{1,5})\b", re.ASCII
+)
+_REPLIES: Final = 10  # numbers later, until somebody answers with a log
+_DELAY_DAYS: Final = 14  # until a model is converted, quantized and run
 _DAY: Final = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?", re.ASCII)
 
 
@@ -26,12 +31,13 @@ def ik_build(source: str, released: str | None) -> int | None:
     numbered = _NUMBERED.search(source)
     if numbered is not None:
         numbers = [float(number) for number, _, _ in _IK_BUILDS]
-        found.append(_between(float(numbered[1]), numbers, [build for _, _, build in _IK_BUILDS]))
+        later = 0 if numbered[1] == "pull_requests" else _REPLIES
+        found.append(_between(float(numbered[2]) + later, numbers, [build for _, _, build in _IK_BUILDS]))
     day = _days(released) if released else None
     if day is not None:
         days = [float(_days(text) or 0) for _, text, _ in _IK_BUILDS]
         if day >= days[0]:
-            found.append(_between(float(day), days, [build for _, _, build in _IK_BUILDS]))
+            found.append(_between(float(day + _DELAY_DAYS), days, [build for _, _, build in _IK_BUILDS]))
     return max(found, default=None)
 
 
@@ -47,7 +53,7 @@ def _between(x: float, xs: Sequence[float], ys: Sequence[int]) -> int:
     """Straight lines between the points, the ends beyond them."""
     if x <= xs[0]:
         return ys[0]
-    for (x0, x1), (y0, y1) in zip(zip(xs, xs[1:], strict=False), zip(ys, ys[1:], strict=False), strict=True):
+    for (x0, x1), (y0, y1) in zip(pairwise(xs), pairwise(ys), strict=True):
         if x <= x1:
             return round(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
     return ys[-1]

@@ -144,6 +144,11 @@ class LoadRow:
         return tuple(dict.fromkeys(name for name in names if name != "host"))
 
     @property
+    def names_pinned_weights(self) -> bool:
+        """Whether a buffer of weights lies in memory pinned for a GPU, by its name: then no file is mapped."""
+        return any(name.endswith("_Host") for name in self._sizes("model_buf_detail_mib"))
+
+    @property
     def is_mapped(self) -> bool | None:
         """Whether weights in main memory are the mapped file, by the buffer's name; None where none is named."""
         names = list(self._sizes("model_buf_detail_mib"))
