@@ -106,7 +106,7 @@ class LoadRow:
         if not text:
             return None
         found = parse(text)
-        return replace(found, is_cut=found.is_cut or len(text) >= _COMMAND_CHARS)
+        return replace(found, is_cut=found.is_cut or len(self.cells["command"]) >= _COMMAND_CHARS)
 
     @property
     def devices(self) -> tuple[str, ...]:

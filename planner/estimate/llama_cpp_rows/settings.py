@@ -217,12 +217,14 @@ def _gpus(row: LoadRow) -> tuple[Device, ...]:
     named = row.devices
     used = row.buffer_devices
     if backend == "Metal" and "Metal" in used:  # what it was called before builds of late 2025
-        return (_device("Metal", named[0] if named else ""),)
+        return (_device("Metal", named[0] if named else "", "metal"),)
     indices = [
         int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()
     ]
     n = max(len(named), max(indices, default=-1) + 1, 1)
-    found = tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
+    found = tuple(
+        _device(f"{prefix}{i}", named[i] if i < len(named) else "", backend.lower()) for i in range(n)
+    )
     if any(
         gpu.capacity_bytes == _UNKNOWN_MEMORY for gpu in found
     ):  # then nobody knows their shares: equal ones
@@ -230,14 +232,14 @@ def _gpus(row: LoadRow) -> tuple[Device, ...]:
     return found
 
 
-def _device(name: str, sold_as: str) -> Device:
+def _device(name: str, sold_as: str, kind: str) -> Device:
     memory = _UNKNOWN_MEMORY
     if sold_as:
         try:
             memory = int(find_accelerator(sold_as).memory_bytes * _USABLE_FRACTION)
         except HardwareError:
             memory = _UNKNOWN_MEMORY
-    return Device(name=name, is_gpu=True, capacity_bytes=memory)
+    return Device(name=name, is_gpu=True, capacity_bytes=memory, kind=kind)
 
 
 def _offloaded(row: LoadRow, command: CommandLine, gpus: Sequence[Device]) -> tuple[int, str | None]:
