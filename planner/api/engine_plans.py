@@ -1,10 +1,12 @@
 """The engine asked for the same placements that we predict: ours and its own answer side by side."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.spec import Gpu
 from planner.api.fitting import FitAnswer
+from planner.bench.engine_fit import engine_fit
 from planner.bench.llama_cpp import require_engine
 from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
 from planner.bench.planning_file import PlannedTensor, write_planning_file
@@ -12,7 +14,7 @@ from planner.bench.referee import Referee
 from planner.engines.llama_cpp.described_header import header_metadata, header_tensors
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.engine_comparison import EngineRow, compare
+from planner.estimate.engine_comparison import EngineFit, EngineRow, compare
 from planner.estimate.engine_plan import EngineFailure, EnginePlan
 from planner.estimate.fit import FitRow
 from planner.estimate.placement import Placement
@@ -25,7 +27,15 @@ from planner.readers.gguf_of import gguf_of
 _BACKENDS = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
 
 
-def exact(answer: FitAnswer, *, progress: Progress | None = None) -> tuple[EngineRow, ...]:
+@dataclass(frozen=True, kw_only=True)
+class ExactAnswer:
+    """The engine's plan for every row of a fit, and what its own --fit chooses for the first."""
+
+    rows: tuple[EngineRow, ...]
+    decision: EngineFit | None  # None on a machine without GPUs, where there is nothing to choose
+
+
+def exact(answer: FitAnswer, *, progress: Progress | None = None) -> ExactAnswer:
     """llama.cpp's own plan for every row of a fit, beside ours; BenchError when there is no way to ask."""
     require_engine()
     rows: list[EngineRow] = []
@@ -38,7 +48,12 @@ def exact(answer: FitAnswer, *, progress: Progress | None = None) -> tuple[Engin
             if label not in files:
                 files[label] = model_file(answer.opened, row.model, Path(folder))
             rows.append(compare(row, _answer(referee, row, files[label])))
-    return tuple(rows)
+        decision = None
+        first = answer.rows[0]
+        if any(load.device.gpu is not None for load in first.placement.loads):
+            question = question_for(first, files[first.model.storage.label])
+            decision = engine_fit(question, here=not answer.machine.described)
+    return ExactAnswer(rows=tuple(rows), decision=decision)
 
 
 def _answer(referee: Referee, row: FitRow, path: Path) -> EnginePlan | EngineFailure:

@@ -168,7 +168,10 @@ def command(
                 concessions=answer.concessions,
                 explain=explain,
             )
-            return with_engine_answers(document, api.exact(answer)) if exact else document
+            if not exact:
+                return document
+            found = api.exact(answer)
+            return with_engine_answers(document, found.rows, found.decision)
 
         with patient_progress("Reading") as progress:
             if fleet is None:

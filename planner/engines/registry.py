@@ -4,7 +4,7 @@ from planner.engines.ik_llama_cpp.rules import IK
 from planner.engines.llama_cpp.rules import MAINLINE, Rules
 from planner.errors import MissingFactError
 
-_MEMORY_RULES: dict[str, Rules] = {"ik_llama.cpp": IK, "llama.cpp": MAINLINE}
+_MEMORY_RULES: dict[str, Rules] = {"ik_llama.cpp": IK, "llama.cpp": MAINLINE, "ollama": MAINLINE}
 
 
 def memory_rules(engine: str) -> Rules:

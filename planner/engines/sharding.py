@@ -80,13 +80,19 @@ def padded_vocab(vocab_size: int) -> int:
     return -(-vocab_size // VOCAB_PADDING) * VOCAB_PADDING
 
 
+def stage_problem(n_layers: int, n_stages: int) -> str | None:
+    """Why so many stages cannot be filled; None when they can."""
+    return f"{n_layers} layers cannot fill {n_stages} pipeline stages" if n_stages > n_layers else None
+
+
 def stage_layers(n_layers: int, n_stages: int) -> tuple[range, ...]:
     """The layers of each pipeline stage; spare layers go to the stages before the last, last first.
 
     `get_pp_indices` in vllm/distributed/utils.py (0.25.1): the first and the last stage also hold embedding and head.
     """
-    if n_stages > n_layers:
-        raise ValueError(f"{n_layers} layers cannot fill {n_stages} pipeline stages")
+    problem = stage_problem(n_layers, n_stages)
+    if problem is not None:
+        raise ValueError(problem)
     sizes = [n_layers // n_stages] * n_stages
     for i in range(2, n_layers % n_stages + 2):
         sizes[-i] += 1
@@ -111,9 +117,7 @@ def split_problem(network: Network, ranks: Parallel) -> str | None:
         return (
             f"a vocabulary of {padded_vocab(network.vocab_size):,} does not divide over {ranks.tensor} ranks"
         )
-    if ranks.pipeline > network.n_layers:
-        return f"{network.n_layers} layers cannot fill {ranks.pipeline} stages"
-    return None
+    return stage_problem(network.n_layers, ranks.pipeline)
 
 
 # What every rank holds whole. Names as in planner.model; the linear layers are ReplicatedLinear in vLLM.

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from hardware.spec import Basis, Gpu, Machine
 from hardware.units import MIB
 from planner.engines.llama_cpp import MAINLINE, Layout, LlamaCppFlags, Rules, Split, layer_gpus
+from planner.engines.llama_cpp.cache import padding_bytes
+from planner.engines.llama_cpp.weights import (
+    CUDA_KINDS,
+    DeviceWeights,
+    n_layers_stored,
+    place_weights,
+    plan_layout,
+)
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.term import Term, total
 
@@ -23,6 +31,7 @@ class Device:
     capacity_bytes: int  # what is free now, or all of it on a machine that is only described
     gpu: Gpu | None = None
     shares_ram: bool = False  # unified memory: GPU and RAM are one pool
+    kind: str = "cpu"  # "cuda", "rocm", "vulkan", "metal": the backend; its rules of alignment differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +69,7 @@ def devices(machine: Machine) -> tuple[tuple[Device, ...], Device | None]:
             is_gpu=True,
             capacity_bytes=gpu.memory_bytes if gpu.free_bytes is None else gpu.free_bytes,
             gpu=gpu,
+            kind=gpu.backend,
             shares_ram=gpu.accelerator is not None and gpu.accelerator.unified_memory,
         )
         for gpu in machine.gpus
@@ -73,9 +83,11 @@ def devices(machine: Machine) -> tuple[tuple[Device, ...], Device | None]:
     return gpus, ram
 
 
-def layer_devices(n_layers: int, split: Split, gpus: Sequence[Device]) -> tuple[int | None, ...]:
+def layer_devices(
+    n_layers: int, split: Split, gpus: Sequence[Device], n_extra_layers: int = 0
+) -> tuple[int | None, ...]:
     """For each layer and then the head, the index of its GPU, or None for RAM."""
-    return layer_gpus(n_layers, split, [gpu.capacity_bytes for gpu in gpus])
+    return layer_gpus(n_layers, split, [gpu.capacity_bytes for gpu in gpus], n_extra_layers)
 
 
 def memory_loads(
@@ -87,36 +99,41 @@ def memory_loads(
     rules: Rules = MAINLINE,
 ) -> tuple[DeviceLoad, ...]:
     """What lies on each GPU and in RAM for a split; devices that hold nothing are listed too."""
-    network = model.network
-    where = layer_devices(network.n_layers, split, gpus)
-    kv, state = cache_by_layer(model, flags, rules)
-    layout = Layout(layers=where[:-1], head=where[-1], n_gpus=len(gpus))
-    buffers = rules.compute_buffers(network, model.storage, flags, layout)
+    network, storage = model.network, model.storage
+    n_extra = max(0, n_layers_stored(storage) - network.n_layers)
+    where = layer_devices(network.n_layers, split, gpus, n_extra)
+    layout = plan_layout(storage, where, split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus])
+    weights = place_weights(storage, layout, loads_extra_layers=flags.loads_extra_layers)
+    caches = _caches(model, flags, rules, layout)
+    buffers = rules.compute_buffers(network, storage, flags, layout)
+    used = {gpu for gpu in where if gpu is not None}
     loads = []
     for index, device in enumerate(gpus):
-        layers = [i for i, gpu in enumerate(where[:-1]) if gpu == index]
-        has_head = where[-1] == index
-        terms = []
-        if layers or has_head:
-            terms = _weight_terms(model, layers, split, on_gpu=True, has_head=has_head)
-            terms += _cache_terms([kv[i] for i in layers], [state[i] for i in layers], flags)
-            terms.append(_compute_term(buffers.gpu_bytes[index], has_head=has_head))
+        terms: list[Term] = []
+        # Prompts are computed on a GPU even if it holds none of the weights.
+        if index in used or buffers.gpu_bytes[index]:
+            terms = [term for term in _weight_terms(model, weights[index]) if term.value]
+            terms += _cache_terms(caches[index], flags)
+            terms.append(_compute_term(buffers.gpu_bytes[index]))
             terms.append(
                 Term(name="engine and driver", value=DRIVER_BYTES, unit="bytes", basis=Basis.ASSUMED,
                      source="driver context; 0.15 to 1 GiB seen, 0.5 assumed")
             )  # fmt: skip
         loads.append(DeviceLoad(device=device, terms=tuple(terms)))
     if ram is not None:
-        layers = [i for i, gpu in enumerate(where[:-1]) if gpu is None]
-        ram_terms = _ram_terms(
-            model, flags, split, layers, where, kv, state, buffers.host_bytes,
-            rules.output_bytes(network, flags),
+        terms = _weight_terms(model, weights[-1])
+        terms += _cache_terms(caches[-1], flags)
+        terms.append(_compute_term(buffers.host_bytes))
+        terms.append(
+            Term(name="output", value=rules.output_bytes(network, flags), unit="bytes", basis=Basis.DERIVED,
+                 source="logits of one position per sequence, f32")
         )  # fmt: skip
+        ram_terms = tuple(term for term in terms if term.value)
         shared = next((i for i, gpu in enumerate(gpus) if gpu.shares_ram), None)
         if shared is not None:  # one pool: what the host side needs is taken from the same memory
             loads[shared] = DeviceLoad(device=gpus[shared], terms=(*loads[shared].terms, *ram_terms))
         else:
-            loads.append(DeviceLoad(device=ram, terms=tuple(ram_terms)))
+            loads.append(DeviceLoad(device=ram, terms=ram_terms))
     return tuple(loads)
 
 
@@ -134,72 +151,65 @@ def cache_by_layer(model: DescribedModel, flags: LlamaCppFlags, rules: Rules) ->
     return kv, state
 
 
-def _weight_terms(
-    model: DescribedModel, layers: Sequence[int], split: Split, *, on_gpu: bool, has_head: bool
-) -> list[Term]:
-    fixed = sum(model.layers[i].fixed_bytes for i in layers)
+@dataclass(slots=True)
+class _Caches:
+    """Cache and state of the layers on one device."""
+
+    kv_bytes: int = 0
+    n_kv_layers: int = 0
+    state_bytes: int = 0
+    n_state_layers: int = 0
+
+
+def _caches(model: DescribedModel, flags: LlamaCppFlags, rules: Rules, layout: Layout) -> list[_Caches]:
+    found = [_Caches() for _ in range(layout.n_gpus + 1)]
+    for group in rules.as_run(model.network).groups:
+        kv = rules.layer_kv_bytes(group, flags)
+        state = rules.layer_state_bytes(group, flags)
+        padding = padding_bytes(group, flags)
+        for layer in group.layers:
+            gpu = layout.layers[layer] if flags.kv_offload else None
+            device = found[-1 if gpu is None else gpu]
+            device.kv_bytes += kv
+            if gpu is not None and layout.gpu_kinds[gpu] in CUDA_KINDS:
+                device.kv_bytes += padding
+            device.n_kv_layers += kv > 0
+            device.state_bytes += state
+            device.n_state_layers += state > 0
+    return found
+
+
+def _weight_terms(model: DescribedModel, weights: DeviceWeights) -> list[Term]:
     source = f"{'quantizer rules' if model.storage.predicted else 'tensor table'}, {model.storage.label}"
     basis = Basis.DERIVED if model.storage.predicted else Basis.MEASURED
-    here = [i for i in layers if not (on_gpu and i < split.n_cpu_moe)]
-    if not on_gpu:
-        here = list(layers)
-    experts = sum(model.layers[i].expert_bytes for i in here)
-    if has_head:
-        # A tied head is the embedding table itself in RAM, and a copy of it on a GPU.
-        head_is_here = on_gpu or model.storage.has_output_head
-        fixed += model.head_bytes if head_is_here else model.head_bytes - model.embedding_bytes
-        fixed += model.extra_bytes
-    terms = [Term(name="weights", value=fixed, unit="bytes", basis=basis, source=source)]
-    if experts:
-        terms.append(Term(name="experts", value=experts, unit="bytes", basis=basis, source=source))
-    return terms
-
-
-def _cache_terms(kv: Sequence[int], state: Sequence[int], flags: LlamaCppFlags) -> list[Term]:
-    terms = []
-    if sum(kv):
-        source = f"{len([b for b in kv if b])} layers, {flags.k_type} K and {flags.v_type} V"
-        terms.append(Term(name="KV cache", value=sum(kv), unit="bytes", basis=Basis.DERIVED, source=source))
-    if sum(state):
-        n = len([b for b in state if b])
+    terms = [Term(name="weights", value=weights.fixed_bytes, unit="bytes", basis=basis, source=source)]
+    if weights.expert_bytes:
         terms.append(
-            Term(name="state", value=sum(state), unit="bytes", basis=Basis.DERIVED, source=f"{n} layers, f32")
+            Term(name="experts", value=weights.expert_bytes, unit="bytes", basis=basis, source=source)
         )
+    if weights.input_bytes:
+        terms.append(
+            Term(name="embedding", value=weights.input_bytes, unit="bytes", basis=basis,
+                 source="llama.cpp keeps the token table in RAM")
+        )  # fmt: skip
     return terms
 
 
-def _compute_term(n_bytes: int, *, has_head: bool) -> Term:
-    source = "llama.cpp rule, logits or attention" if has_head else "llama.cpp rule, mask and activations"
+def _cache_terms(caches: _Caches, flags: LlamaCppFlags) -> list[Term]:
+    terms = []
+    if caches.kv_bytes:
+        source = f"{caches.n_kv_layers} layers, {flags.k_type} K and {flags.v_type} V"
+        terms.append(
+            Term(name="KV cache", value=caches.kv_bytes, unit="bytes", basis=Basis.DERIVED, source=source)
+        )
+    if caches.state_bytes:
+        terms.append(
+            Term(name="state", value=caches.state_bytes, unit="bytes", basis=Basis.DERIVED,
+                 source=f"{caches.n_state_layers} layers, f32")
+        )  # fmt: skip
+    return terms
+
+
+def _compute_term(n_bytes: int) -> Term:
+    source = "llama.cpp's graph, as its allocator lays it out"
     return Term(name="compute", value=n_bytes, unit="bytes", basis=Basis.DERIVED, source=source)
-
-
-def _ram_terms(
-    model: DescribedModel,
-    flags: LlamaCppFlags,
-    split: Split,
-    layers: Sequence[int],
-    where: Sequence[int | None],
-    kv: Sequence[int],
-    state: Sequence[int],
-    host_compute_bytes: int,
-    output_bytes: int,
-) -> list[Term]:
-    has_head = where[-1] is None
-    terms = _weight_terms(model, layers, split, on_gpu=False, has_head=has_head)
-    moved = [i for i, gpu in enumerate(where[:-1]) if gpu is not None and i < split.n_cpu_moe]
-    experts = sum(model.layers[i].expert_bytes for i in moved)
-    basis = terms[0].basis
-    if experts:
-        source = f"{len(moved)} of {model.network.n_layers} layers keep their experts in RAM"
-        terms.append(Term(name="experts", value=experts, unit="bytes", basis=basis, source=source))
-    terms.append(
-        Term(name="embedding", value=model.embedding_bytes, unit="bytes", basis=basis,
-             source="llama.cpp keeps the token table in RAM")
-    )  # fmt: skip
-    terms += _cache_terms([kv[i] for i in layers], [state[i] for i in layers], flags)
-    terms.append(_compute_term(host_compute_bytes, has_head=has_head))
-    terms.append(
-        Term(name="output", value=output_bytes, unit="bytes",
-             basis=Basis.DERIVED, source="logits of one position per sequence, f32")
-    )  # fmt: skip
-    return [term for term in terms if term.value]

@@ -14,9 +14,15 @@ def deal(sizes: Sequence[int], room_bytes: Sequence[int], order: Sequence[int]) 
     quotas = _quotas(sum(sizes), room_bytes, order)
     if quotas is None:
         return None
-    counts = _cut(sizes, room_bytes, quotas)
-    # A layer that straddles two quotas goes back; whole room for everybody is the last thing to try.
-    return counts if counts is not None else _cut(sizes, room_bytes, room_bytes)
+    # A layer that straddles two quotas may find no room on the device filled first; then the others take up to a
+    # layer more. Whole room for everybody is the last thing to try.
+    largest = max(sizes, default=0)
+    for more in (0, largest // 2, largest):
+        asked = [quota if i == order[0] else quota + more for i, quota in enumerate(quotas)]
+        counts = _cut(sizes, room_bytes, asked)
+        if counts is not None:
+            return counts
+    return _cut(sizes, room_bytes, room_bytes)
 
 
 def _quotas(total: int, room_bytes: Sequence[int], order: Sequence[int]) -> tuple[int, ...] | None:

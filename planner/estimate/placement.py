@@ -102,16 +102,26 @@ def largest_context(
     gpus, ram = devices(machine)
     most = (model.network.context_tokens or 2**20) // CELL_PADDING
 
-    def fits(n_cells: int) -> bool:
+    def margin(n_cells: int) -> int:
         longer = replace(flags, n_context_tokens=n_cells * CELL_PADDING)
-        return all(load.fits for load in memory_loads(model, longer, split, gpus, ram))
+        return min(load.free_bytes for load in memory_loads(model, longer, split, gpus, ram))
 
-    if most < 1 or not fits(1):
+    if most < 1 or (at_low := margin(1)) < 0:
         return None
-    low, high = 1, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    if (at_high := margin(most)) >= 0:
+        return most * CELL_PADDING
+    low, high = 1, most  # the first fits, the second does not; memory grows in straight pieces between them
+    halve = False
+    while high - low > 1:
+        middle = (low + high) // 2
+        if not halve:
+            middle = low + (high - low) * at_low // (at_low - at_high)
+            middle = min(max(middle, low + 1), high - 1)
+        found = margin(middle)
+        halve = not halve and (high - low) > 8  # every other step, for the bends
+        low, at_low, high, at_high = (
+            (middle, found, high, at_high) if found >= 0 else (low, at_low, middle, found)
+        )
     return low * CELL_PADDING
 
 

@@ -6,7 +6,7 @@ from hardware.units import GIB
 from planner.engines.release import parse_release
 from planner.engines.sglang.pool import tokens_of_kv_bytes
 from planner.engines.sglang.settings import LATEST, SglangSettings
-from planner.engines.sharding import Parallel
+from planner.engines.sharding import Parallel, stage_problem
 from planner.errors import MalformedError, MissingFactError
 from planner.estimate.served_component import Component, number, whole
 from planner.estimate.served_model import ServedModel
@@ -48,6 +48,9 @@ def _settings(row: Row, parallel: Parallel, version: str) -> SglangSettings:
 def sglang_components(row: Row, model: ServedModel, layout_is_known: str | None) -> Iterator[Component]:
     """Weights, the pool from what is free after loading, tokens of the pool printed, and recurrent state."""
     settings = row_settings(row)
+    problem = stage_problem(model.network.n_layers, settings.parallel.pipeline)
+    if problem is not None:
+        raise MalformedError(f"the row's split over devices makes no sense: {problem}")
     measured = _gib(row, "weights_load_gib")
     if layout_is_known is None:
         weights, made = sglang_weights(model, settings)
@@ -57,8 +60,15 @@ def sglang_components(row: Row, model: ServedModel, layout_is_known: str | None)
     yield Component(
         name="weights", unit="bytes", expected=expected, measured=measured, reason=layout_is_known
     )
-    parts = [number(row, column) for column in ("sgl_k_gb", "sgl_v_gb")]
-    kv = _gib(row, "sgl_kv_gb") or (sum(p for p in parts if p) * GIB if all(parts) else None)
+    if settings.on_npu and not row.get("version") and model_cell(model, settings).state_bytes:
+        reason = (
+            "the version is not stated, and before 0.5.10 every layer of a hybrid had a pool on Ascend NPUs"
+        )
+        for name, unit in (("kv_pool", "bytes"), ("kv_tokens", "tokens")):
+            measured = number(row, "sgl_kv_tokens") if unit == "tokens" else _printed_pool(row)
+            yield Component(name=name, unit=unit, expected=None, measured=measured, reason=reason)
+        return
+    kv = _printed_pool(row)
     tokens = number(row, "sgl_kv_tokens")
     yield _pool(row, model, settings, measured, kv)
     if kv is not None:
@@ -80,6 +90,12 @@ def sglang_components(row: Row, model: ServedModel, layout_is_known: str | None)
                 measured=state * GIB,
                 given="the slots as printed",
             )
+
+
+def _printed_pool(row: Row) -> float | None:
+    """The pool as the log prints it: as one figure, or K and V apart."""
+    parts = [number(row, column) for column in ("sgl_k_gb", "sgl_v_gb")]
+    return _gib(row, "sgl_kv_gb") or (sum(p for p in parts if p) * GIB if all(parts) else None)
 
 
 def _gib(row: Row, column: str) -> float | None:

@@ -114,9 +114,16 @@ def _lora(settings: TuningSettings) -> TuningSettings | None:
 
 
 def _qlora(settings: TuningSettings) -> TuningSettings | None:
+    """As the command's own default, with peft's FP32 embeddings and head."""
     if settings.method == "qlora":
         return None
-    return replace(settings, method="qlora", base_type="nf4-dq")
+    return replace(settings, method="qlora", base_type="nf4-dq", keep_fp32=True)
+
+
+def _qlora_16(settings: TuningSettings) -> TuningSettings | None:
+    """For models whose embeddings weigh more in FP32 than four bits save elsewhere."""
+    found = _qlora(settings)
+    return None if found is None else replace(found, keep_fp32=False)
 
 
 def _kept_16(settings: TuningSettings) -> TuningSettings | None:
@@ -142,6 +149,7 @@ _STEPS: tuple[tuple[str, Callable[[TuningSettings], TuningSettings | None]], ...
     ("--precision bf16", _bf16),
     ("--method lora", _lora),
     ("--method qlora", _qlora),
+    ("--method qlora --keep-16-bit", _qlora_16),
     ("--keep-16-bit", _kept_16),
     ("--base nf4-dq", _double),
     ("--offload checkpoints", _offload),

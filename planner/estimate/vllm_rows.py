@@ -9,7 +9,7 @@ from hardware.accelerators import find_accelerator
 from hardware.errors import HardwareError
 from hardware.units import GIB
 from planner.engines.release import Release, parse_release
-from planner.engines.sharding import Parallel
+from planner.engines.sharding import Parallel, stage_problem
 from planner.engines.vllm.cache_specs import hybrid_block_tokens
 from planner.engines.vllm.settings import LARGE_GPU_BYTES, LATEST, VllmSettings, batched_tokens
 from planner.errors import MalformedError, MissingFactError, PlannerError
@@ -56,6 +56,9 @@ def row_settings(row: Row, model: ServedModel) -> tuple[VllmSettings, tuple[str,
     release, told = row_release(row)
     notes = [told] if told else []
     settings = _settings(row, release)
+    problem = stage_problem(model.network.n_layers, settings.parallel.pipeline)
+    if problem is not None:
+        raise MalformedError(f"the row's split over GPUs makes no sense: {problem}")
     speculative = row.get("speculative") or "None"
     if speculative != "None":
         if "mtp" not in speculative.lower():

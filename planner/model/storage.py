@@ -80,6 +80,14 @@ class Storage:
         return self.total_bytes * 8 / self.n_elements
 
     @cached_property
+    def weights_by_layer(self) -> Mapping[int | None, tuple[StoredWeight, ...]]:
+        """The tensors of each layer; None collects what lies outside the layers."""
+        found: dict[int | None, list[StoredWeight]] = {}
+        for weight in self.weights:
+            found.setdefault(weight.layer, []).append(weight)
+        return {layer: tuple(weights) for layer, weights in found.items()}
+
+    @cached_property
     def bytes_by_layer(self) -> Mapping[int | None, int]:
         """Bytes per layer; None collects what lies outside the layers."""
         return _sums((weight.layer, weight.n_bytes) for weight in self.weights)

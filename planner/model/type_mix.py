@@ -5,6 +5,7 @@ size; the table itself stands only in the file. A mix that somebody made by hand
 type nearly always, so the counts and the size mostly leave one way to deal the types out to the roles.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +18,7 @@ _SIZE_TOLERANCE: Final = 0.0006
 _MOST_STATES: Final = 20_000  # of the search over roles; real files need some hundreds
 _MOST_SUMS: Final = 48  # byte sums that are followed up for one state
 _UNIT: Final = ("F32", "I32")
+_ROWS: Final = re.compile(r"_R\d+$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,29 @@ class _Deal:
 def mixed_storage(start: Storage, counts: Mapping[str, int], file_bytes: float | None) -> Storage | None:
     """A storage with these numbers of tensors per type, and the size within what was printed.
 
-    `start` has the tensors, in types that a preset would give them or in any. Tried in order: `start` itself; one
-    type for each role; the finest types for the smallest tensors. None when the counts are those of another
-    network. The last is only a likely order, so its layers are scaled to the size.
+    `start` has the tensors, in any types. Tried in order: one type for each role; the finest types for the
+    smallest tensors. None when the counts are those of another network. The latter is only a likely order, so its
+    layers are scaled to the size.
     """
-    if _agrees(start, counts, file_bytes):
-        return start
     if sum(_quantized(counts).values()) != sum(_quantized(counts_of(start)).values()):
         return None
-    dealt = _by_role(start, counts, file_bytes) or _by_size(start, counts)
+    by_role = _by_role(start, counts, file_bytes)
+    if by_role is not None:
+        return by_role
+    dealt = _by_size(start, counts)
     return scaled(dealt, file_bytes) if file_bytes is not None else dealt
+
+
+def preset_mix(start: Storage, counts: Mapping[str, int], file_bytes: float | None) -> Storage | None:
+    """The storage that a preset gives, if it has these counts and this size, rows interleaved where the types say so."""
+    if _quantized(counts_of(start)) != _quantized(counts):
+        start_interleaved = _interleaved(start, counts)
+        if start_interleaved is None:
+            return None
+        start = start_interleaved
+    if file_bytes is not None and abs(start.total_bytes / file_bytes - 1) > _SIZE_TOLERANCE:
+        return None
+    return start
 
 
 def scaled(storage: Storage, file_bytes: float) -> Storage:
@@ -64,15 +79,29 @@ def counts_of(storage: Storage) -> dict[str, int]:
     return found
 
 
+def _interleaved(start: Storage, counts: Mapping[str, int]) -> Storage | None:
+    """The preset with rows interleaved (the fork's "_R4" types), if that has the counts; the table stays as it is."""
+    plain: dict[str, int] = {}
+    variety: dict[str, str] = {}
+    for name, n in _quantized(counts).items():
+        bare = _ROWS.sub("", name)
+        plain[bare] = plain.get(bare, 0) + n
+        if bare != name:
+            variety[bare] = name
+    if not variety or plain != _quantized(counts_of(start)):
+        return None
+    weights = tuple(
+        weight
+        if weight.type_name not in variety or weight.role == "token_embd"
+        else _as_type(weight, variety[weight.type_name])
+        for weight in start.weights
+    )
+    return replace(start, weights=weights)
+
+
 def _quantized(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts without F32: files differ in small tables (rotary factors) that are no weights."""
     return {name: n for name, n in counts.items() if n and name not in _UNIT}
-
-
-def _agrees(storage: Storage, counts: Mapping[str, int], file_bytes: float | None) -> bool:
-    if _quantized(counts_of(storage)) != _quantized(counts):
-        return False
-    return file_bytes is None or abs(storage.total_bytes / file_bytes - 1) < _SIZE_TOLERANCE
 
 
 def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None) -> Storage | None:

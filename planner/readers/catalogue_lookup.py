@@ -49,5 +49,7 @@ def known_networks(entries: Iterable[Mapping[str, Any]] | None = None) -> tuple[
             network = from_catalogue(row, row["id"]).network
         except PlannerError:  # an architecture that is not understood yet cannot be recognised either
             continue
-        found.append(Known(id=row["id"], spellings=tuple(spellings(row)), network=network))
+        found.append(
+            Known(id=row["id"], spellings=tuple(spellings(row)), network=network, released=row["released"])
+        )
     return tuple(found)

@@ -15,7 +15,7 @@ def with_engine_answers(
 ) -> Document:
     """The document of a fit with llama.cpp's plan beside ours, and what its own --fit would choose."""
     tables = tuple(_table(row) for row in rows if row.devices)
-    if decision is not None:
+    if decision is not None and decision.problem is None:
         tables += (_decision_table(decision),)
     return replace(
         document,
@@ -112,7 +112,7 @@ def _notes(rows: Sequence[EngineRow], decision: EngineFit | None) -> tuple[str, 
                 f"{row.row.placement.flags.n_context_tokens:,} tokens: {row.answer.problem}{hint}"
             )
     if decision is not None:
-        notes.append(f"--fit: {decision.problem or decision.source}")
+        notes.append(decision.problem or f"llama.cpp's own --fit: {decision.source}")
     return tuple(notes)
 
 

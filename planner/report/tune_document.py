@@ -159,10 +159,19 @@ def _way_out(alternatives: Sequence[Alternative], capacity: float) -> str:
             changes.append(item.change)
             if verdict(item.estimate.gpu, capacity) == wanted:
                 return (
-                    f"With {' '.join(changes)} it {wanted}: {format_bytes(item.estimate.gpu.expected)} "
+                    f"With {_options(changes)} it {wanted}: {format_bytes(item.estimate.gpu.expected)} "
                     f"({_range(item.estimate.gpu)})."
                 )
     return "No change that the planner knows makes it fit; fewer tokens, a smaller model or more GPUs would."
+
+
+def _options(changes: Sequence[str]) -> str:
+    """Changes as one command line: of two that set the same option the later counts."""
+    found: dict[str, str] = {}
+    for change in changes:
+        for part in change.removeprefix("--").split(" --"):
+            found[part.split()[0]] = part
+    return " ".join(f"--{part}" for part in found.values())
 
 
 def _range(interval: Interval) -> str:

@@ -17,7 +17,6 @@ from planner.bench.pretended.tensors import (
     RawBackend,
     RawBuffer,
     RawBufferInterface,
-    RawBufferType,
     RawDevice,
     RawEvent,
     RawOptimizeParams,
@@ -69,7 +68,7 @@ class PretendedMachine:
 
     def _registry(self) -> RawRegistry:
         registry: RawRegistry = self._keep(RawRegistry())
-        registry.api_version = 2
+        registry.api_version = self._ggml.api_version
         registry.get_name = self._getter(self._text(self._rules.registry_name))
         registry.get_device_count = self._function(_SIZE, (_ADDRESS,), lambda _: len(self.device_addresses))
         registry.get_device = self._function(
@@ -80,8 +79,8 @@ class PretendedMachine:
 
     def _host_buffer_type(self, name: str) -> int:
         """Pinned memory: ordinary memory under another name, as CUDA falls back to when pinning fails."""
-        cpu = RawBufferType.from_address(self._ggml.cpu_buffer_type)
-        kind: RawBufferType = self._keep(RawBufferType())
+        cpu = self._ggml.buffer_type.from_address(self._ggml.cpu_buffer_type)
+        kind = self._keep(self._ggml.buffer_type())
         address = ctypes.addressof(kind)
 
         def allocate(_: int, size: int) -> int:
@@ -158,7 +157,7 @@ class PretendedMachine:
         return self._rules.supports(node)
 
     def _buffer_type(self, name: int, device: int) -> int:
-        kind: RawBufferType = self._keep(RawBufferType())
+        kind = self._keep(self._ggml.buffer_type())
         address = ctypes.addressof(kind)
         interface = self._buffer_interface()
         rules: BackendRules = self._rules

@@ -7,7 +7,6 @@ from typing import Any
 
 from planner.bench.llama_cpp_memory import EngineError
 
-API_VERSION = 2  # GGML_BACKEND_API_VERSION in ggml-backend-impl.h of llama-cpp-python 0.3.36
 MAX_SOURCES = 10
 _ADDRESS = ctypes.c_void_p
 
@@ -46,6 +45,22 @@ class RawBufferType(ctypes.Structure):
         ("device", _ADDRESS),
         ("context", _ADDRESS),
     )
+
+
+class RawBufferTypeOfThree(ctypes.Structure):
+    """ggml_backend_buffer_type since API version 3, which allocates several buffers at once."""
+
+    _fields_ = tuple(
+        (name, _ADDRESS)
+        for name in (
+            "get_name", "alloc_buffer", "alloc_buffer_n", "get_alignment", "get_max_size", "get_alloc_size",
+            "get_alloc_size_n", "is_host", "device", "context",
+        )
+    )  # fmt: skip
+
+
+# By GGML_BACKEND_API_VERSION (ggml-backend-impl.h): 2 in llama-cpp-python 0.3.36, 3 in llama.cpp since b11500.
+_BUFFER_TYPES: dict[int, type[ctypes.Structure]] = {2: RawBufferType, 3: RawBufferTypeOfThree}
 
 
 class RawBufferInterface(ctypes.Structure):
@@ -194,6 +209,8 @@ class Ggml:
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
+        self.api_version = 0
+        self.buffer_type: type[Any] = RawBufferType
         for name, result, arguments in _SIGNATURES:
             function = getattr(raw, name, None)
             if function is None:
@@ -235,12 +252,16 @@ class Ggml:
         raw, device = self.raw, self.cpu_device
         registry = raw.ggml_backend_dev_backend_reg(device)
         found = RawRegistry.from_address(registry)
-        _require("ggml's backend API version", found.api_version, API_VERSION)
+        self.api_version = int(found.api_version)
+        if self.api_version not in _BUFFER_TYPES:
+            known = " or ".join(map(str, _BUFFER_TYPES))
+            _require("ggml's backend API version", self.api_version, known)
+        self.buffer_type = _BUFFER_TYPES[self.api_version]
         _require(
             "ggml_backend_reg's name", _text(found.get_name, registry), raw.ggml_backend_reg_name(registry)
         )
         _require("ggml_backend_device's registry", RawDevice.from_address(device).reg, registry)
-        kind = RawBufferType.from_address(self.cpu_buffer_type)
+        kind = self.buffer_type.from_address(self.cpu_buffer_type)
         _require(
             "ggml_backend_buffer_type's name",
             _text(kind.get_name, self.cpu_buffer_type),

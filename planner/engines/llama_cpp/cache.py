@@ -15,6 +15,8 @@ from planner.model.network import LayerGroup, Network
 from planner.model.token_cache import TokenCache
 
 F16_BYTES = 2
+_CUDA_ROW = 512  # MATRIX_ROW_PADDING in ggml-cuda/common.cuh
+_CUDA_ALIGNMENT = 128
 CELL_PADDING = 256  # GGML_PAD(n_ctx, 256) in llama-context.cpp, llama-kv-cache-iswa.cpp
 
 
@@ -37,7 +39,7 @@ def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
     """
     base = cells_per_stream(flags)
     streams = 1 if flags.unified_cache else flags.n_sequences
-    if window_tokens is None:
+    if window_tokens is None or flags.swa_full:
         return base * streams
     in_stream = flags.n_sequences if flags.unified_cache else 1
     return padded(min(base, window_tokens * in_stream + flags.n_ubatch)) * streams
@@ -67,6 +69,18 @@ def layer_kv_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
         context = flags.n_context_tokens * (flags.n_sequences if flags.unified_cache else 1)
         flags = replace(flags, unified_cache=False, n_context_tokens=context)
     return sum(_cells(cache, flags) * entry_bytes(cache, flags) for cache in caches)
+
+
+def padding_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
+    """What CUDA adds to one layer's quantized caches whose rows are no multiple of 512 elements."""
+    added = 0
+    for cache in group.mixer.token_caches if group.mixer else ():
+        for type_name, width in ((flags.k_type, cache.k_elements), (flags.v_type, cache.v_elements)):
+            ggml_type = type_by_name(type_name)
+            if ggml_type.block_elements > 1 and width % _CUDA_ROW:
+                extra = ggml_type.row_bytes(_CUDA_ROW - width % _CUDA_ROW)
+                added += -(-extra // _CUDA_ALIGNMENT) * _CUDA_ALIGNMENT
+    return added
 
 
 def _cells(cache: TokenCache, flags: LlamaCppFlags) -> int:

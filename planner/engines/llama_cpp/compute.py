@@ -2,6 +2,7 @@
 
 from planner.engines.llama_cpp.cache import F16_BYTES, cells_per_stream
 from planner.engines.llama_cpp.flags import LlamaCppFlags
+from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
 from planner.model.attention import Attention
 from planner.model.cache import F32_BYTES
 from planner.model.latent import LatentAttention
@@ -44,3 +45,16 @@ def hidden_compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
     Host buffers follow (context + H) · ubatch · 4 bytes in recorded logs, 24 of 37 within 5 %.
     """
     return (cells_per_stream(flags) + network.hidden_size) * flags.n_ubatch * F32_BYTES
+
+
+def short_rules(network: Network, flags: LlamaCppFlags, layout: Layout) -> ComputeBuffers:
+    """Compute buffers of a network whose graph is not described here."""
+    head = compute_bytes(network, flags)
+    hidden = hidden_compute_bytes(network, flags)
+    used = {gpu for gpu in (*layout.layers, layout.head) if gpu is not None}
+    return ComputeBuffers(
+        gpu_bytes=tuple(
+            head if gpu == layout.head else hidden if gpu in used else 0 for gpu in range(layout.n_gpus)
+        ),
+        host_bytes=head if layout.head is None else hidden,
+    )

@@ -23,6 +23,7 @@ class LlamaCppFlags:
     op_offload: bool = True  # GPUs compute large batches of layers in main memory (--no-op-offload)
     mmap: bool = True  # weights in main memory are the mapped file itself
     repack: bool = True  # weights in main memory may be rearranged for the processor (--no-repack)
+    loads_extra_layers: bool = False  # layers that predict further tokens, as drafting with them needs
     build: int | None = None  # the engine's build number; None for a current one
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ class Layout:
     n_gpus: int
     gpu_kinds: tuple[str, ...] = ()  # "cuda", "rocm", "vulkan", "metal"
     homes: tuple[tuple[int, str, int | None], ...] = ()
+    overridden: bool = False  # whether any override is in force, which turns pipelining off
+    only_gpu: int | None = None  # the one GPU that the engine is given (-sm none); None for all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

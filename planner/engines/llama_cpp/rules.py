@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from planner.engines.llama_cpp import cache, compute, runs_as
+from planner.engines.llama_cpp import buffers, cache, compute, runs_as
 from planner.engines.llama_cpp.flags import LlamaCppFlags
+from planner.engines.llama_cpp.graph.network import graph_is_known
 from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
 from planner.model.network import LayerGroup, Network
 from planner.model.storage import Storage
@@ -33,7 +34,9 @@ class Rules(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Mainline:
-    """llama.cpp itself."""
+    """llama.cpp itself; with `pins` off as its planning without allocation sees it (see GraphPlan)."""
+
+    pins: bool = True
 
     def as_run(self, network: Network) -> Network:
         """The network as llama.cpp computes it."""
@@ -54,17 +57,10 @@ class Mainline:
     def compute_buffers(
         self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
     ) -> ComputeBuffers:
-        """What every device needs to compute."""
-        del storage  # the short rules look at shapes only
-        head = compute.compute_bytes(network, flags)
-        hidden = compute.hidden_compute_bytes(network, flags)
-        used = {gpu for gpu in (*layout.layers, layout.head) if gpu is not None}
-        return ComputeBuffers(
-            gpu_bytes=tuple(
-                head if gpu == layout.head else hidden if gpu in used else 0 for gpu in range(layout.n_gpus)
-            ),
-            host_bytes=head if layout.head is None else hidden,
-        )
+        """What every device needs to compute: the engine's graph replayed, or short rules without one."""
+        if not graph_is_known(network):
+            return compute.short_rules(network, flags, layout)
+        return buffers.replayed(network, storage, flags, layout, pins=self.pins)
 
 
 MAINLINE = Mainline()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from struct import pack, unpack
 from typing import Literal
 
 
@@ -26,35 +26,49 @@ class Split:
     overrides: tuple[TensorOverride, ...] = ()  # the first match wins
 
 
-def layer_gpus(n_layers: int, split: Split, free_bytes: Sequence[int]) -> tuple[int | None, ...]:
+def layer_gpus(
+    n_layers: int, split: Split, free_bytes: Sequence[int], n_extra_layers: int = 0
+) -> tuple[int | None, ...]:
     """For each layer and then the head, the index of its GPU, or None for RAM.
 
-    llama-model.cpp: the last layers go to the GPUs, in the shares that -ts gives or in those of their free memory;
-    layer i of n goes to the first GPU whose cumulative share is above i / n. With -sm none, all go to one GPU.
+    llama-model.cpp, get_layer_buft_list: the last layers go to the GPUs, in the given shares or in shares of
+    free memory, added up in single precision; extra prediction layers in the file take part between the layers
+    and the head. With one GPU only (`mode="none"`) it is the main one.
     """
-    n_offloaded = min(split.n_gpu_layers, n_layers + 1) if free_bytes else 0
-    first = n_layers + 1 - n_offloaded
-    if split.mode == "none":
-        return (None,) * first + (split.main_gpu,) * n_offloaded
-    bounds = list(accumulate(_shares(split, free_bytes)))
+    n_gpus = len(free_bytes)
+    wanted = split.n_gpu_layers + (n_extra_layers if split.n_gpu_layers else 0)
+    n_all = n_layers + n_extra_layers
+    n_offloaded = min(wanted, n_all + 1) if n_gpus else 0
+    first = n_all + 1 - n_offloaded
+    if split.mode == "none" and n_gpus:
+        return tuple(split.main_gpu if layer >= first else None for layer in (*range(n_layers), n_all))
+    bounds = _bounds(split.tensor_split, free_bytes)
     found: list[int | None] = []
-    for layer in range(n_layers + 1):
+    for layer in (*range(n_layers), n_all):
         if layer < first:
             found.append(None)
             continue
-        # position < bound / whole, kept in whole numbers where the shares are
-        position = (layer - first) * bounds[-1]
-        last = len(free_bytes) - 1
-        found.append(next((i for i, bound in enumerate(bounds) if position < bound * n_offloaded), last))
+        position = _single((layer - first) / n_offloaded)
+        found.append(next((i for i, bound in enumerate(bounds) if position < bound), n_gpus - 1))
     return tuple(found)
 
 
-def _shares(split: Split, free_bytes: Sequence[int]) -> Sequence[float]:
-    """Shares of the GPUs; those that -ts does not name get nothing, and all zeros means free memory."""
-    if split.tensor_split is None or not any(split.tensor_split):
-        return (
-            [max(free, 0) for free in free_bytes]
-            if any(free > 0 for free in free_bytes)
-            else [1] * len(free_bytes)
-        )
-    return [*split.tensor_split, *(0,) * len(free_bytes)][: len(free_bytes)]
+def _bounds(shares: tuple[float, ...] | None, free_bytes: Sequence[int]) -> list[float]:
+    """Where each GPU's share ends, between 0 and 1."""
+    if shares is not None and any(shares):
+        parts = [*shares, *(0.0 for _ in free_bytes)][: len(free_bytes)]
+    else:
+        parts = [float(max(free, 0)) for free in free_bytes]
+        if not any(parts):
+            parts = [1.0] * len(free_bytes)
+    ends = []
+    running = 0.0
+    for part in parts:
+        running = _single(running + _single(part))
+        ends.append(running)
+    return [_single(end / running) if running else 1.0 for end in ends]
+
+
+def _single(value: float) -> float:
+    """Rounded to single precision, as the engine computes shares."""
+    return float(unpack("f", pack("f", value))[0])

@@ -20,6 +20,8 @@ from planner.model.latent import LatentAttention
 from planner.model.network import Network
 
 DRAFT_CHARGED: Final = Release(0, 5, 10)  # a draft's layers count in the cell (read in 0.5.23, not in 0.5.9)
+# Before, every layer of a hybrid had a pool on Ascend NPUs, the recurrent ones too (read in 0.5.9, not in 0.5.10).
+HYBRID_ON_NPU: Final = Release(0, 5, 10)
 STATE_SLOTS_PER_REQUEST: Final = 3  # MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO
 
 
@@ -80,6 +82,12 @@ def cell(
                     window += held_bytes
             elif isinstance(part, CompressedAttention | CrossAttention) or (part and part.token_caches):
                 raise UnknownArchitectureError(f"how SGLang caches {part.kind} is not known to this planner")
+    if recurrent and settings.on_npu and settings.version < HYBRID_ON_NPU:
+        n_attention = sum(
+            layer in layers for g in network.groups for layer in g.layers if g.mixer and g.mixer.token_caches
+        )
+        if n_attention:
+            full = charged = full * len(layers) / n_attention
     if settings.n_draft_layers and settings.version >= DRAFT_CHARGED:
         n_full = sum(len(g.layers) for g in network.groups if g.mixer and g.mixer.token_caches)
         more = 1 + (settings.n_draft_layers / n_full if n_full else 0)

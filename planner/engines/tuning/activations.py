@@ -8,10 +8,13 @@ from planner.engines.tuning.head_loss import chunked_loss_bytes, loss_bytes_per_
 from planner.engines.tuning.saved_tensors import BLOCK_PARTS, Saved, kept_score_bytes, saved_tensors
 from planner.engines.tuning.settings import TuningSettings
 from planner.model.attention import Attention
+from planner.model.delta_net import GatedDeltaNet
 from planner.model.experts import Experts
 from planner.model.feed_forward import FeedForward
 from planner.model.latent import LatentAttention
+from planner.model.mamba2 import Mamba2
 from planner.model.network import LayerGroup, Network
+from planner.model.short_conv import ShortConvolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,15 @@ def _widest(group: LayerGroup, hidden_size: int) -> int:
         widths.append(mixer.n_heads * mixer.key_head_dim)
     if isinstance(mixer, LatentAttention):
         widths.append(mixer.n_heads * (mixer.qk_nope_head_dim + mixer.qk_rope_head_dim))
+    if isinstance(mixer, GatedDeltaNet):
+        # Backward, states of every 64 tokens and their gradients, and about eight tensors as wide as the values.
+        value = mixer.n_value_heads * mixer.value_head_dim
+        states = 2 * value * mixer.key_head_dim // 64
+        widths.append((states + 8 * value) // 3)
+    if isinstance(mixer, Mamba2):
+        widths.append(2 * mixer.inner_size + 2 * mixer.n_groups * mixer.state_size + mixer.n_heads)
+    if isinstance(mixer, ShortConvolution):
+        widths.append(3 * mixer.width)
     return max(widths)
 
 

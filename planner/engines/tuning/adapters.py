@@ -7,6 +7,7 @@ from planner.errors import MissingFactError
 from planner.model.network import LayerGroup, Network
 from planner.model.weight import Use, Weight
 
+_SHARED_GATE = "ffn_gate_inp_shexp"
 # Names as users of peft write them (transformers' modules), and the roles that they stand for here.
 MODULES = {
     "q_proj": ("attn_q",),
@@ -22,11 +23,28 @@ MODULES = {
     "q_b_proj": ("attn_q_b",),
     "kv_a_proj_with_mqa": ("attn_kv_a_mqa",),
     "kv_b_proj": ("attn_kv_b",),
+    "in_proj_qkv": ("attn_qkv",),
+    "in_proj_z": ("attn_gate",),
+    "in_proj_b": ("ssm_beta",),
+    "in_proj_a": ("ssm_alpha",),
+    "in_proj": ("ssm_in", "shortconv.in_proj"),
+    "out_proj": ("ssm_out", "shortconv.out_proj"),
     "gate": ("ffn_gate_inp",),
+    "shared_expert_gate": (_SHARED_GATE,),
     "experts": ("ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"),
 }
 _ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "attn_q_a", "attn_q_b",
-              "attn_kv_a_mqa", "attn_kv_b")  # fmt: skip
+              "attn_kv_a_mqa", "attn_kv_b", "attn_gate", "ssm_in", "ssm_out",
+              "shortconv.in_proj", "shortconv.out_proj")  # fmt: skip
+# Kinds of model whose experts and router peft 0.21 adapts under names such as "all-linear", because their classes
+# changed in transformers 5 and it keeps old settings working (_MODEL_TO_CONVERSION_PATTERN); with other kinds
+# only linear modules are adapted. Names without separators, so that those of GGUF files match as well.
+_EXPERTS_BY_NAME = frozenset((
+    "mixtral", "minimax", "minimaxm2", "afmoe", "deepseek2", "deepseekv2", "deepseekv3", "deepseekv32", "dots1",
+    "ernie45moe", "glm4moe", "glm4moelite", "glmmoedsa", "glm4vmoe", "longcatflash", "solaropen", "mellum",
+    "qwen3moe", "qwen3omnimoe", "qwen3omnimoetext", "qwen3next", "hunyuanv1moe", "hunyuanmoe", "flexolmo", "olmoe",
+    "exaonemoe", "cohere2moe",
+))  # fmt: skip
 _EXPERTS = ("ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
 _MLP = ("ffn_gate", "ffn_up", "ffn_down", "ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp")
 GROUPS = {"all-linear": None, "attention": _ATTENTION, "mlp": (*_MLP, *_EXPERTS), "qv": ("attn_q", "attn_v")}
@@ -54,6 +72,11 @@ class Adapter:
         return self.n_experts > 1
 
 
+def is_product(weight: Weight) -> bool:
+    """Whether a weight of a layer is multiplied with, and no convolution."""
+    return weight.use is Use.MATMUL and "conv1d" not in weight.role and weight.role != "shortconv.conv"
+
+
 def linear_modules(group: LayerGroup, hidden_size: int) -> tuple[Weight, ...]:
     """The matrices of a layer that are linear modules in transformers, routed experts as 3-D weights.
 
@@ -64,7 +87,10 @@ def linear_modules(group: LayerGroup, hidden_size: int) -> tuple[Weight, ...]:
     latent = {weight.role: weight for weight in weights if weight.role in _LATENT_PARTS}
     gate = next((weight for weight in weights if weight.role == "ffn_gate_exps"), None)
     for weight in weights:
-        if weight.use is not Use.MATMUL or "conv1d" in weight.role:
+        if weight.role == _SHARED_GATE:  # a vector in files, a module of one output in transformers
+            found.append(Weight(role=weight.role, shape=(weight.shape[0], 1)))
+            continue
+        if not is_product(weight):
             continue
         if weight.role == "attn_k_b" and "attn_v_b" in latent:
             n_nope, n_latent, n_heads = weight.shape
@@ -86,40 +112,57 @@ def linear_modules(group: LayerGroup, hidden_size: int) -> tuple[Weight, ...]:
     return tuple(found)
 
 
-def adapters(
-    network: Network, group: LayerGroup, *, rank: int, targets: tuple[str, ...], experts: bool
-) -> tuple[Adapter, ...]:
-    """The adapters of one layer.
+def experts_by_name(network: Network) -> bool:
+    """Whether peft adapts this model's routed experts when its targets are given by name."""
+    return plain_name(network.architecture) in _EXPERTS_BY_NAME
 
-    peft 0.21 with transformers 5: "all-linear" takes every linear module but the output head, the router and
-    the routed experts included; the fused gate and up of experts get twice the rank, and the names gate_proj,
-    up_proj and down_proj then mean the routed experts alone, so that shared experts and dense layers go without
-    (peft/utils/transformers_weight_conversion.py). Older releases gave each expert's matrices adapters of
-    their own, r·E·3·(H + I) in place of r·E·(3·H + 5·I).
+
+def adapters(
+    network: Network, group: LayerGroup, *, rank: int, targets: tuple[str, ...], experts: bool | None
+) -> tuple[Adapter, ...]:
+    """The adapters of one layer; `experts` of None is peft's own rule for routed experts and their router.
+
+    peft 0.21 with transformers 5: "all-linear" takes every linear module but the output head. Where it adapts
+    experts by name (`experts_by_name`) it takes the router too, the fused gate and up of experts get twice the
+    rank, and gate_proj, up_proj and down_proj mean the routed experts alone, so that shared experts and dense
+    layers go without (peft/utils/transformers_weight_conversion.py). Older releases gave each expert's matrices
+    adapters of their own, r·E·3·(H + I) in place of r·E·(3·H + 5·I).
     """
     chosen = _roles(targets)
+    by_name = experts_by_name(network)
+    wanted = by_name if experts is None else experts
+    experts_alone = wanted and by_name and network.is_mixture_of_experts()
     found = []
-    experts_alone = experts and network.is_mixture_of_experts()
     for weight in linear_modules(group, network.hidden_size):
         is_expert = weight.active_experts is not None
-        if (chosen is not None and weight.role not in chosen) or (is_expert and not experts):
+        if chosen is not None and weight.role not in chosen:
             continue
+        if is_expert and not wanted:
+            continue
+        if weight.role == "ffn_gate_inp" and not by_name:
+            continue  # a parameter in transformers 5, not a linear module
         if experts_alone and weight.role in _MLP:
             continue
+        doubled = by_name and weight.role == "ffn_gate_up_exps"
         found.append(
             Adapter(
                 role=weight.role,
                 n_in=weight.shape[0],
                 n_out=weight.shape[1],
-                rank=2 * rank if weight.role == "ffn_gate_up_exps" else rank,
+                rank=2 * rank if doubled else rank,
                 n_experts=prod(weight.shape[2:]),
             )
         )
     return tuple(found)
 
 
+def plain_name(architecture: str) -> str:
+    """A kind of model without separators: "qwen3_5_moe_text" and "qwen35moe" are one."""
+    return architecture.replace("_", "").replace("-", "").replace(".", "").removesuffix("text")
+
+
 def layer_adapters(
-    network: Network, *, rank: int, targets: tuple[str, ...], experts: bool
+    network: Network, *, rank: int, targets: tuple[str, ...], experts: bool | None = None
 ) -> tuple[tuple[LayerGroup, tuple[Adapter, ...]], ...]:
     """Every group of layers with the adapters of one of its layers; refuses targets that match nothing."""
     found = tuple(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
+from planner.engines.tuning.adapters import is_product
 from planner.engines.tuning.optimizers import Trained
 from planner.engines.tuning.settings import QUANTIZED, TuningSettings
 from planner.model.network import Network
@@ -55,13 +56,7 @@ def base_weights(
     for group, weight in network.weights():
         n = len(group.layers) if group else 1
         is_expert = weight.active_experts is not None and weight.use is Use.MATMUL
-        quantized = (
-            quantizes
-            and group is not None
-            and weight.use is Use.MATMUL
-            and "conv1d" not in weight.role
-            and (experts_too or not is_expert)
-        )
+        quantized = quantizes and group is not None and is_product(weight) and (experts_too or not is_expert)
         yield BaseWeight(
             weight=weight,
             n=n,

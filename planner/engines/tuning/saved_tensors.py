@@ -4,24 +4,28 @@ Each function lists the tensors that a part saves, as bytes per token of one seq
 in PyTorch. They were compared with the tensors that PyTorch saved in real models (tests/fixtures/tuning).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from planner.engines.tuning.adapters import Adapter, linear_modules
+from planner.engines.tuning.adapters import Adapter, linear_modules, plain_name
 from planner.engines.tuning.settings import QUANTIZED, TuningSettings
 from planner.errors import MissingFactError
 from planner.model.attention import Attention
+from planner.model.delta_net import GatedDeltaNet
 from planner.model.experts import Experts
 from planner.model.feed_forward import FeedForward
 from planner.model.latent import LatentAttention
+from planner.model.mamba2 import Mamba2
 from planner.model.network import LayerGroup
+from planner.model.short_conv import ShortConvolution
 
-# Families whose norms compute and keep everything in FP32 (Gemma*RMSNorm, Olmo2RMSNorm in transformers).
-_FP32_NORMS = ("gemma", "olmo2", "olmo3", "olmo_2", "olmo_3")
+# Families whose norms compute and keep everything in FP32 (Gemma*, Olmo2 and Qwen3Next norms in transformers).
+_FP32_NORMS = ("gemma", "olmo2", "olmo3", "qwen35", "qwen3next")
 # Families whose routers multiply in FP32 whatever the model's type (DeepseekV3TopkRouter and its heirs).
-_FP32_ROUTERS = ("deepseek", "glm4_moe", "glm4v_moe", "kimi", "dots1", "exaone_moe", "longcat", "mimo_v2")
+_FP32_ROUTERS = ("deepseek", "glm4moe", "glm4vmoe", "kimi", "dots1", "exaonemoe", "longcat", "mimov2")
 
 
+_CHUNK = 64  # tokens that flash-linear-attention works on at once
 # Parts that follow the attention, and so are differentiated before it.
 BLOCK_PARTS = ("MLP", "experts", "router", "shared experts", "dense residual")
 
@@ -111,29 +115,26 @@ def saved_tensors(
     settings: TuningSettings,
 ) -> tuple[Saved, ...]:
     """Everything one layer saves per token, its parts apart; raises MissingFactError for unknown parts."""
+    name = plain_name(architecture)
     layer = _Layer(
         settings=settings,
         adapted=frozenset(adapter.role for adapter in adapters),
         rank={adapter.role: adapter.rank for adapter in adapters},
-        fp32_norms=architecture.startswith(_FP32_NORMS),
-        fp32_router=architecture.startswith(_FP32_ROUTERS),
+        fp32_norms=name.startswith(_FP32_NORMS),
+        fp32_router=name.startswith(_FP32_ROUTERS),
     )
     n_norms = sum(1 for weight in group.norms if not weight.role.endswith(".bias"))
     found = [Saved(part="norms", bytes_per_token=n_norms * layer.norm(hidden_size, layer.x))]
-    mixer = group.mixer
-    if isinstance(mixer, Attention) and type(mixer) is Attention:
-        found.append(Saved(part="attention", bytes_per_token=_attention(layer, mixer, hidden_size)))
-    elif isinstance(mixer, LatentAttention) and mixer.indexer is None:
-        found.append(Saved(part="attention", bytes_per_token=_latent(layer, mixer, hidden_size)))
-    elif mixer is not None:
-        raise MissingFactError(_unknown(group.kind, mixer.kind))
-    block = group.block
-    if isinstance(block, FeedForward):
-        found.append(Saved(part="MLP", bytes_per_token=_mlp(layer, block, hidden_size, "")))
-    elif isinstance(block, Experts) and block.expert_hidden_size is None:
-        found += _experts(layer, block, hidden_size)
-    elif block is not None:
-        raise MissingFactError(_unknown(group.kind, block.kind))
+    if group.mixer is not None:
+        rule = _MIXERS.get(type(group.mixer))
+        if rule is None or (isinstance(group.mixer, LatentAttention) and group.mixer.indexer is not None):
+            raise MissingFactError(_unknown(group.kind, group.mixer.kind))
+        found.append(Saved(part="attention", bytes_per_token=rule(layer, group.mixer, hidden_size)))
+    if group.block is not None:
+        parts = _BLOCKS.get(type(group.block))
+        if parts is None or (isinstance(group.block, Experts) and group.block.expert_hidden_size is not None):
+            raise MissingFactError(_unknown(group.kind, group.block.kind))
+        found += parts(layer, group.block, hidden_size)
     casts = _cast_bytes(group, hidden_size, adapters, settings)
     if casts:
         found.append(Saved(part="weight casts", bytes_per_token=0.0, fixed_bytes=casts))
@@ -165,7 +166,7 @@ def _cast_bytes(
 def _unknown(layer: str, part: str) -> str:
     return (
         f"what training keeps of {part} is not known to the planner (layer: {layer}); it knows softmax attention, "
-        "MLA without an index, MLPs and mixtures of experts"
+        "MLA without an index, gated DeltaNet, Mamba-2, short convolutions, MLPs and mixtures of experts"
     )
 
 
@@ -189,7 +190,8 @@ def _attention(layer: _Layer, mixer: Attention, hidden_size: int) -> float:
             query + key
         )  # what the fused product returned stays whole, for V is a part of it
     if mixer.output_gate != "none":
-        n_bytes += layer.a * out  # the gate, beside the output that it multiplies
+        # The gate, beside the output that it multiplies; which is a copy where queries are a part of one product.
+        n_bytes += layer.a * out * (2 if mixer.output_gate == "in_query" else 1)
         return n_bytes + layer.read(out, layer.a, ["attn_output"])
     kept = layer.settings.attention == "flash" and not mixer.fused_qkv
     return n_bytes + layer.read(out, layer.a, ["attn_output"], kept_anyway=kept)
@@ -220,6 +222,46 @@ def _latent(layer: _Layer, mixer: LatentAttention, hidden_size: int) -> float:
     # V is a part of what kv_b returned, which stays whole.
     n_bytes += _mixed(layer, mixer.n_heads, query, query, expanded, out)
     return n_bytes + layer.read(out, layer.a, ["attn_output"])
+
+
+def _delta_net(layer: _Layer, mixer: GatedDeltaNet, hidden_size: int) -> float:
+    """Gated DeltaNet with the kernels of causal-conv1d and flash-linear-attention (ChunkGatedDeltaRuleFunction).
+
+    The convolution's input; Q and K normalised, V, a 64-wide matrix per token and head; decay and beta; and the
+    gated norm, which runs in FP32. Source: fla-core 0.6 ops/gated_delta_rule/chunk.py, transformers 5.24.
+    """
+    heads = mixer.n_value_heads
+    key, value = mixer.n_key_heads * mixer.key_head_dim, heads * mixer.value_head_dim
+    gates = ["ssm_beta", "ssm_alpha"] if mixer.split_beta_alpha else ["ssm_ba"]
+    inputs = ["ssm_in"] if mixer.fused_gate else ["attn_qkv", "attn_gate"]
+    n_bytes = layer.read(hidden_size, layer.x, [*inputs, *gates])
+    n_bytes += layer.a * (2 * key + value)  # into the convolution
+    n_bytes += layer.a * (2 * key + value) + 8 * mixer.n_key_heads + layer.a * _CHUNK * heads
+    n_bytes += (layer.a + 3 * 4) * heads  # beta, and the decay before, after and within its chunk
+    n_bytes += 3 * 4 * value + 4 * heads + layer.a * value * (2 if layer.trains else 1)
+    return n_bytes + layer.read(value, layer.a, ["ssm_out"])
+
+
+def _mamba2(layer: _Layer, mixer: Mamba2, hidden_size: int) -> float:
+    """Mamba-2 with mamba_ssm's fused kernel (MambaSplitConv1dScanCombinedFn, ssd_combined.py).
+
+    It keeps the input projection's result and the scan's, and does all else again, the output projection
+    included, which therefore keeps nothing of its own; nor does an adapter on it take part.
+    """
+    width = 2 * mixer.inner_size + 2 * mixer.n_groups * mixer.state_size + mixer.n_heads
+    n_bytes = layer.read(hidden_size, layer.x, ["ssm_in"])
+    return n_bytes + layer.a * (width + mixer.inner_size) + 4 * mixer.n_groups
+
+
+def _short_convolution(layer: _Layer, mixer: ShortConvolution, hidden_size: int) -> float:
+    """LFM2: the product that both gates and the value are parts of, what enters and leaves the convolution."""
+    n_bytes = layer.read(hidden_size, layer.x, ["shortconv.in_proj"])
+    n_bytes += layer.a * mixer.width * (3 + 1 + 1)
+    return n_bytes + layer.read(mixer.width, layer.a, ["shortconv.out_proj"])
+
+
+def _mlp_parts(layer: _Layer, block: FeedForward, hidden_size: int) -> Iterator[Saved]:
+    yield Saved(part="MLP", bytes_per_token=_mlp(layer, block, hidden_size, ""))
 
 
 def _mlp(layer: _Layer, block: FeedForward, hidden_size: int, suffix: str) -> float:
@@ -255,13 +297,29 @@ def _experts(layer: _Layer, block: Experts, hidden_size: int) -> Iterator[Saved]
     yield Saved(part="experts", bytes_per_token=routed)
     # Probabilities, their sum, and for each pick its weight, twice, and four 64-bit indices.
     router = 4.0 * block.n_experts + 4 + 40 * k
-    if layer.trains or "ffn_gate_inp" in layer.adapted:
-        router += (4 if layer.fp32_router else layer.x) * hidden_size
+    if layer.fp32_router and (layer.trains or "ffn_gate_inp" in layer.adapted):
+        router += 4 * hidden_size
+    elif (layer.trains and block.shared is None) or "ffn_gate_inp" in layer.adapted:
+        router += layer.x * hidden_size  # shared experts keep the same tensor
     if "ffn_gate_inp" in layer.adapted:
         router += layer.a * block.n_experts
     yield Saved(part="router", bytes_per_token=router)
     if block.shared is not None:
         shared = _mlp(layer, block.shared, hidden_size, "_shexp")
+        if block.shared_gate:
+            shared += layer.a * (hidden_size + 1)  # what they returned, and the gate
+            if not layer.trains:
+                shared += layer.read(hidden_size, layer.x, ["ffn_gate_inp_shexp"])
         yield Saved(part="shared experts", bytes_per_token=shared)
     if block.residual is not None:
         yield Saved(part="dense residual", bytes_per_token=_mlp(layer, block.residual, hidden_size, ""))
+
+
+_MIXERS: dict[type, Callable[..., float]] = {
+    Attention: _attention,
+    LatentAttention: _latent,
+    GatedDeltaNet: _delta_net,
+    Mamba2: _mamba2,
+    ShortConvolution: _short_convolution,
+}
+_BLOCKS: dict[type, Callable[..., Iterator[Saved]]] = {FeedForward: _mlp_parts, Experts: _experts}

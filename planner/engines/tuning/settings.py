@@ -30,7 +30,9 @@ class TuningSettings:
     n_tokens: int = 2048  # per sequence, padding included
     rank: int = 16
     targets: tuple[str, ...] = ("all-linear",)
-    expert_adapters: bool = True  # of routed experts, where the targets take them in
+    expert_adapters: bool | None = (
+        None  # of routed experts the targets take in; None: where peft does by name
+    )
     base_type: BaseType = "bf16"  # of frozen weights
     keep_fp32: bool = False
     precision: Precision = "master"

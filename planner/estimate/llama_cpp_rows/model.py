@@ -1,5 +1,6 @@
 """The model of a recorded load: which network the row's metadata describe, and in what form its file holds it."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -18,7 +19,9 @@ LatentForm = Literal["whole", "split", "both"]  # attn_kv_b; attn_k_b and attn_v
 
 # Logs print billions with two to four digits after the point, or trillions with three.
 _TOLERATED_FRACTION: Final = 0.0015
-_LEAST_FACTS: Final = 3  # of layers, width, vocabulary: fewer do not tell a network
+_DIGITS: Final = re.compile(r"[-_ ](\d\d)(\d\d)(?=[-_ \].]|$)", re.ASCII)
+_MONTHS: Final = 12
+_DAYS: Final = 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +31,7 @@ class Known:
     id: str
     spellings: tuple[str, ...]
     network: Network
+    released: str | None = None  # a month or a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +40,22 @@ class RowModel:
 
     name: str
     network: Network
+    released: str | None = None
     told_by: Literal["metadata", "name", "columns"]
     has_extra_layers: bool = False  # the file holds the layers that predict further tokens
     latent_form: LatentForm | None = None
     without_weights: str | None = None  # why the network says nothing of the weights, if it does not
+
+    def name_dates(self, text: str) -> str | None:
+        """The day that a name holds ("R1 0528", "Instruct-2507") where it is later than the release of the family."""
+        found = [self.released] if self.released else []
+        year = (self.released or "")[:4]
+        for first, second in _DIGITS.findall(text):
+            if year and 1 <= int(first) <= _MONTHS and 1 <= int(second) <= _DAYS:
+                found.append(f"{year}-{first}-{second}")
+            elif f"20{first}" >= year and 1 <= int(second) <= _MONTHS:
+                found.append(f"20{first}-{second}")
+        return max(found, default=None)
 
 
 FromColumns = Callable[[LoadRow], RowModel | str]
@@ -60,7 +76,7 @@ def row_model(row: LoadRow, known: Sequence[Known], from_columns: FromColumns) -
     wanted = [squashed(name) for name in names(row.name)]
     fitting.sort(key=lambda pair: _name_rank(pair[0], wanted))
     entry, form = fitting[0]
-    return replace(form, name=entry.id)
+    return replace(form, name=entry.id, released=entry.released)
 
 
 def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
@@ -78,7 +94,8 @@ def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
             ids = sorted(index.get(spelled, ()), key=lambda id_: (squashed(id_) != spelled, id_))
             forms = [(id_, form) for id_ in ids if (form := _form(row, by_id[id_].network)) is not None]
             if forms and (len(forms) == 1 or squashed(forms[0][0]) == spelled):
-                return replace(forms[0][1], name=forms[0][0], told_by="name")
+                entry = by_id[forms[0][0]]
+                return replace(forms[0][1], name=entry.id, released=entry.released, told_by="name")
     return "the row has no metadata of the model, and the catalogue no entry of its name"
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from hardware.units import MIB
 from planner.engines.registry import memory_rules
-from planner.errors import MalformedError, PlannerError
+from planner.errors import MissingFactError, PlannerError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.llama_cpp_rows.model import FromColumns, Known, RowModel, as_filed, row_model
 from planner.estimate.llama_cpp_rows.row import LoadRow
@@ -18,6 +18,7 @@ from planner.model.network import Network
 from planner.model.storage import Storage
 
 _WEIGHTS: Final = ("weights", "experts", "embedding")
+_ANY_CONTEXT: Final = {"n_ctx_tokens": "512"}
 _NEVER_MEASURED: Final = ("engine and driver",)
 # Buffers by device that together are a device's total.
 _DETAILS: Final = ("model_buf_detail_mib", "kv_buf_detail_mib", "rs_buf_detail_mib", "compute_buf_detail_mib")
@@ -40,12 +41,17 @@ class LoadPredictor:
     def __init__(self, known: Sequence[Known], from_columns: FromColumns):
         self._known = known
         self._from_columns = from_columns
-        self._storages: dict[object, Storage | str] = {}
+        self._builds: dict[str, int] = {}  # the latest that was named so far, by source
+        self._storages: dict[object, tuple[Storage, str | None]] = {}
 
     def predict(self, cells: Mapping[str, str]) -> LoadPrediction:
         """The prediction for a row. Raises MalformedError for a cell that is not what its column holds."""
         row = LoadRow(cells)
         engine = row.engine
+        build = row.whole("build")
+        if build is not None and engine == "ik_llama.cpp":
+            source = row.text("source")
+            self._builds[source] = max(build, self._builds.get(source, 0))
         components, model, notes = self._components(row)
         return LoadPrediction(
             engine=engine, group=row.group, model=model, components=tuple(components), notes=notes
@@ -55,39 +61,31 @@ class LoadPredictor:
         found = row_model(row, self._known, self._from_columns)
         if isinstance(found, str):
             return _unpredicted(row, found), "", ()
-        try:
-            flags = row_flags(row)
-        except MalformedError:
-            raise
-        except (PlannerError, ValueError) as error:
-            return (
-                (*self._only_weights(row, found), *_unpredicted(row, str(error), skip=("weights",))),
-                found.name,
-                (),
-            )
-        storage = self._storage(row, found)
-        unknown = storage if isinstance(storage, str) else found.without_weights
-        if isinstance(storage, str):
-            storage = Storage(label="unknown", weights=(), predicted=True)
+        storage, unknown = self._storage(row, found)
+        unknown = unknown or found.without_weights
         model = DescribedModel(name=found.name, network=_network(row, found), storage=storage)
         placement = row_placement(row, model)
+        earlier = self._builds.get(row.text("source"))
+        no_context = None
+        try:
+            flags = row_flags(row, found, storage, earlier)
+        except MissingFactError as error:  # weights are the same at any context
+            no_context = str(error)
+            flags = row_flags(LoadRow({**row.cells, **_ANY_CONTEXT}), found, storage, earlier)
+        except ValueError as error:
+            return _unpredicted(row, f"the settings contradict each other: {error}"), found.name, ()
         try:
             loads = memory_loads(
                 model, flags, placement.split, placement.gpus, placement.ram, memory_rules(row.engine)
             )
         except PlannerError as error:
             return _unpredicted(row, str(error)), found.name, ()
+        if no_context is not None:
+            weights = next(iter(_compared(row, loads, placement, unknown)))
+            return (weights, *_unpredicted(row, no_context, skip=("weights",))), found.name, placement.notes
         return _compared(row, loads, placement, unknown), found.name, placement.notes
 
-    def _only_weights(self, row: LoadRow, model: RowModel) -> Iterator[Component]:
-        storage = self._storage(row, model)
-        expected = None if isinstance(storage, str) else float(storage.total_bytes)
-        reason = storage if isinstance(storage, str) else None
-        yield Component(
-            name="weights", unit="bytes", expected=expected, measured=_measured_weights(row), reason=reason
-        )
-
-    def _storage(self, row: LoadRow, model: RowModel) -> Storage | str:
+    def _storage(self, row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
         key = (
             model.name, model.latent_form, model.has_extra_layers, row.text("ftype"), row.file_bytes,
             tuple(row.tensor_types.items()), row.name,

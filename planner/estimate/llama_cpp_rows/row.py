@@ -8,7 +8,7 @@ with: `measured` holds it, and nothing here reads a size from it.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -26,6 +26,7 @@ ENGINES: Final = ("ik_llama.cpp", "ollama", "llama.cpp")  # the longer name firs
 _HOST: Final = re.compile(r"(CPU|AMX|BLAS|.*_Host$)", re.ASCII)
 _MAPPED: Final = "_Mapped"
 _MOST_LAYERS: Final = 4096
+_COMMAND_CHARS: Final = 300  # where tables of logs cut a command line off
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ class LoadRow:
     def command(self) -> CommandLine | None:
         """The command line, as far as somebody pasted it."""
         text = self._text("command")
-        return parse(text) if text else None
+        if not text:
+            return None
+        found = parse(text)
+        return replace(found, is_cut=found.is_cut or len(self.cells["command"]) >= _COMMAND_CHARS)
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -138,6 +142,11 @@ class LoadRow:
         """Names, without sizes, of the GPUs that got weights; empty where the row lists no buffers."""
         names = (_device(name) for name in self._sizes("model_buf_detail_mib"))
         return tuple(dict.fromkeys(name for name in names if name != "host"))
+
+    @property
+    def names_pinned_weights(self) -> bool:
+        """Whether a buffer of weights lies in memory pinned for a GPU, by its name: then no file is mapped."""
+        return any(name.endswith("_Host") for name in self._sizes("model_buf_detail_mib"))
 
     @property
     def is_mapped(self) -> bool | None:

@@ -1,19 +1,28 @@
 """Flags, devices and split of a recorded load, as far as its row and its command line state them."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final, Literal
 
 from hardware.accelerators import find_accelerator
 from hardware.errors import HardwareError
 from hardware.units import GIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine
+from planner.engines.ik_llama_cpp.flags import IkFlags
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.llama_cpp_rows.dated import ik_build
+from planner.estimate.llama_cpp_rows.model import RowModel
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.memory import Device
+from planner.model.storage import Storage
 
+_FLOATS: Final = ("F16", "F32", "BF16")
+_FUSED_SINCE_BUILD: Final = 3560  # -fmoe came with pull request 229, 2025-02-23
+_REPACKING_UNTIL_BUILD: Final = 3850  # from mid-2025 on GPUs take experts from main memory for long prompts
+_INTERLEAVED: Final = re.compile(r"_R\d+$", re.ASCII)
 _NO_COMMAND: Final = CommandLine()
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_UBATCH: Final = 512
@@ -21,6 +30,7 @@ _PERPLEXITY_CONTEXT: Final = 512  # tools/perplexity/perplexity.cpp
 _UNKNOWN_MEMORY: Final = 65_536 * GIB  # of a device whose name says nothing; only shares of it count
 # Of a card, what is free for weights before anything is loaded, at most: the driver takes the rest.
 _USABLE_FRACTION: Final = 0.98
+_LARGEST_UNNAMED: Final = 96 * GIB  # the largest card of a workstation, where nobody names it
 _ALL_LAYERS_SINCE_BUILD: Final = 7325  # -ngl defaults to as many as fit (common/common.h, 2025-12)
 _MODES: Final[dict[str, Literal["layer", "row", "none"]]] = {"layer": "layer", "row": "row", "none": "none"}
 
@@ -36,8 +46,13 @@ class RowPlacement:
     notes: tuple[str, ...] = ()
 
 
-def row_flags(row: LoadRow) -> LlamaCppFlags:
-    """The settings of a row; raises MissingFactError where it does not say how long the context is."""
+def row_flags(
+    row: LoadRow, model: RowModel, storage: Storage, earlier_build: int | None = None
+) -> LlamaCppFlags:
+    """The settings of a row; raises MissingFactError where it does not say how long the context is.
+
+    `earlier_build` is one that a log further up in the same place names: this one is no older.
+    """
     command = row.command or _NO_COMMAND
     n_batch = row.whole("n_batch") or command.n_batch or _DEFAULT_BATCH
     n_sequences = row.whole("n_seq_max") or command.n_sequences or 1
@@ -50,16 +65,18 @@ def row_flags(row: LoadRow) -> LlamaCppFlags:
         v_type = k_type if row.whole("mla_attn_ik") else "F16"
     flash = row.flash_attention
     if flash is None:
-        flash = command.flash_attention not in (None, "off") if row.engine == "ik_llama.cpp" else True
+        # Off by default in the fork of that time, but a quantized V cache needs it.
+        asked = command.flash_attention not in (None, "off") or v_type not in _FLOATS
+        flash = asked if row.engine == "ik_llama.cpp" else True
     unified = row.kv_unified
-    return LlamaCppFlags(
+    flags = LlamaCppFlags(
         n_context_tokens=n_context,
         n_batch=n_batch,
         n_ubatch=min(row.whole("n_ubatch") or command.n_ubatch or _DEFAULT_UBATCH, n_batch),
         n_sequences=n_sequences,
         unified_cache=True if unified is None else unified,
         k_type=k_type,
-        v_type=v_type if flash or v_type in ("F16", "F32", "BF16") else "F16",
+        v_type=v_type if flash or v_type in _FLOATS else "F16",
         flash_attention=flash,
         swa_full=command.swa_full,
         kv_offload=command.kv_offload is not False,
@@ -68,6 +85,50 @@ def row_flags(row: LoadRow) -> LlamaCppFlags:
         repack=command.repack is not False,
         build=row.whole("build"),
     )
+    if row.engine != "ik_llama.cpp":
+        return flags
+    return _of_the_fork(row, model, storage, flags, earlier_build)
+
+
+def _of_the_fork(
+    row: LoadRow, model: RowModel, storage: Storage, flags: LlamaCppFlags, earlier_build: int | None
+) -> IkFlags:
+    """The fork's own settings. Where no command line says otherwise, those that its guide tells everybody to use.
+
+    github.com/ikawrakow/ik_llama.cpp/discussions/258: -fmoe for mixtures of experts, -rtr where experts in main
+    memory are not stored interleaved already (then no file is mapped, which names of buffers show).
+    """
+    command = row.command or _NO_COMMAND
+    build = flags.build or max(
+        filter(None, (ik_build(row.text("source"), model.name_dates(row.name)), earlier_build)), default=None
+    )
+    unknown = row.command is None or command.is_cut
+    experts = [weight.type_name for weight in storage.weights if weight.is_expert]
+    fused, repacked = command.fused_moe, command.run_time_repack
+    if unknown and fused is None and experts and (build or 0) >= _FUSED_SINCE_BUILD:
+        fused = True
+    is_early = build is not None and build < _REPACKING_UNTIL_BUILD
+    if (
+        unknown
+        and is_early
+        and experts
+        and row.names_pinned_weights
+        and not any(_INTERLEAVED.search(t) for t in experts)
+    ):
+        repacked = True
+    shared = {field.name: getattr(flags, field.name) for field in fields(flags)}
+    return IkFlags(
+        **shared | {"build": build, "mmap": flags.mmap and not repacked and not row.names_pinned_weights},
+        mla=row.whole("mla_attn_ik") if row.text("mla_attn_ik") else command.mla,
+        attention_max_batch_mib=_first(row.whole("attn_max_b_ik_mib"), command.attention_max_batch_mib),
+        fused_moe=fused,
+        run_time_repack=repacked,
+        pipeline_copies=row.whole("pipeline_n_copies"),
+    )
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _context_of_command(command: CommandLine, n_batch: int, n_sequences: int) -> tuple[int, int]:
@@ -111,9 +172,11 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
         notes.append("experts taken to lie in main memory, because the GPUs named cannot hold the file")
     elif overrides and command.is_cut:
         unstated = unstated or "the command line is cut off, so that its last overrides are not known"
-        overrides = (*overrides, TensorOverride(pattern=r"\.ffn_.*_exps\.", device="CPU"))
+        whole = any("ffn" in override.pattern and "exps" not in override.pattern for override in overrides)
+        overrides = (*overrides, TensorOverride(pattern=r"\.ffn_" if whole else r"_exps\.", device="CPU"))
         notes.append(
-            "experts that no override names taken to lie in main memory, because the command is cut off"
+            f"{'feed-forward blocks' if whole else 'experts'} that no override names taken to lie in main memory, "
+            "because the command is cut off"
         )
     shares = command.tensor_split or None
     used = row.buffer_devices
@@ -154,12 +217,14 @@ def _gpus(row: LoadRow) -> tuple[Device, ...]:
     named = row.devices
     used = row.buffer_devices
     if backend == "Metal" and "Metal" in used:  # what it was called before builds of late 2025
-        return (_device("Metal", named[0] if named else ""),)
+        return (_device("Metal", named[0] if named else "", "metal"),)
     indices = [
         int(name[len(prefix) :]) for name in used if name.startswith(prefix) and name[len(prefix) :].isdigit()
     ]
     n = max(len(named), max(indices, default=-1) + 1, 1)
-    found = tuple(_device(f"{prefix}{i}", named[i] if i < len(named) else "") for i in range(n))
+    found = tuple(
+        _device(f"{prefix}{i}", named[i] if i < len(named) else "", backend.lower()) for i in range(n)
+    )
     if any(
         gpu.capacity_bytes == _UNKNOWN_MEMORY for gpu in found
     ):  # then nobody knows their shares: equal ones
@@ -167,14 +232,14 @@ def _gpus(row: LoadRow) -> tuple[Device, ...]:
     return found
 
 
-def _device(name: str, sold_as: str) -> Device:
+def _device(name: str, sold_as: str, kind: str) -> Device:
     memory = _UNKNOWN_MEMORY
     if sold_as:
         try:
             memory = int(find_accelerator(sold_as).memory_bytes * _USABLE_FRACTION)
         except HardwareError:
             memory = _UNKNOWN_MEMORY
-    return Device(name=name, is_gpu=True, capacity_bytes=memory)
+    return Device(name=name, is_gpu=True, capacity_bytes=memory, kind=kind)
 
 
 def _offloaded(row: LoadRow, command: CommandLine, gpus: Sequence[Device]) -> tuple[int, str | None]:
@@ -195,4 +260,5 @@ def _offloaded(row: LoadRow, command: CommandLine, gpus: Sequence[Device]) -> tu
 def _is_too_large(model: DescribedModel, gpus: Sequence[Device], n_gpu_layers: int, n_all: int) -> bool:
     if not any(layer.expert_bytes for layer in model.layers) or n_gpu_layers < n_all:
         return False
-    return model.storage.total_bytes - model.embedding_bytes > sum(gpu.capacity_bytes for gpu in gpus)
+    room = sum(min(gpu.capacity_bytes, _LARGEST_UNNAMED) for gpu in gpus)
+    return model.storage.total_bytes - model.embedding_bytes > room

@@ -13,7 +13,7 @@ from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.model.preset_rules import BASE_TYPES, Rules
 from planner.model.presets import ALIASES, preset_storage
 from planner.model.storage import Storage
-from planner.model.type_mix import mixed_storage, scaled
+from planner.model.type_mix import mixed_storage, preset_mix, scaled
 
 # llama_model_ftype_name prints words where llama-quantize takes letters.
 _SIZES: Final[Mapping[str, str]] = MappingProxyType({"small": "S", "medium": "M", "large": "L"})
@@ -25,8 +25,8 @@ _OWN_MIX: Final = re.compile(r"\bUD-|[-_]XL\b|mix-|THIREUS|__", re.ASCII)
 _ANY_PRESET: Final = "Q8_0"
 
 
-def row_storage(row: LoadRow, model: RowModel) -> Storage | str:
-    """The tensors of the row's file and their bytes, or why they cannot be told.
+def row_storage(row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
+    """The tensors of the row's file and their bytes, and why the bytes are not known, if they are not.
 
     The preset is that of the printed file type, or of the file's name; the numbers of tensors per type and the
     file's size correct it where the row has them.
@@ -34,21 +34,24 @@ def row_storage(row: LoadRow, model: RowModel) -> Storage | str:
     preset = _preset(row)
     starts = list(_starts(model, preset or _ANY_PRESET))
     if not starts:
-        return f"the network cannot be stored as {preset}"
+        starts = list(_starts(model, "F16"))
+        return starts[0], f"the network cannot be stored as {preset}"
     if row.tensor_types:
         for start in starts:
-            found = mixed_storage(start, row.tensor_types, row.file_bytes)
-            if found is start:
-                return start
+            found = preset_mix(start, row.tensor_types, row.file_bytes)
+            if found is not None:
+                return found, None
         found = mixed_storage(starts[0], row.tensor_types, row.file_bytes)
         if found is not None:
-            return replace(found, label=row.text("ftype") or found.label)
+            return replace(found, label=row.text("ftype") or found.label), None
     if row.file_bytes is not None:
         nearest = min(starts, key=lambda start: abs(start.total_bytes - (row.file_bytes or 0)))
-        return replace(scaled(nearest, row.file_bytes), label=row.text("ftype") or nearest.label)
+        return replace(scaled(nearest, row.file_bytes), label=row.text("ftype") or nearest.label), None
     if preset is None or _OWN_MIX.search(row.name):
-        return "the row does not say how the weights are stored: no file size, and no preset's name"
-    return starts[0]
+        return starts[
+            0
+        ], "the row does not say how the weights are stored: no file size, and no preset's name"
+    return starts[0], None
 
 
 def _preset(row: LoadRow) -> str | None:
@@ -57,7 +60,7 @@ def _preset(row: LoadRow) -> str | None:
     if found is not None:
         size = _SIZES.get((found[2] or "").lower())
         name = f"{found[1]}_{size}" if size else found[1].removeprefix("all ")
-    name = (name or stored_as(row.name) or "").upper()
+    name = re.sub(r"_R\d+$", "", (name or stored_as(row.name) or "").upper())
     name = ALIASES.get(name, name)
     return name if name in BASE_TYPES else None
 

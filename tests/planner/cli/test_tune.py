@@ -83,7 +83,7 @@ def test_no_line_is_wider_than_a_terminal() -> None:
         (("qwen3-8b", "--keep-fp32"), "--method qlora"),
         (("qwen3-8b", "--targets", "everything"), "all-linear"),
         (("qwen3-8b", "--on", "RTX 4090", "--gpus", "3"), "3x RTX 4090"),
-        (("qwen3.5-9b", "--on", "RTX 4090"), "gated DeltaNet"),
+        (("kimi-linear-48b-a3b-instruct", "--on", "RTX 4090"), "Kimi delta attention"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(arguments: tuple[str, ...], message: str) -> None:

@@ -94,7 +94,10 @@ def test_splitting_conserves_weights_and_cache(
     gpus, ram = devices(machine(*(card(i) for i in range(n_cards))))
     loads = memory_loads(found, FLAGS, Split(n_gpu_layers=n_gpu_layers, n_cpu_moe=n_cpu_moe), gpus, ram)
     weights = sum(load.term_bytes(name) for load in loads for name in ("weights", "experts", "embedding"))
-    assert weights == found.storage.total_bytes
+    # CUDA reads the last row of a quantized tensor to a multiple of 512 elements, which is at most 511 · 34 / 32
+    # bytes of q8_0, and tensors start on multiples of 128 bytes.
+    padding = (544 + 128) * len(found.storage.weights)
+    assert found.storage.total_bytes <= weights <= found.storage.total_bytes + padding
     whole = place(found, machine(ram_gib=4096), FLAGS).loads[0]
     assert sum(load.term_bytes("KV cache") for load in loads) == whole.term_bytes("KV cache")
 

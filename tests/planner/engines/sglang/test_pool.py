@@ -78,6 +78,19 @@ def test_states_take_nine_parts_of_nineteen() -> None:
     assert state_slots(without_radix, held, 39.42 * GIB) == 80
 
 
+def test_ascend_gave_every_layer_of_a_hybrid_a_pool() -> None:
+    # Qwen3-Next on 4 ranks: one KV head of 256, 2 · 256 · 2 bytes; 48 layers before 0.5.10, then 12. A log of such a
+    # start prints 10.32 + 10.32 GB for 450,560 tokens: 49,152 bytes each.
+    ranks = Parallel(tensor=4)
+    old = SglangSettings(version=Release(0, 5, 9), parallel=ranks, on_npu=True)
+    new = SglangSettings(version=Release(0, 5, 10), parallel=ranks, on_npu=True)
+    next_80b = network("qwen3-next-80b-a3b-instruct")
+    assert cell(next_80b, old).full_bytes == 48 * 1024
+    assert cell(next_80b, new).full_bytes == 12 * 1024
+    found = tokens_of_kv_bytes(old, next_80b, cell(next_80b, old), 2 * 10.32 * GIB)
+    assert found == pytest.approx(450_560, rel=0.001)
+
+
 def test_a_draft_is_charged_since_0_5_10() -> None:
     old = SglangSettings(version=Release(0, 5, 9), n_draft_layers=1)
     new = SglangSettings(version=Release(0, 5, 23), n_draft_layers=1)

@@ -48,3 +48,13 @@ def test_each_change_needs_less_than_the_one_before() -> None:
     assert all(later < earlier for earlier, later in itertools.pairwise(needs))
     changes = [way.change for way in ways]
     assert changes.index("--checkpointing") < changes.index("--method lora") < changes.index("--method qlora")
+
+
+def test_qlora_is_offered_as_the_command_would_run_it() -> None:
+    """Gemma 3 270M is mostly embeddings, 262,144 · 640: in FP32 they outweigh what four bits save."""
+    ways = {way.change: way for way in cheaper_ways(api.open_model("qwen3-8b").network, TuningSettings())}
+    assert ways["--method qlora"].estimate.settings.keep_fp32
+    assert not ways["--keep-16-bit"].estimate.settings.keep_fp32
+    small = [way.change for way in cheaper_ways(api.open_model("gemma-3-270m-it").network, TuningSettings())]
+    assert "--method qlora" not in small
+    assert "--method qlora --keep-16-bit" in small

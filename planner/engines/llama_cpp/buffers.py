@@ -1,0 +1,147 @@
+"""Compute buffers: llama.cpp's graphs, scheduled and allocated as ggml does it, on shapes alone."""
+
+from dataclasses import replace
+from functools import lru_cache
+from itertools import groupby
+
+from planner.engines.ggml.allocator import IN_PLACE_OPS, AllocatorRules
+from planner.engines.ggml.scheduler import compute_buffers
+from planner.engines.ggml.tensor import Tensor
+from planner.engines.llama_cpp.flags import LlamaCppFlags
+from planner.engines.llama_cpp.graph.context import GraphContext
+from planner.engines.llama_cpp.graph.network import build
+from planner.engines.llama_cpp.graph.plan import GraphLayer, GraphPlan
+from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
+from planner.model.network import Network
+from planner.model.storage import Storage
+
+_OFFLOAD_BATCH = 32  # op_offload_min_batch_size in ggml-cuda.cu, ggml-vulkan.cpp
+# What llama.cpp writes over a source beside the common operations (ggml_op_can_inplace in ggml-alloc.c).
+IN_PLACE = IN_PLACE_OPS | frozenset(("FILL", "ADD_ID", "CLAMP", "ROPE_BACK", "SILU_BACK"))
+# Views are never marked as allocated (ggml_gallocr_is_own), so nothing is written over them.
+_RULES = AllocatorRules(in_place=IN_PLACE, over_views=False)
+PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
+# Layers of one kind in a row on one device repeat each other's use of memory; so many of them show it.
+_LAYERS_THAT_SHOW_ALL = 3
+
+
+class _Same:
+    """A model by identity: two readings of one file are two models, and comparing them would take long."""
+
+    __slots__ = ("network", "storage")
+
+    def __init__(self, network: Network, storage: Storage) -> None:
+        self.network = network
+        self.storage = storage
+
+    def __hash__(self) -> int:
+        return hash((id(self.network), id(self.storage)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.network is other.network and self.storage is other.storage
+
+
+def replayed(
+    network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout, *, pins: bool = True
+) -> ComputeBuffers:
+    """Bytes on each GPU and in main memory for the largest prompt batch (llama_context::graph_reserve).
+
+    Layers that only repeat others are left out, so that plans of one model that differ in how many layers lie
+    where are quick to compare.
+    """
+    if layout.only_gpu is not None and layout.n_gpus > 1:
+        return _on_one(network, storage, flags, layout, layout.only_gpu, pins=pins)
+    plan = GraphPlan(
+        flags=flags,
+        layers=_shown_layers(network, storage, layout),
+        head=layout.head,
+        n_gpus=layout.n_gpus,
+        gpu_kinds=layout.gpu_kinds,
+        whole=all(gpu is not None for gpu in (*layout.layers, layout.head)),
+        pipelined=pipelined(flags, layout),
+        pins=pins,
+    )
+    return _replay(_Same(network, storage), plan)
+
+
+def _on_one(
+    network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout, gpu: int, *, pins: bool
+) -> ComputeBuffers:
+    """The same with all GPUs but one left out, and their buffers empty."""
+
+    def renamed(old: int | None) -> int | None:
+        return None if old is None else 0
+
+    alone = replace(
+        layout,
+        layers=tuple(map(renamed, layout.layers)),
+        head=renamed(layout.head),
+        n_gpus=1,
+        gpu_kinds=layout.gpu_kinds[gpu : gpu + 1],
+        homes=tuple((layer, role, renamed(home)) for layer, role, home in layout.homes),
+        only_gpu=None,
+    )
+    found = replayed(network, storage, flags, alone, pins=pins)
+    gpus = tuple(found.gpu_bytes[0] if i == gpu else 0 for i in range(layout.n_gpus))
+    return ComputeBuffers(gpu_bytes=gpus, host_bytes=found.host_bytes)
+
+
+@lru_cache(maxsize=512)
+def _replay(model: _Same, plan: GraphPlan) -> ComputeBuffers:
+    found = compute_buffers(
+        build(GraphContext(model.network, model.storage, plan)),
+        plan.n_gpus,
+        supports=lambda _device, _node: True,
+        offloads=lambda node: plan.flags.op_offload and batch_size(node) >= _OFFLOAD_BATCH,
+        rules=_RULES,
+        n_copies=PIPELINE_COPIES if plan.pipelined else 1,
+    )
+    return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
+
+
+def _shown_layers(network: Network, storage: Storage, layout: Layout) -> tuple[GraphLayer, ...]:
+    """Of layers that are alike and follow each other on one device, the first few and the last.
+
+    Each is described by the largest of its kind, since copies of weights take the most there.
+    """
+    sizes = storage.bytes_by_layer
+    largest: dict[int, int] = {}
+    kinds: dict[int, int] = {}
+    for kind, group in enumerate(network.groups):
+        largest[kind] = max(group.layers, key=lambda layer: sizes.get(layer, 0))
+        kinds |= dict.fromkeys(group.layers, kind)
+    moved: dict[int, tuple[tuple[str, int | None], ...]] = {}
+    for layer, role, gpu in layout.homes:
+        moved[layer] = (*moved.get(layer, ()), (role, gpu))
+    found: list[GraphLayer] = []
+    for (gpu, homes), segment in groupby(
+        range(network.n_layers), key=lambda i: (layout.layers[i], moved.get(i, ()))
+    ):
+        by_kind: dict[int, list[int]] = {}
+        for layer in segment:
+            by_kind.setdefault(kinds[layer], []).append(layer)
+        shown = sorted(
+            {layer for alike in by_kind.values() for layer in (*alike[:_LAYERS_THAT_SHOW_ALL], alike[-1])}
+        )
+        found += [GraphLayer(largest[kinds[layer]], gpu, homes) for layer in shown]
+    return tuple(found)
+
+
+def pipelined(flags: LlamaCppFlags, layout: Layout) -> bool:
+    """Whether several GPUs work on successive batches at once, which takes copies of every input.
+
+    llama-context.cpp: more than one device, everything offloaded, split by layers, no tensor overrides.
+    """
+    whole = all(gpu is not None for gpu in (*layout.layers, layout.head))
+    return layout.n_gpus > 1 and whole and flags.kv_offload and not layout.overridden
+
+
+def batch_size(node: Tensor) -> int:
+    """Tokens that an operation works on at once, as GPU backends count them (get_op_batch_size)."""
+    if node.op == "GET_ROWS":
+        return 0
+    if node.op == "MUL_MAT":
+        return node.ne[1]
+    if node.op in ("MUL_MAT_ID", "ROPE"):
+        return node.ne[2]
+    return node.ne[1] * node.ne[2] * node.ne[3]

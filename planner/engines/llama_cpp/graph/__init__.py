@@ -1,0 +1,1 @@
+"""The graphs that llama.cpp plans its compute buffers with, as shapes."""

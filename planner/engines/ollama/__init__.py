@@ -1,0 +1,1 @@
+"""Ollama: which llama.cpp it runs, with which settings, and what it reports of memory."""
