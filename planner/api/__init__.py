@@ -70,6 +70,7 @@ _MODULES = {
     "TuneAnswer": "tuning",
     "tune": "tuning",
     "MemoryValidation": "validating",
+    "SpeedValidation": "validating_speed",
     "validate_memory": "validating",
     "validate_speed": "validating_speed",
 }
@@ -81,6 +82,7 @@ __all__ = [
     "CatalogueAnswer",
     "FitAnswer",
     "MemoryValidation",
+    "SpeedValidation",
     "TuneAnswer",
     "add_model",
     "bench",

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardware.accelerators import find_accelerator
+from hardware.errors import UnknownDeviceError
+from hardware.spec import Accelerator
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.cross_validation import LeftOut, leave_groups_out
 from planner.estimate.serving_speed.deployment import batch
@@ -56,7 +58,14 @@ class ServingCalibration:
 
 def row_reader() -> RowReader:
     """A reader of rows that knows the catalogue and the accelerators."""
-    return RowReader(model_of=catalogue_resolver(), device_of=find_accelerator)
+    return RowReader(model_of=catalogue_resolver(), device_of=_accelerator)
+
+
+def _accelerator(name: str) -> Accelerator | None:
+    try:
+        return find_accelerator(name)
+    except UnknownDeviceError:  # the row is told with its own words for the system
+        return None
 
 
 def measured_rows(

@@ -7,6 +7,7 @@ from hardware.spec import Gpu, Machine
 from hardware.units import MIB
 from planner.api.machines import machine_for
 from planner.api.models import open_model
+from planner.api.serving_speeds import serving_speeds
 from planner.engines.sglang.command import launch_command
 from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel, split_problem
@@ -14,7 +15,7 @@ from planner.engines.vllm.command import serve_command
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
 from planner.estimate.served_model import ServedModel, ServingGpu, served_model, visible_bytes
-from planner.estimate.serving_answer import ServingAnswer, ServingRow
+from planner.estimate.serving_answer import USUAL_LOAD, ServingAnswer, ServingLoad, ServingRow
 from planner.estimate.sglang_memory import sglang_memory
 from planner.estimate.vllm_memory import vllm_memory
 from planner.model.formats.layout import lay_out
@@ -35,6 +36,7 @@ def fit_vllm(
     on: str | Machine | None = None,
     contexts: Sequence[int] = (),
     splits: Sequence[Parallel] = (),
+    load: ServingLoad = USUAL_LOAD,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ServingAnswer:
@@ -54,10 +56,11 @@ def fit_vllm(
             rows.append(
                 ServingRow(parallel=ranks, memory=found, command=serve_command(_repository(opened), asked))
             )
-    return ServingAnswer(
+    answer = ServingAnswer(
         machine=machine, opened=opened, engine="vllm", version=str(settings.version), gpu=gpu, n_gpus=n_gpus,
-        layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes),
+        layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes), load=load,
     )  # fmt: skip
+    return _timed(answer, model, settings.kv_cache_dtype)
 
 
 def fit_sglang(
@@ -67,6 +70,7 @@ def fit_sglang(
     on: str | Machine | None = None,
     contexts: Sequence[int] = (),
     splits: Sequence[Parallel] = (),
+    load: ServingLoad = USUAL_LOAD,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ServingAnswer:
@@ -82,10 +86,26 @@ def fit_sglang(
             rows.append(
                 ServingRow(parallel=ranks, memory=found, command=launch_command(_repository(opened), asked))
             )
-    return ServingAnswer(
+    answer = ServingAnswer(
         machine=machine, opened=opened, engine="sglang", version=str(settings.version), gpu=gpu, n_gpus=n_gpus,
-        layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes),
+        layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes), load=load,
     )  # fmt: skip
+    return _timed(answer, model, settings.kv_cache_dtype)
+
+
+def _timed(answer: ServingAnswer, model: ServedModel, cache_type: str) -> ServingAnswer:
+    """The answer with the speeds of its best row, or with what is missing for them."""
+    best = answer.best
+    if not best.memory.starts:
+        return answer
+    try:
+        speeds = serving_speeds(
+            model, answer.machine, answer.engine, best.parallel, cache_type, answer.load,
+            best.memory.capacity.n_tokens,
+        )  # fmt: skip
+    except MissingFactError as error:
+        return replace(answer, speed_missing=str(error))
+    return replace(answer, speeds=speeds)
 
 
 def _opened(

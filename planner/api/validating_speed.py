@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from planner.api.serving_calibration import LATENCY_COLUMNS, measured_rows, row_reader
 from planner.api.serving_facts import serving_facts
 from planner.errors import MalformedError
 from planner.estimate.serving_speed.served_latency import served_latencies
-from planner.estimate.speed_validation import SpeedPrediction, SpeedQuantity, SpeedScore, speed_scores
+from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.estimate.term import Interval
 from planner.progress import Progress
 from planner.readers.measurement_table import read_table
@@ -63,13 +64,11 @@ def _serving(rows: Rows, progress: Progress | None) -> list[SpeedPrediction]:
     found, reasons = measured_rows(rows, row_reader())
     numbers = list(found)
     answers = served_latencies([found[number].deployment for number in numbers], facts)
-    predictions = [
-        _time(number, rows[number], quantity, measured_s, interval)
-        for number, answer in zip(numbers, answers, strict=True)
-        for quantity, measured_s, interval in (
-            ("tpot", found[number].tpot_s, answer.tpot_s), ("ttft", found[number].ttft_s, answer.ttft_s)
-        )
-    ]  # fmt: skip
+    predictions = []
+    for number, answer in zip(numbers, answers, strict=True):
+        measured = found[number]
+        predictions.append(_time(number, rows[number], "tpot", measured.tpot_s, answer.tpot_s))
+        predictions.append(_time(number, rows[number], "ttft", measured.ttft_s, answer.ttft_s))
     predictions += [
         SpeedPrediction(row=number, speed_class=None, quantity="tpot", group=_group(rows[number]), measured=None,
                         reason=reason)
@@ -81,11 +80,15 @@ def _serving(rows: Rows, progress: Progress | None) -> list[SpeedPrediction]:
 
 
 def _time(
-    number: int, row: Mapping[str, str], quantity: SpeedQuantity, measured_s: float, interval: Interval
+    number: int,
+    row: Mapping[str, str],
+    quantity: Literal["tpot", "ttft"],
+    measured_s: float,
+    interval: Interval,
 ) -> SpeedPrediction:
     return SpeedPrediction(
         row=number,
-        speed_class="tpot" if quantity == "tpot" else "ttft",
+        speed_class=quantity,
         quantity=quantity,
         group=_group(row),
         measured=measured_s,

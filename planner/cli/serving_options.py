@@ -19,6 +19,7 @@ from planner.engines.sharding import Parallel
 from planner.engines.vllm.command import parse_serve_command
 from planner.engines.vllm.settings import LATEST as LATEST_VLLM
 from planner.engines.vllm.settings import VllmSettings
+from planner.estimate.serving_answer import ServingLoad
 from planner.report.document import Document
 from planner.report.serving_document import serving_document
 
@@ -44,6 +45,8 @@ class ServingOptions:
     speculative_tokens: int
     eager: bool
     text_only: bool
+    prompt_tokens: int
+    output_tokens: int
     pasted: tuple[str, ...] | None = None  # a whole command line of the engine, to be judged
 
     @property
@@ -55,7 +58,8 @@ class ServingOptions:
 # Parameters of the command that mean something to llama.cpp alone.
 _ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
 _FIELDS = tuple(name for name in ServingOptions.__dataclass_fields__ if name != "pasted")
-_NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in ("engine", "engine_version"))
+_BESIDE_COMMAND = ("engine", "engine_version", "prompt_tokens", "output_tokens")
+_NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in _BESIDE_COMMAND)
 _MOST_RANKS = 1024
 _POSITIVE = click.IntRange(1)
 
@@ -105,6 +109,10 @@ def serving_options(command: F) -> F:
                      help="Tokens speculated with the model's own prediction layer."),
         click.option("--eager", is_flag=True, help="Without CUDA graphs (vllm)."),
         click.option("--text-only", is_flag=True, help="Without vision and audio towers (vllm)."),
+        click.option("--prompt-tokens", type=_POSITIVE, default=1024, show_default=True,
+                     help="Length of the prompts that times are given for."),
+        click.option("--output-tokens", type=_POSITIVE, default=512, show_default=True,
+                     help="Length of the answers that times are given for."),
     )  # fmt: skip
 
     @functools.wraps(command)
@@ -161,11 +169,25 @@ def answer_serving(
     with patient_progress("Reading") as progress:
         if asked.engine == "vllm":
             found = serving_fit.fit_vllm(
-                ref, _vllm(asked), on=on, contexts=contexts, splits=splits, assume=assume, progress=progress
+                ref,
+                _vllm(asked),
+                on=on,
+                contexts=contexts,
+                splits=splits,
+                load=_load(asked),
+                assume=assume,
+                progress=progress,
             )
         else:
             found = serving_fit.fit_sglang(
-                ref, _sglang(asked), on=on, contexts=contexts, splits=splits, assume=assume, progress=progress
+                ref,
+                _sglang(asked),
+                on=on,
+                contexts=contexts,
+                splits=splits,
+                load=_load(asked),
+                assume=assume,
+                progress=progress,
             )
     return serving_document(found)
 
@@ -184,19 +206,23 @@ def _answer_pasted(
         if asked.engine == "vllm":
             model, vllm = parse_serve_command(words, _release(asked, LATEST_VLLM), others)
             found = serving_fit.fit_vllm(
-                ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), assume=assume,
+                ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), load=_load(asked), assume=assume,
                 progress=progress,
             )  # fmt: skip
         else:
             model, sglang = parse_launch_command(words, _release(asked, LATEST_SGLANG), others)
             found = serving_fit.fit_sglang(
-                ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), assume=assume,
+                ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), load=_load(asked), assume=assume,
                 progress=progress,
             )  # fmt: skip
     if others:
         note = f"left aside, because they do not decide memory or are not known: {', '.join(dict.fromkeys(others))}"
         found = replace(found, notes=(*found.notes, note))
     return serving_document(found)
+
+
+def _load(asked: ServingOptions) -> ServingLoad:
+    return ServingLoad(n_prompt_tokens=asked.prompt_tokens, n_output_tokens=asked.output_tokens)
 
 
 def _refuse(names: Sequence[str], reason: str) -> None:

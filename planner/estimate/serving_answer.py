@@ -6,6 +6,7 @@ from typing import Literal
 from hardware.spec import Machine
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import ServedMemory, ServingGpu
+from planner.estimate.serving_speed.served_latency import ServedLatency
 from planner.model.opened_model import OpenedModel
 
 ServingEngine = Literal["vllm", "sglang"]
@@ -18,6 +19,30 @@ class ServingRow:
     parallel: Parallel
     memory: ServedMemory
     command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingLoad:
+    """What each request asks for."""
+
+    n_prompt_tokens: int = 1024
+    n_output_tokens: int = 512
+
+
+USUAL_LOAD = ServingLoad()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingSpeed:
+    """What a request sees while so many are in flight."""
+
+    n_requests: int
+    latency: ServedLatency
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens that all of them get together, while they decode."""
+        return self.n_requests / self.latency.tpot_s.expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +58,9 @@ class ServingAnswer:
     layout_label: str
     rows: tuple[ServingRow, ...]
     notes: tuple[str, ...]
+    load: ServingLoad = USUAL_LOAD
+    speeds: tuple[ServingSpeed, ...] = ()  # of the best row
+    speed_missing: str | None = None  # why there are none
 
     @property
     def best(self) -> ServingRow:

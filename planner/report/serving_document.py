@@ -3,12 +3,13 @@
 import shlex
 from typing import Any
 
-from hardware.units import format_bytes
+from hardware.units import MILLI, format_bytes
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import RankMemory, ServedMemory, ServingGpu
 from planner.estimate.serving_answer import ServingAnswer, ServingRow
+from planner.estimate.term import Interval
 from planner.report.document import Document, Table
-from planner.report.estimate_data import term_data
+from planner.report.estimate_data import interval_data, term_data
 
 ENGINE_NAMES = {"vllm": "vLLM", "sglang": "SGLang"}
 
@@ -21,9 +22,17 @@ def serving_document(answer: ServingAnswer) -> Document:
         schema="planner.serving-fit/1",
         title=f"{answer.opened.name} on {answer.machine.name} with {engine}",
         answer=_sentences(answer, best, engine),
-        tables=(_choices_table(answer), _memory_table(answer, best)),
+        tables=(
+            _choices_table(answer),
+            _memory_table(answer, best),
+            *((_speed_table(answer),) if answer.speeds else ()),
+        ),
         commands=(shlex.join(best.command),) if best.memory.starts else (),
-        notes=(*answer.notes, *answer.machine.problems),
+        notes=(
+            *answer.notes,
+            *answer.machine.problems,
+            *((f"speed: {answer.speed_missing}",) if answer.speed_missing else ()),
+        ),
         data=_data(answer),
     )
 
@@ -98,6 +107,29 @@ def _choices_table(answer: ServingAnswer) -> Table:
     )
 
 
+def _speed_table(answer: ServingAnswer) -> Table:
+    load = answer.load
+    return Table(
+        title=f"How fast: {load.n_prompt_tokens:,} tokens in, {load.n_output_tokens:,} out, 80 % intervals",
+        headers=("at once", "first token, s", "per token, ms", "tokens/s together"),
+        rows=tuple(
+            (
+                str(speed.n_requests),
+                _seconds(speed.latency.ttft_s, 1.0),
+                _seconds(speed.latency.tpot_s, 1 / MILLI),
+                f"{speed.tokens_per_s:,.0f}",
+            )
+            for speed in answer.speeds
+        ),
+        right=(0, 1, 2, 3),
+    )
+
+
+def _seconds(found: Interval, scale: float) -> str:
+    low, expected, high = (f"{value * scale:.3g}" for value in (found.low, found.expected, found.high))
+    return f"{expected} ({low}–{high})"
+
+
 def _weights(rank: RankMemory) -> int:
     return rank.term_bytes("weights") + rank.term_bytes("rotary tables and copies")
 
@@ -145,6 +177,20 @@ def _data(answer: ServingAnswer) -> dict[str, Any]:
         "n_gpus": answer.n_gpus,
         "storage": answer.layout_label,
         "rows": [_row_data(row) for row in answer.rows],
+        "n_prompt_tokens": answer.load.n_prompt_tokens,
+        "n_output_tokens": answer.load.n_output_tokens,
+        "speeds": [
+            {
+                "n_requests": speed.n_requests,
+                "ttft_s": interval_data(speed.latency.ttft_s),
+                "tpot_s": interval_data(speed.latency.tpot_s),
+                "decode_step_s": speed.latency.decode_step_s,
+                "prompt_step_s": speed.latency.prompt_step_s,
+                "tokens_per_s": speed.tokens_per_s,
+            }
+            for speed in answer.speeds
+        ],
+        "speed_missing": answer.speed_missing,
         "notes": [*answer.notes, *answer.machine.problems],
     }
 

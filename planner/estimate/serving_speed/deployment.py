@@ -71,6 +71,12 @@ class Batch:
         }
 
 
+def narrowest_unit(load: RankLoad) -> str:
+    """The narrowest matrix unit of a model's layers, by which its precision is called."""
+    used = {load.parts[part].unit for part in PARTS if part != "head" and load.parts[part].n_elements}
+    return next((unit for unit in ("fp4", "fp8") if unit in used), "fp16")
+
+
 _STATE_BYTES = 4
 _UNITS = ("fp4", "fp8", "bf16", "fp16")
 
@@ -87,7 +93,7 @@ def batch(deployments: Sequence[Deployment]) -> Batch:
         for field in ("part_bytes", "part_elements", "part_flop_per_s")
     }
     counts = {name.partition(":")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("count:")}
-    return Batch(**arrays, **per_part, counts=counts)
+    return Batch(**arrays, counts=counts, **per_part)  # type: ignore[arg-type]
 
 
 def _row(one: Deployment) -> dict[str, Any]:

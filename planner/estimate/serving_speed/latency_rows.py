@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from hardware.spec import Accelerator
+from hardware.units import MILLI
 from planner.engines.sharding import Parallel, split_problem
 from planner.errors import MissingFactError
 from planner.estimate.served_names import candidates
@@ -147,7 +148,7 @@ def _whole(row: Mapping[str, str], column: str) -> int:
 
 def _milliseconds(row: Mapping[str, str], column: str) -> float:
     try:
-        value = float(row.get(column) or "nan") / 1e3
+        value = float(row.get(column) or "nan") * MILLI
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:

@@ -78,7 +78,8 @@ class StepRates:
                 found = self.summands.get((name, f"{axis}:{group}"))
                 if found:
                     line = line + found * is_member
-        return 1 / (1 + np.exp(-line)) if rate.scale == "fraction" else np.exp(line)
+        value: NDArray[Any] = 1 / (1 + np.exp(-line)) if rate.scale == "fraction" else np.exp(line)
+        return value
 
 
 def rates_from_rows(rows: Iterable[Mapping[str, str | None]]) -> StepRates:

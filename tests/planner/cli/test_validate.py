@@ -25,8 +25,8 @@ def test_it_answers_first_and_keeps_to_80_columns(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("COLUMNS", "80")
     found = run("memory", str(LOADS))
     assert found.exit_code == 0, found.output
-    assert found.output.startswith("Total memory per device in 10 rows of loads.csv: llama.cpp is off by")
-    assert all(len(line) <= 80 for line in found.output.splitlines())
+    assert found.stdout.startswith("Total memory per device in 10 rows of loads.csv: llama.cpp is off by")
+    assert all(len(line) <= 80 for line in found.stdout.splitlines())
 
 
 def test_json_has_totals_first_and_a_row_for_every_component() -> None:
@@ -125,3 +125,60 @@ def test_the_scorer_beside_the_table_finds_the_same(tmp_path: Path) -> None:
         assert ours[name]["p90_error_fraction"] == pytest.approx(score["p90"], abs=1e-6), name
         compared += 1
     assert compared >= 4
+
+
+# Two rows of the sample in the aiconfigurator-core wheel (Apache-2.0), and one that names no model.
+LATENCIES = """\
+mode,backend,model_path,system,precision,isl,osl,batch_size,tp_size,silicon_ttft_ms,silicon_tpot_ms
+agg,vllm,meta-llama/Llama-3.1-70B,b200_sxm,fp8,1024,1024,8,4,108.9,8.18
+agg,vllm,meta-llama/Llama-3.1-70B,b200_sxm,fp8,1024,1024,64,2,294.3,15.89
+agg,vllm,nobody/nothing,b200_sxm,fp8,1024,1024,64,2,76,8.6
+"""
+
+
+def test_speeds_are_scored_with_their_intervals_and_no_row_is_dropped(tmp_path: Path) -> None:
+    file, rows = tmp_path / "latencies.csv", tmp_path / "rows.csv"
+    file.write_text(LATENCIES)
+    found = run("speed", str(file), "--rows", str(rows), "--format", "json")
+    assert found.exit_code == 0, found.output
+    data = json.loads(found.stdout)
+    assert [score["class"] for score in data["rows"]] == ["tpot", "ttft"]
+    for score in data["rows"]:
+        assert score["n_groups"] == 1
+        assert score["median_error_fraction"] < 1
+        assert score["median_width_ratio"] > 1
+        assert 0 <= score["coverage_fraction"] <= 1
+    assert (data["n_rows"], data["n_placed"]) == (3, 2)
+    written = list(csv.DictReader(rows.read_text().splitlines()))
+    assert [line["row"] for line in written] == ["0", "0", "1", "1", "2"]
+    assert written[-1]["expected"] == ""
+    assert written[-1]["reason"] == "the model 'nobody/nothing' is not in the catalogue"
+
+
+def test_a_table_of_something_else_is_told_what_speeds_look_like(tmp_path: Path) -> None:
+    file = tmp_path / "prices.csv"
+    file.write_text("model,price\na,1\n")
+    found = run("speed", str(file))
+    assert found.exit_code == 1
+    assert "is no table of measured speeds" in found.stderr
+
+
+@pytest.mark.skipif(not SCORER.exists(), reason="the scorer and its table are not beside the project")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves files open
+def test_the_scorer_finds_the_same_speeds(tmp_path: Path) -> None:
+    latencies = SHARED / "truth" / "serving_latency.csv"
+    rows = tmp_path / "rows.csv"
+    data = json.loads(run("speed", str(latencies), "--rows", str(rows), "--format", "json").stdout)
+    spec = importlib.util.spec_from_file_location("score", SCORER)
+    assert spec is not None and spec.loader is not None
+    scorer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    theirs, placed, _ = scorer.speed(latencies, rows)
+    assert placed == pytest.approx(data["n_placed"] / data["n_rows"])
+    for score in data["rows"]:
+        other = theirs[score["class"]]
+        assert score["n_groups"] == other["n"]
+        # Written with six digits.
+        assert score["median_error_fraction"] == pytest.approx(other["median"], abs=1e-4)
+        assert score["p90_error_fraction"] == pytest.approx(other["p90"], abs=1e-4)
+        assert score["coverage_fraction"] == pytest.approx(other["cover"], abs=1e-3)

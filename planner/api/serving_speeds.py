@@ -1,0 +1,60 @@
+"""How fast a served model answers one request while others are in flight."""
+
+from collections.abc import Sequence
+
+from hardware.spec import Accelerator, Machine
+from planner.api.serving_facts import serving_facts
+from planner.engines.sharding import Parallel
+from planner.errors import MissingFactError
+from planner.estimate.served_model import ServedModel
+from planner.estimate.serving_answer import ServingLoad, ServingSpeed
+from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
+from planner.estimate.serving_speed.rank_load import rank_load
+from planner.estimate.serving_speed.served_latency import served_latencies
+
+_REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "nvfp4": 0.5625, "fp4_e2m1": 0.5625}
+
+
+def serving_speeds(
+    model: ServedModel,
+    machine: Machine,
+    engine: str,
+    ranks: Parallel,
+    cache_type: str,
+    load: ServingLoad,
+    n_pool_tokens: int,
+) -> tuple[ServingSpeed, ...]:
+    """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing."""
+    if ranks.pipeline > 1:
+        raise MissingFactError("pipeline stages are not timed yet")
+    most = max(1, n_pool_tokens // (load.n_prompt_tokens + load.n_output_tokens))
+    numbers = [n for n in _REQUESTS if n <= most]
+    shared = rank_load(model.network, model.layout.storage, ranks)
+    cache = model.checkpoint_cache or "" if cache_type == "auto" else cache_type
+    deployments = [
+        Deployment(
+            load=shared,
+            accelerator=_accelerator(machine),
+            engine=engine,
+            n_requests=n,
+            n_prompt_tokens=load.n_prompt_tokens,
+            n_output_tokens=load.n_output_tokens,
+            cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
+            weight_unit=narrowest_unit(shared),
+        )
+        for n in numbers
+    ]
+    answers = served_latencies(deployments, serving_facts())
+    return tuple(
+        ServingSpeed(n_requests=n, latency=answer) for n, answer in zip(numbers, answers, strict=True)
+    )
+
+
+def _accelerator(machine: Machine) -> Accelerator:
+    found: Sequence[Accelerator] = [gpu.accelerator for gpu in machine.gpus if gpu.accelerator is not None]
+    if not found:
+        raise MissingFactError(
+            f"no profile is known for the GPUs of {machine.name}, so nothing can be timed on them"
+        )
+    return min(found, key=lambda accelerator: accelerator.memory_bytes_per_s)

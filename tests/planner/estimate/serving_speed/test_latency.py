@@ -1,0 +1,96 @@
+"""Times under load: physics that no fit may break."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.engines.sharding import Parallel
+from planner.errors import MissingFactError
+from planner.estimate.serving_speed.deployment import batch
+from planner.estimate.serving_speed.latency import latency
+from tests.planner.estimate.serving_speed.questions import GPU, START, deployment
+
+MODELS = ("llama-3.1-8b-instruct", "qwen3-30b-a3b", "deepseek-r1", "qwen3.5-397b-a17b", "gpt-oss-120b")
+
+
+@given(
+    name=st.sampled_from(MODELS),
+    tensor=st.sampled_from((1, 2, 4, 8)),
+    n_requests=st.integers(1, 512),
+    n_prompt=st.integers(16, 16384),
+    n_output=st.integers(16, 2048),
+)
+@settings(max_examples=60, deadline=None)
+def test_never_faster_than_memory_and_arithmetic_allow(
+    name: str, tensor: int, n_requests: int, n_prompt: int, n_output: int
+) -> None:
+    one = deployment(
+        name,
+        ranks=Parallel(tensor=tensor),
+        n_requests=n_requests,
+        n_prompt_tokens=n_prompt,
+        n_output_tokens=n_output,
+    )
+    found = latency(batch([one]), START)
+    parts = one.load.parts
+    picked = float(one.load.read_share(n_requests))
+    read = parts["attention"].n_bytes + parts["dense"].n_bytes + picked * parts["experts"].n_bytes
+    assert found.decode_step_s[0] >= read / GPU.memory_bytes_per_s
+    flop = 2 * n_prompt * (parts["attention"].n_elements + parts["dense"].n_elements)
+    assert found.prompt_step_s[0] >= flop / GPU.dense_flop_per_s["fp8"]
+    assert found.tpot_s[0] >= found.decode_step_s[0]
+    assert found.ttft_s[0] >= found.prompt_step_s[0]
+
+
+@given(name=st.sampled_from(MODELS), n=st.integers(1, 256), more=st.integers(1, 256))
+@settings(max_examples=40, deadline=None)
+def test_more_requests_never_make_one_of_them_faster(name: str, n: int, more: int) -> None:
+    few, many = deployment(name, n_requests=n), deployment(name, n_requests=n + more)
+    found = latency(batch([few, many]), START)
+    assert found.tpot_s[1] > found.tpot_s[0]
+    assert found.ttft_s[1] > found.ttft_s[0]
+
+
+@given(name=st.sampled_from(MODELS), n=st.integers(1, 256), factor=st.floats(1.0, 8.0))
+@settings(max_examples=40, deadline=None)
+def test_faster_memory_matrix_units_and_links_are_never_slower(name: str, n: int, factor: float) -> None:
+    base = deployment(name, ranks=Parallel(tensor=4), n_requests=n)
+    slow = latency(batch([base]), START)
+    for better in (
+        replace(GPU, memory_bytes_per_s=GPU.memory_bytes_per_s * factor),
+        replace(GPU, dense_flop_per_s={unit: rate * factor for unit, rate in GPU.dense_flop_per_s.items()}),
+        replace(GPU, link_bytes_per_s=400e9 * factor),
+    ):
+        fast = latency(batch([replace(base, accelerator=better)]), START)
+        assert fast.tpot_s[0] <= slow.tpot_s[0] * (1 + 1e-12)
+        assert fast.ttft_s[0] <= slow.ttft_s[0] * (1 + 1e-12)
+
+
+def test_it_moves_smoothly_in_requests_and_context() -> None:
+    numbers = np.arange(1, 200)
+    found = latency(batch([deployment("qwen3-30b-a3b", n_requests=int(n)) for n in numbers]), START)
+    steps = np.diff(np.log(found.tpot_s))
+    assert steps.max() < 0.6  # from one request to two, twice the experts are read
+    assert np.abs(np.diff(steps)).max() < 0.2
+    lengths = [deployment(n_prompt_tokens=int(n)) for n in range(1000, 3000, 50)]
+    changes = np.diff(np.log(latency(batch(lengths), START).tpot_s))
+    assert changes.max() < 0.01
+
+
+def test_many_deployments_at_once_are_each_one_alone() -> None:
+    ones = [deployment(name, n_requests=n) for name in MODELS for n in (1, 32)]
+    together = latency(batch(ones), START)
+    alone = [latency(batch([one]), START).tpot_s[0] for one in ones]
+    assert together.tpot_s == pytest.approx(np.array(alone))
+
+
+def test_what_nobody_knows_of_a_gpu_is_asked_for() -> None:
+    lonely = replace(GPU, link_bytes_per_s=None)
+    assert len(batch([deployment(accelerator=lonely)])) == 1  # one rank talks to nobody
+    with pytest.raises(MissingFactError, match="how fast Test GPU talks to its peers is unknown"):
+        batch([deployment(accelerator=lonely, ranks=Parallel(tensor=2))])
+    with pytest.raises(MissingFactError, match="16-bit matrix rate of Test GPU is unknown"):
+        batch([deployment(accelerator=replace(GPU, dense_flop_per_s={}))])

@@ -1,0 +1,71 @@
+"""Rows of measured latencies, as the deployments that they mean."""
+
+import pytest
+
+from planner.api.serving_calibration import row_reader
+from planner.engines.sharding import Parallel
+from planner.errors import MissingFactError
+
+READER = row_reader()
+# A row of the sample in the aiconfigurator-core wheel: DeepSeek-R1 on eight B200 with TensorRT-LLM.
+ROW = {
+    "mode": "agg", "backend": "trtllm", "model_path": "deepseek-ai/DeepSeek-R1", "system": "b200_sxm", "precision": "fp4",
+    "isl": "8192", "osl": "1024", "batch_size": "64", "tp_size": "8", "pp_size": "1", "attention_dp_size": "1",
+    "moe_tp_size": "1", "moe_ep_size": "8", "silicon_ttft_ms": "2040", "silicon_tpot_ms": "15.4",
+    "silicon_data_source": "source_file=2026-04-06.csv; silicon_concurrency=64",
+}  # fmt: skip
+
+
+def test_a_row_is_its_deployment() -> None:
+    found = READER.read(ROW)
+    assert found.deployment.load.ranks == Parallel(tensor=8, expert=8)
+    assert found.deployment.n_requests == 64
+    assert found.deployment.cache_element_bytes == 1.0
+    assert found.deployment.weight_unit == "fp4"
+    assert (found.tpot_s, found.ttft_s) == (0.0154, 2.04)
+
+
+def test_a_product_of_ranks_is_the_machine_of_eight_that_it_came_from() -> None:
+    # The sample has rows twice: tp 8, ep 8 as tp 64 with 8 x 8 experts, and eight replicas as 64.
+    once = READER.read(ROW)
+    twice = READER.read(ROW | {"tp_size": "64", "moe_tp_size": "8"})
+    assert twice.identity == once.identity
+    replicas = ROW | {"tp_size": "1", "batch_size": "8", "attention_dp_size": "8"}
+    as_product = ROW | {"tp_size": "1", "batch_size": "1", "attention_dp_size": "64", "moe_tp_size": "8"}
+    assert READER.read(replicas).deployment.load.ranks == Parallel(tensor=8, attention_replicas=8, expert=8)
+    assert READER.read(as_product).identity == READER.read(replicas).identity
+
+
+def test_without_the_concurrency_a_batch_is_one_replicas() -> None:
+    row = ROW | {"tp_size": "1", "attention_dp_size": "8", "batch_size": "8", "silicon_data_source": ""}
+    assert READER.read(row).deployment.n_requests == 64
+
+
+def test_words_for_the_storage_are_taken_off_a_name() -> None:
+    found = READER.read(
+        ROW | {"model_path": "Qwen/Qwen3-235B-A22B-FP8", "precision": "fp8", "backend": "vllm"}
+    )
+    assert found.deployment.load.network.architecture == "qwen3_moe"
+    assert found.deployment.load.parts["experts"].unit == "fp8"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"mode": "disagg"}, "machines of their own are not timed yet"),
+        ({"backend": "tgi"}, "no step model for the engine 'tgi'"),
+        ({"system": "x900"}, "no profile is known for the system 'x900'"),
+        ({"model_path": "nobody/nothing"}, "'nobody/nothing' is not in the catalogue"),
+        ({"pp_size": "2"}, "pipeline stages are not timed yet"),
+        ({"tp_size": "16"}, "16 GPUs do not fit a machine of 8"),
+        ({"system": "gb200", "tp_size": "36", "moe_ep_size": "1"}, "128 heads do not divide over 36 ranks"),
+        ({"isl": "many"}, "isl is 'many', not a whole number"),
+        ({"tp_size": ""}, "tp_size is '', not a whole number"),
+        ({"silicon_tpot_ms": "0"}, "silicon_tpot_ms is '0', not a time"),
+        ({"silicon_ttft_ms": "nan"}, "silicon_ttft_ms is 'nan', not a time"),
+        ({"precision": "fp6"}, "how the weights are stored at precision 'fp6' is not known"),
+    ],
+)
+def test_what_cannot_be_told_has_its_reason(changes: dict[str, str], reason: str) -> None:
+    with pytest.raises(MissingFactError, match=reason):
+        READER.read(ROW | changes)

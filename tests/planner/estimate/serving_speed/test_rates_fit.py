@@ -1,0 +1,121 @@
+"""Fitting: what was planted is found, and spreads are quantiles."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from planner.engines.sharding import Parallel
+from planner.estimate.serving_speed.cross_validation import leave_groups_out
+from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.latency import latency
+from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.spread import spread_for, spreads_from_rows, spreads_of
+from planner.estimate.serving_speed.step_rates import RATES, StepRates, rates_from_rows, to_line
+from profiles.errors import ProfileError
+from profiles.loader import calibration_rows
+from tests.planner.estimate.serving_speed.questions import START, deployment
+
+
+def grid(engine: str) -> list[Deployment]:
+    return [
+        deployment(name, ranks=Parallel(tensor=tensor), n_requests=n, n_prompt_tokens=prompt, engine=engine)
+        for name in ("llama-3.1-8b-instruct", "qwen3-30b-a3b", "llama-3.1-70b-instruct")
+        for tensor in (1, 2, 4)
+        for n in (1, 4, 16, 64)
+        for prompt in (256, 2048)
+    ]
+
+
+def planted(**changes: float) -> StepRates:
+    by_name = {rate.name: rate for rate in RATES}
+    lines = {(name, "*"): to_line(by_name[name], value) for name, value in changes.items()}
+    return StepRates(summands={**START.summands, **lines})
+
+
+def measured(ones: list[Deployment], rates: StepRates, noise: float = 0.0) -> Measured:
+    questions = batch(ones)
+    true = latency(questions, rates)
+    scatter = np.exp(noise * np.random.default_rng(7).standard_normal((2, len(ones))))
+    groups = [f"{one.load.network.architecture}|{one.load.network.hidden_size}|{one.engine}" for one in ones]
+    return Measured(
+        questions=questions, tpot_s=true.tpot_s * scatter[0], ttft_s=true.ttft_s * scatter[1], groups=groups
+    )
+
+
+def test_planted_rates_are_found_again() -> None:
+    truth = planted(matrix_read_fraction=0.6, layer_s=6e-5, first_token_s=0.1)
+    found = fit_rates(measured(grid("vllm"), truth, noise=0.02))
+    back, true = (latency(batch(grid("vllm")), rates) for rates in (found, truth))
+    assert back.tpot_s == pytest.approx(true.tpot_s, rel=0.03)
+    assert back.ttft_s == pytest.approx(true.ttft_s, rel=0.05)
+
+
+def test_wild_rows_do_not_carry_the_fit_away() -> None:
+    truth = planted(matrix_read_fraction=0.6)
+    clean = measured(grid("vllm"), truth)
+    tpot = clean.tpot_s.copy()
+    tpot[::10] *= 5  # every tenth row took five times as long
+    found = fit_rates(replace(clean, tpot_s=tpot))
+    back, true = (latency(clean.questions, rates).tpot_s for rates in (found, truth))
+    assert float(np.median(np.abs(back / true - 1))) < 0.03
+
+
+def test_a_group_is_predicted_by_a_fit_without_it() -> None:
+    clean = measured(grid("vllm"), planted(layer_s=6e-5))
+    wrong = np.array([group.startswith("qwen3_moe") for group in clean.groups])
+    assert wrong.any()
+    odd = replace(clean, tpot_s=np.where(wrong, clean.tpot_s * 3, clean.tpot_s))
+    left = leave_groups_out(odd, fit_rates(odd))
+    # Nobody else is three times as slow, so what was left out is found to be.
+    assert float(np.median(left.tpot_log_ratios[wrong])) > 0.7 * math.log(3)
+
+
+def test_a_spread_counts_every_group_alike() -> None:
+    # Ninety rows at 1 and nine groups of one row at e: the large group is a tenth of the weight, so the low quantile
+    # is 1 and the high one e.
+    ratios = [0.0] * 90 + [1.0] * 9
+    groups = ["large"] * 90 + [f"small {i}" for i in range(9)]
+    (found,) = spreads_of("tpot", ratios, ["vllm"] * 99, groups, "test")[:1]
+    assert (found.engine, found.n_groups) == ("*", 10)
+    assert found.high_ratio == pytest.approx(math.e)
+    assert found.low_ratio < 1.6
+
+
+def test_an_engine_of_few_groups_takes_the_spread_of_all() -> None:
+    found = spreads_of("ttft", [0.1, -0.1, 0.2, -0.2], ["vllm"] * 4, ["a", "b", "c", "d"], "test")
+    assert [spread.engine for spread in found] == ["*"]
+    assert spread_for(found, "ttft", "vllm") is found[0]
+
+
+def test_the_packaged_rates_are_within_their_ranges() -> None:
+    rates = rates_from_rows(calibration_rows("serving_steps"))
+    questions = batch([deployment(engine=engine) for engine in ("vllm", "sglang", "trtllm", "another")])
+    for rate in RATES:
+        values = rates.value(rate.name, questions)
+        assert np.all(values > 0)
+        if rate.scale == "fraction":
+            assert np.all(values < 1)
+    spreads = spreads_from_rows(calibration_rows("serving_spread"))
+    assert {spread.quantity for spread in spreads if spread.engine == "*"} == {"tpot", "ttft"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "x", "rate": "no such rate", "group": "*", "summand": "1"},
+        {"id": "x", "rate": "layer_s", "group": "", "summand": "1"},
+        {"id": "x", "rate": "layer_s", "group": "*", "summand": "one"},
+    ],
+)
+def test_a_broken_row_is_named(row: dict[str, str]) -> None:
+    with pytest.raises(ProfileError, match=r"serving_steps\.csv, row 'x'"):
+        rates_from_rows([row])
+
+
+def test_a_broken_spread_is_named() -> None:
+    row = {"id": "y", "quantity": "tpot", "engine": "*", "low_ratio": "2", "high_ratio": "1", "n_groups": "3",
+           "source": ""}  # fmt: skip
+    with pytest.raises(ProfileError, match=r"serving_spread\.csv, row 'y'"):
+        spreads_from_rows([row])
