@@ -42,7 +42,7 @@ def test_without_an_engine_it_says_how_to_add_one(monkeypatch: pytest.MonkeyPatc
 
 def test_a_model_without_a_header_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_plans, "require_engine", lambda: None)
-    result = run("deepseek-v3", "--exact", "--on", "8x H200 SXM, 2TiB", "--quant", "Q8_0", "--context", "8k")
+    result = run("minimax-m2", "--exact", "--on", "8x H200 SXM, 2TiB", "--quant", "Q8_0", "--context", "8k")
     assert result.exit_code == 1
     assert "name a GGUF" in result.output
 
