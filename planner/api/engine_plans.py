@@ -21,7 +21,7 @@ from planner.estimate.placement import Placement
 from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
-from planner.readers.gguf.file import GgufArray
+from planner.readers.gguf.file import GgufArray, split_part_names
 from planner.readers.gguf_of import gguf_of
 
 _BACKENDS = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
@@ -69,7 +69,8 @@ def model_file(opened: OpenedModel, model: DescribedModel, folder: Path) -> Path
     if model.storage.predicted:
         return _described_file(model, folder)
     if opened.path is not None:
-        return opened.path
+        first = (split_part_names(opened.path.name) or (opened.path.name,))[0]
+        return opened.path.with_name(first)  # from any part of a split model, the engine wants the first
     file = gguf_of(opened.reference)
     if file is None:
         raise BenchError(
