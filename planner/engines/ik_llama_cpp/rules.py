@@ -77,6 +77,13 @@ class IkRules:
         self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
     ) -> ComputeBuffers:
         """What every device needs to compute: the planned graph of one full physical batch."""
+        found = planned_compute_bytes(self.graph_plan(network, storage, flags, layout))
+        return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
+
+    def graph_plan(
+        self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
+    ) -> GraphPlan:
+        """The graph that is planned, and where its tensors lie."""
         settings = ik_flags(flags)
         host = layout.n_gpus
         homes = {(layer, role): host if gpu is None else gpu for layer, role, gpu in layout.homes}
@@ -88,7 +95,7 @@ class IkRules:
                 return host if role == "token_embd" else head
             return homes.get((layer, role), layers[layer])
 
-        plan = GraphPlan(
+        return GraphPlan(
             network=self.as_run(network),
             n_gpus=layout.n_gpus,
             home=home,
@@ -106,8 +113,6 @@ class IkRules:
             n_copies=_copies(settings, layout),
             era=settings.era,
         )
-        found = planned_compute_bytes(plan)
-        return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
 
 
 def latent_cell_bytes(mixer: LatentAttention, flags: IkFlags) -> int:
