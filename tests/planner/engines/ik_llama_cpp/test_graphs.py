@@ -13,6 +13,7 @@ from hardware.units import MIB
 from planner.engines.ik_llama_cpp.flags import IkFlags
 from planner.engines.ik_llama_cpp.graphs import build_graph
 from planner.engines.ik_llama_cpp.rules import IK
+from planner.engines.llama_cpp.split import Split
 from planner.errors import UnknownArchitectureError
 from tests.planner.engines.ik_llama_cpp.recorded import layout, network, storage
 
@@ -197,3 +198,12 @@ def test_caches_are_those_of_the_log(model: str, flags: dict[str, object], print
     settings = IkFlags(**flags)  # type: ignore[arg-type]
     found = sum(len(group.layers) * IK.layer_kv_bytes(group, settings) for group in net.groups)
     assert found / MIB == pytest.approx(printed_mib, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("n_gpu_layers", "expected"),
+    # Four layers and the head; llama.cpp would give the head the first place on the GPU.
+    [(0, (None,) * 5), (1, (None, None, None, 0, None)), (4, (0, 0, 1, 1, None)), (5, (0, 0, 0, 1, 1))],
+)
+def test_the_head_is_the_last_to_reach_a_gpu(n_gpu_layers: int, expected: tuple[int | None, ...]) -> None:
+    assert IK.layer_gpus(4, Split(n_gpu_layers=n_gpu_layers), [100, 100]) == expected
