@@ -7,7 +7,7 @@ from hardware.units import GIB
 from planner.engines.rank_weights import Part, RankWeights, WeightRules, latent_copy_bytes, rank_weights
 from planner.engines.sharding import stage_layers
 from planner.engines.vllm import budget
-from planner.engines.vllm.activation import Phase, Step, peak, phases
+from planner.engines.vllm.activation import SAMPLER, Phase, Step, peak, phases
 from planner.engines.vllm.budget import Budget
 from planner.engines.vllm.cache_pool import CachePool, Capacity, capacity, longest_length, pool
 from planner.engines.vllm.cache_specs import CacheTypes, in_flight, layer_specs
@@ -100,23 +100,27 @@ def vllm_memory(model: ServedModel, settings: VllmSettings, gpu: ServingGpu) -> 
     step = Step(
         n_tokens=n_tokens, n_sequences=n_requests, max_model_len=length, element_bytes=model.model_bytes
     )
-    phase = peak(phases(network, step, ranks, settings.version))
+    all_phases = phases(network, step, ranks, settings.version)
     specs = layer_specs(network, settings, cache_types(model, settings))
     stages = stage_layers(network.n_layers, ranks.pipeline)
     accounts: list[tuple[Budget, CachePool]] = []
     memories: list[RankMemory] = []
     for index, layers in enumerate(stages):
         weights, made = loaded_weights(model, settings, index)
+        last = index + 1 == len(stages)
+        # Only the last stage samples, only the first runs an encoder.
+        phase = peak(tuple(found for found in all_phases if last or found.name != SAMPLER))
+        tower_run = tower_run_bytes(model, settings, n_tokens) if index == 0 else 0
         account = Budget(
             total_bytes=gpu.total_bytes,
             free_bytes=gpu.free_bytes,
             requested_bytes=budget.requested_bytes(gpu.total_bytes, utilization(settings)),
             weight_bytes=weights.total_bytes + made,
-            activation_bytes=round(phase.n_bytes) + tower_run_bytes(model, settings, n_tokens),
+            activation_bytes=round(phase.n_bytes) + tower_run,
             other_bytes=budget.other_bytes(ranks.n_devices, settings.version),
             graph_bytes=graph_bytes(settings, n_tokens, n_requests),
         )
-        n_draft = len(specs) - network.n_layers if index + 1 == len(stages) else 0
+        n_draft = len(specs) - network.n_layers if last else 0
         made_pool = pool(specs, settings.version, range(layers.start, layers.stop + n_draft))
         accounts.append((account, made_pool))
         terms = _terms(model, weights, made, account, phase)

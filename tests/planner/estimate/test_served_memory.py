@@ -187,6 +187,16 @@ def test_a_checkpoint_s_cache_type_is_taken_since_0_13() -> None:
     )
 
 
+def test_only_the_last_stage_samples() -> None:
+    staged = VllmSettings(version=Release(0, 11), parallel=Parallel(pipeline=2), max_model_len=8192)
+    first, last = vllm_memory(SERVED["llama-3.1-8b-instruct"], staged, H100).ranks
+    names = [
+        [term.name for term in rank.terms if term.name.startswith("activations")] for rank in (first, last)
+    ]
+    assert names == [["activations: forward pass"], ["activations: sampler"]]
+    assert first.kv_bytes > last.kv_bytes
+
+
 def test_sglang_on_a_card() -> None:
     found = sglang_memory(model("llama-3.1-8b-instruct"), SglangSettings(), H100)
     # 79.18 GiB: 1 - (512 + 1.5 · 8192 + 512 + 128) / 81,080 = 0.834 of what is free, less 14.99 of weights.
