@@ -61,11 +61,11 @@ def test_a_failing_engine_is_a_note_and_our_answer_stands(monkeypatch: pytest.Mo
         "qwen3-8b", "--exact", "--on", MACHINE, "--quant", "Q4_K_M", "--context", "8k", "--format", "json"
     )
     assert result.exit_code == 0
-    data = json.loads(result.output)
+    data = json.loads(result.stdout)
     assert data["rows"][0]["fits"] is True
     (row,) = data["engine"]["rows"]
     assert (row["problem"], row["devices"]) == ("the engine crashed (SIGABRT)", [])
-    text = run("qwen3-8b", "--exact", "--on", MACHINE, "--quant", "Q4_K_M", "--context", "8k").output
+    text = run("qwen3-8b", "--exact", "--on", MACHINE, "--quant", "Q4_K_M", "--context", "8k").stdout
     assert "gave no plan" in " ".join(text.split())
     assert "SIGABRT" in text
 
@@ -74,7 +74,7 @@ def test_a_failing_engine_is_a_note_and_our_answer_stands(monkeypatch: pytest.Mo
 @engine
 def test_both_answers_term_by_term() -> None:
     words = ("llama-3.3-70b-instruct", "--exact", "--on", MACHINE, "--quant", "Q4_K_M", "--context", "8k,16k")
-    data = json.loads(run(*words, "--format", "json").output)
+    data = json.loads(run(*words, "--format", "json").stdout)
     assert [row["n_context_tokens"] for row in data["engine"]["rows"]] == [8192, 16384]
     for row in data["engine"]["rows"]:
         assert row["problem"] is None
@@ -88,7 +88,7 @@ def test_both_answers_term_by_term() -> None:
             == 80 * row["n_context_tokens"] * 2 * 8 * 128 * 2
         )
         assert all(term["difference_bytes"] == 0 for term in cache.values())
-    text = run(*words).output
+    text = run(*words).stdout
     assert "planned 2 of these 2 without loading anything" in " ".join(text.split())
     table = text.partition("Ours and llama.cpp's")[2].partition("\n\n")[0]
     assert "GPU 1   sum" in table
@@ -108,7 +108,7 @@ def test_a_file_that_is_here_is_asked_about_itself(smollm2_path: Path) -> None:
         "--format",
         "json",
     )
-    (row,) = json.loads(result.output)["engine"]["rows"]
+    (row,) = json.loads(result.stdout)["engine"]["rows"]
     terms = {term["name"]: term for device in row["devices"][:1] for term in device["terms"]}
     assert terms["KV cache"]["engine_bytes"] == 30 * 4096 * 2 * 3 * 64 * 2
     # CUDA pads rows to 512 elements, and the hidden size of 576 is no multiple of that.
