@@ -1,7 +1,7 @@
 """The engine asked for the same placements that we predict: ours and its own answer side by side."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hardware.spec import Gpu
@@ -11,6 +11,7 @@ from planner.bench.llama_cpp import require_engine
 from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
 from planner.bench.planning_file import PlannedTensor, write_planning_file
 from planner.bench.referee import Referee
+from planner.engines.llama_cpp import Split
 from planner.engines.llama_cpp.described_header import header_metadata, header_tensors
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
@@ -21,9 +22,10 @@ from planner.estimate.placement import Placement
 from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
-from planner.readers.gguf.file import GgufArray
+from planner.readers.gguf.file import GgufArray, split_part_names
 from planner.readers.gguf_of import gguf_of
 
+_DECISION_STARTS = 0.5  # of the progress display; --fit takes as long as all plans, or much longer
 _BACKENDS = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
 
 
@@ -43,7 +45,7 @@ def exact(answer: FitAnswer, *, progress: Progress | None = None) -> ExactAnswer
         files: dict[str, Path] = {}
         for index, row in enumerate(answer.rows):
             if progress is not None:
-                progress(index / len(answer.rows), "asking llama.cpp")
+                progress(_DECISION_STARTS * index / len(answer.rows), "asking llama.cpp")
             label = row.model.storage.label
             if label not in files:
                 files[label] = model_file(answer.opened, row.model, Path(folder))
@@ -51,8 +53,9 @@ def exact(answer: FitAnswer, *, progress: Progress | None = None) -> ExactAnswer
         decision = None
         first = answer.rows[0]
         if any(load.device.gpu is not None for load in first.placement.loads):
-            question = question_for(first, files[first.model.storage.label])
-            decision = engine_fit(question, here=not answer.machine.described)
+            if progress is not None:
+                progress(_DECISION_STARTS, "llama.cpp chooses for itself")
+            decision = _decision(first, files[first.model.storage.label], here=not answer.machine.described)
     return ExactAnswer(rows=tuple(rows), decision=decision)
 
 
@@ -64,12 +67,21 @@ def _answer(referee: Referee, row: FitRow, path: Path) -> EnginePlan | EngineFai
     return referee.ask(question)
 
 
+def _decision(row: FitRow, path: Path, *, here: bool) -> EngineFit:
+    # Its own choice, so the split of the row plays no part.
+    free = replace(
+        row, placement=replace(row.placement, split=Split(n_gpu_layers=row.placement.n_layers + 1))
+    )
+    return engine_fit(question_for(free, path), here=here)
+
+
 def model_file(opened: OpenedModel, model: DescribedModel, folder: Path) -> Path:
     """A file to plan with: the GGUF itself when it is here, else one with its keys and tensors and no weights."""
     if model.storage.predicted:
         return _described_file(model, folder)
     if opened.path is not None:
-        return opened.path
+        first = (split_part_names(opened.path.name) or (opened.path.name,))[0]
+        return opened.path.with_name(first)  # from any part of a split model, the engine wants the first
     file = gguf_of(opened.reference)
     if file is None:
         raise BenchError(

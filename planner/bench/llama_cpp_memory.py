@@ -21,6 +21,7 @@ _LOG_DEBUG, _LOG_WARN, _LOG_ERROR = 1, 3, 4  # enum ggml_log_level
 _BUFFER_LINE = re.compile(r"(\S+)\s+(model|KV|RS|compute|output|DSV4 .*state) buffer size = +([\d.]+) MiB")
 _RECURRENT_LINE = re.compile(r"size = +([\d.]+) MiB .*\), R \(")
 _FLASH_LINE = re.compile(r"flash_attn +(?:type +)?= (auto|enabled|disabled)")
+_EMPTY_COMPLAINTS = ("failed to load model", "failed to initialize the context")
 _MAX_INFO_LINES = 2000
 _BREAKDOWN_SYMBOL = "_Z26llama_get_memory_breakdownPK13llama_context"
 
@@ -74,8 +75,9 @@ class EngineLog:
         return sum(mib for _, component, mib in self.buffers if component.startswith(components))
 
     def last_complaint(self, fallback: str) -> str:
-        """The engine's last warning or error, for a message."""
-        return self.complaints[-1] if self.complaints else fallback
+        """The engine's last warning or error that says more than that it failed, for a message."""
+        telling = [line for line in self.complaints if not line.endswith(_EMPTY_COMPLAINTS)]
+        return (telling or list(self.complaints) or [fallback])[-1]
 
 
 class _BreakdownMap(ctypes.Structure):

@@ -19,6 +19,7 @@ from planner.cli.render import render
 from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.model.presets import BASE_TYPES
+from planner.progress import Progress
 from planner.report.document import Document
 from planner.report.engine_section import with_engine_answers
 from planner.report.fit_document import SHOWN_MODELS, catalogue_document, fit_document
@@ -158,7 +159,7 @@ def command(
             flash_attention=flash_attention,
         )  # fmt: skip
 
-        def one(answer: FitAnswer) -> Document:
+        def one(answer: FitAnswer, progress: Progress) -> Document:
             document = fit_document(
                 answer.machine,
                 answer.opened,
@@ -170,7 +171,7 @@ def command(
             )
             if not exact:
                 return document
-            found = api.exact(answer)
+            found = api.exact(answer, progress=progress)
             return with_engine_answers(document, found.rows, found.decision)
 
         with patient_progress("Reading") as progress:
@@ -186,7 +187,8 @@ def command(
                         command=wanted.command,
                         assume=assume,
                         progress=progress,
-                    )
+                    ),
+                    progress,
                 )
             else:
                 answers = api.fit_fleet(
@@ -200,5 +202,7 @@ def command(
                     assume=assume,
                     progress=progress,
                 )
-                document = fleet_answers_document(fleet, [(group, one(found)) for group, found in answers])
+                document = fleet_answers_document(
+                    fleet, [(group, one(found, progress)) for group, found in answers]
+                )
     render(document, output_format)

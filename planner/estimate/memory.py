@@ -101,7 +101,8 @@ def memory_loads(
     """What lies on each GPU and in RAM for a split; devices that hold nothing are listed too."""
     network, storage = model.network, model.storage
     n_extra = max(0, n_layers_stored(storage) - network.n_layers)
-    where = layer_devices(network.n_layers, split, gpus, n_extra)
+    free = [gpu.capacity_bytes for gpu in gpus]
+    where = rules.layer_gpus(network.n_layers, split, free, n_extra)
     layout = plan_layout(storage, where, split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus])
     weights = place_weights(storage, layout, loads_extra_layers=flags.loads_extra_layers)
     caches = _caches(model, flags, rules, layout)

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from types import MappingProxyType
 from typing import Final
 
 from hardware.spec import Basis, Gpu
 from hardware.units import MIB
 from planner.engines.rank_weights import RankWeights, rope_table_bytes
+from planner.engines.sharding import Parallel
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
 from planner.estimate.served_spread import Bounds
 from planner.estimate.term import Term
+from planner.model.experts import Experts
 from planner.model.formats.layout import FormatLayout, lay_out
 from planner.model.formats.plan import QuantizationPlan
 from planner.model.network import Network
@@ -22,10 +25,16 @@ from planner.model.opened_model import OpenedModel
 _TABLE_FACTORS: Final[Mapping[str, float]] = MappingProxyType(
     {"qwen2_vl": 4.0, "qwen2_5_vl": 4.0, "qwen3_vl": 4.0, "qwen3_vl_moe": 4.0, "qwen2_5_omni": 4.0}
 )
-# Experts in MXFP4 are padded to the kernels' tiles: inputs up to a multiple of 256 (quantization/mxfp4.py, 0.11.0).
-_MXFP4_TILE: Final = 256
+# Experts in MXFP4 are padded to the kernels' tiles (quantization/mxfp4.py and utils/mxfp4_utils.py, 0.11.0; gpt-oss-20b
+# on an H100 loads 13.47 GiB, of which 0.63 are padding).
+_MXFP4_INPUTS: Final = 256
+_MXFP4_OUTPUTS: Final = 64
 _STATE_BYTES: Final[Mapping[str, int]] = MappingProxyType({"float32": 4, "bfloat16": 2, "float16": 2})
 _CACHE_NAMES: Final[Mapping[str, str]] = MappingProxyType({"FP8": "fp8", "NVFP4": "nvfp4"})
+
+
+def _padded(size: float, tile: int) -> int:
+    return -(-ceil(size) // tile) * tile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +55,20 @@ class ServedModel:
         """Whether its matrices are stored in fewer bits than they are computed with."""
         return self.layout.storage.main_type not in ("BF16", "F16", "F32")
 
-    @property
-    def expert_padding(self) -> float:
-        """How much larger the routed experts get when they are loaded."""
-        if self.layout.storage.label != "MXFP4":
+    def expert_padding(self, ranks: Parallel) -> float:
+        """How much larger the routed experts get when they are loaded: 1 except for MXFP4.
+
+        Inputs of every matrix are padded to 256, the first product's outputs to 64 on each rank: gate and up have
+        hidden inputs, down has intermediate ones.
+        """
+        blocks = [group.block for group in self.network.groups if isinstance(group.block, Experts)]
+        if self.layout.storage.label != "MXFP4" or not blocks:
             return 1.0
-        return -(-self.network.hidden_size // _MXFP4_TILE) * _MXFP4_TILE / self.network.hidden_size
+        hidden = blocks[0].expert_hidden_size or self.network.hidden_size
+        inner = blocks[0].intermediate_size / ranks.expert_tensor
+        n_first = 2 if blocks[0].gated else 1
+        first = n_first * _padded(hidden, _MXFP4_INPUTS) * _padded(inner, _MXFP4_OUTPUTS)
+        return (first + hidden * _padded(inner, _MXFP4_INPUTS)) / ((n_first + 1) * hidden * inner)
 
     @property
     def rope_bytes(self) -> int:

@@ -39,7 +39,7 @@ def sglang_weights(model: ServedModel, settings: SglangSettings, stage: int = 0)
         ),
         # Before, a draft was loaded into what the static fraction leaves free.
         with_draft=settings.n_draft_tokens > 0 and settings.version >= DRAFT_CHARGED,
-        expert_padding=model.expert_padding,
+        expert_padding=model.expert_padding(settings.parallel),
     )
     made = model.rope_bytes + latent_copy_bytes(model.network, settings.parallel, stage=stage)
     return found, made

@@ -7,12 +7,19 @@ from hardware.units import GIB
 from planner.engines.rank_weights import Part, RankWeights, WeightRules, latent_copy_bytes, rank_weights
 from planner.engines.sharding import stage_layers
 from planner.engines.vllm import budget
-from planner.engines.vllm.activation import Phase, Step, peak, phases
+from planner.engines.vllm.activation import SAMPLER, Phase, Step, peak, phases
 from planner.engines.vllm.budget import Budget
 from planner.engines.vllm.cache_pool import CachePool, Capacity, capacity, longest_length, pool
 from planner.engines.vllm.cache_specs import CacheTypes, in_flight, layer_specs
 from planner.engines.vllm.graphs import capture_sizes, estimated_graph_bytes, graphs_are_reserved
-from planner.engines.vllm.settings import TRITON_SAMPLER, VllmSettings, batched_tokens, sequences, utilization
+from planner.engines.vllm.settings import (
+    CHECKPOINT_CACHE,
+    TRITON_SAMPLER,
+    VllmSettings,
+    batched_tokens,
+    sequences,
+    utilization,
+)
 from planner.errors import MissingFactError
 from planner.estimate.served_model import (
     ACTIVATION,
@@ -32,9 +39,14 @@ from planner.model.network import Network
 TOWER_RUN_BYTES = 1 * GIB
 
 
-def cache_types(model: ServedModel, cache: str) -> CacheTypes:
-    """The element types of the caches: as asked, else as the checkpoint says, else as the activations."""
-    chosen = model.checkpoint_cache if cache == "auto" and model.checkpoint_cache else cache
+def cache_types(model: ServedModel, settings: VllmSettings) -> CacheTypes:
+    """The element types of the caches: as asked, else as the checkpoint says, else as the activations.
+
+    A checkpoint is asked since 0.13 (`resolve_kv_cache_dtype_string` in utils/torch_utils.py; in 0.14.0, not 0.12.0).
+    """
+    chosen = settings.kv_cache_dtype
+    if chosen == "auto" and model.checkpoint_cache and settings.version >= CHECKPOINT_CACHE:
+        chosen = model.checkpoint_cache
     return CacheTypes(cache=chosen, model_bytes=model.model_bytes, state_bytes=model.state_bytes)
 
 
@@ -49,7 +61,7 @@ def loaded_weights(model: ServedModel, settings: VllmSettings, stage: int = 0) -
         rules=WeightRules(replicas_are_engines=True, tower_fraction=1.0 / ranks.attention),
         with_draft=settings.n_speculative_tokens > 0,
         with_towers=not settings.language_model_only,
-        expert_padding=model.expert_padding,
+        expert_padding=model.expert_padding(ranks),
     )
     if model.is_embedding:
         kept: dict[Part, int] = {part: n for part, n in found.parts.items() if part != Part.HEAD}
@@ -88,23 +100,27 @@ def vllm_memory(model: ServedModel, settings: VllmSettings, gpu: ServingGpu) -> 
     step = Step(
         n_tokens=n_tokens, n_sequences=n_requests, max_model_len=length, element_bytes=model.model_bytes
     )
-    phase = peak(phases(network, step, ranks, settings.version))
-    specs = layer_specs(network, settings, cache_types(model, settings.kv_cache_dtype))
+    all_phases = phases(network, step, ranks, settings.version)
+    specs = layer_specs(network, settings, cache_types(model, settings))
     stages = stage_layers(network.n_layers, ranks.pipeline)
     accounts: list[tuple[Budget, CachePool]] = []
     memories: list[RankMemory] = []
     for index, layers in enumerate(stages):
         weights, made = loaded_weights(model, settings, index)
+        last = index + 1 == len(stages)
+        # Only the last stage samples, only the first runs an encoder.
+        phase = peak(tuple(found for found in all_phases if last or found.name != SAMPLER))
+        tower_run = tower_run_bytes(model, settings, n_tokens) if index == 0 else 0
         account = Budget(
             total_bytes=gpu.total_bytes,
             free_bytes=gpu.free_bytes,
             requested_bytes=budget.requested_bytes(gpu.total_bytes, utilization(settings)),
             weight_bytes=weights.total_bytes + made,
-            activation_bytes=round(phase.n_bytes) + tower_run_bytes(model, settings, n_tokens),
+            activation_bytes=round(phase.n_bytes) + tower_run,
             other_bytes=budget.other_bytes(ranks.n_devices, settings.version),
             graph_bytes=graph_bytes(settings, n_tokens, n_requests),
         )
-        n_draft = len(specs) - network.n_layers if index + 1 == len(stages) else 0
+        n_draft = len(specs) - network.n_layers if last else 0
         made_pool = pool(specs, settings.version, range(layers.start, layers.stop + n_draft))
         accounts.append((account, made_pool))
         terms = _terms(model, weights, made, account, phase)
@@ -148,7 +164,7 @@ def pool_capacity(
     model: ServedModel, settings: VllmSettings, kv_bytes: int, *, n_batched_tokens: int, max_model_len: int
 ) -> Capacity:
     """Blocks, tokens and concurrency of a pool of this many bytes per rank."""
-    specs = layer_specs(model.network, settings, cache_types(model, settings.kv_cache_dtype))
+    specs = layer_specs(model.network, settings, cache_types(model, settings))
     stages = stage_layers(model.network.n_layers, settings.parallel.pipeline)
     n_draft = len(specs) - model.network.n_layers
     pools = [

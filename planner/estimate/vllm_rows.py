@@ -11,7 +11,13 @@ from hardware.units import GIB
 from planner.engines.release import Release, parse_release
 from planner.engines.sharding import Parallel, stage_problem
 from planner.engines.vllm.cache_specs import hybrid_block_tokens
-from planner.engines.vllm.settings import LARGE_GPU_BYTES, LATEST, VllmSettings, batched_tokens
+from planner.engines.vllm.settings import (
+    CHECKPOINT_CACHE,
+    LARGE_GPU_BYTES,
+    LATEST,
+    VllmSettings,
+    batched_tokens,
+)
 from planner.errors import MalformedError, MissingFactError, PlannerError
 from planner.estimate.served_component import Component, number, whole
 from planner.estimate.served_model import ACTIVATION, GRAPHS, HIDDEN_BYTES, OTHER, ServedModel, ServingGpu
@@ -131,10 +137,12 @@ def _with_speculation(
 def _possible_blocks(model: ServedModel, settings: VllmSettings) -> dict[int | None, VllmSettings]:
     """Attention blocks of a hybrid with the cache in the type asked for, and in FP8 where that is left open."""
     found: dict[int | None, VllmSettings] = {}
-    for cache in dict.fromkeys((settings.kv_cache_dtype, "fp8" if settings.kv_cache_dtype == "auto" else "")):
-        if cache:
-            tried = replace(settings, kv_cache_dtype=cache)
-            found.setdefault(hybrid_block_tokens(model.network, tried, cache_types(model, cache)), tried)
+    caches = [settings.kv_cache_dtype]
+    if settings.kv_cache_dtype == "auto" and settings.version >= CHECKPOINT_CACHE:
+        caches.append("fp8")
+    for cache in caches:
+        tried = replace(settings, kv_cache_dtype=cache)
+        found.setdefault(hybrid_block_tokens(model.network, tried, cache_types(model, tried)), tried)
     return found
 
 

@@ -29,9 +29,14 @@ class Era:
         return self.build >= 3475
 
     @property
-    def chunks_expanded_cache(self) -> bool:
-        """-amb bounds the expanded cache of flash attention, and not only the scores: 9fe2b06f7 (#260)."""
-        return self.build >= 3590
+    def expands_whole_cache(self) -> bool:
+        """Prompts expand the latent cache of a layer at once, in f32: until 9fe2b06f7 (#260), 2025-03-18."""
+        return self.build < 3590
+
+    @property
+    def offloads_fused_experts(self) -> bool:
+        """GPUs take the fused gate and up of experts in RAM, not only their down: aa8ec5dfa (#405), 2025-05-12."""
+        return self.build >= 3683
 
     @property
     def takes_batches_by_active_experts(self) -> bool:

@@ -46,6 +46,8 @@ def planned_compute_bytes(plan: GraphPlan) -> tuple[int, ...]:
             tokens, used, total = node.ne[2], node.ne[1], node.src[0].ne[2]
             if plan.era.takes_batches_by_active_experts:
                 return tokens >= MIN_OFFLOAD_TOKENS and tokens * used >= MIN_OFFLOAD_TOKENS * total
+            if node.op == "MOE_FUSED_UP_GATE" and not plan.era.offloads_fused_experts:
+                return False
             return tokens >= MIN_OFFLOAD_TOKENS
         return node.ne[1] >= MIN_OFFLOAD_TOKENS and node.op != "GET_ROWS"
 

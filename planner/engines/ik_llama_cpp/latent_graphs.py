@@ -99,6 +99,8 @@ def _compressed(
     row = concat(permute(k_rope, 0, 2, 1, 3), latent, 0)
     ctx.graph.expand(store(row, view(keys, (width, n))))
     if plan.mla > 1 and plan.flash_attention and n >= PROMPT_TOKENS:
+        if ctx.era.expands_whole_cache:
+            return _at_once(ctx, layer, mixer, (q_nope, q_rope, keys))
         return _in_chunks(ctx, layer, mixer, (q_nope, q_rope, keys))
     return _absorbed(ctx, layer, mixer, (q_nope, q_rope, keys, turned))
 
@@ -126,8 +128,8 @@ def _in_chunks(
     plan, graph, n, cells, heads = ctx.plan, ctx.graph, ctx.n_tokens, ctx.plan.n_cells, mixer.n_heads
     nope, rope, value = mixer.qk_nope_head_dim, mixer.qk_rope_head_dim, mixer.v_head_dim
     per_head = nope + value
-    most = plan.attention_max_batch_mib if ctx.era.chunks_expanded_cache else 0
-    chunk = heads_in_chunk(heads * per_head * cells * 4 // MIB, most, heads, fits=ctx.era.fits_chunks)
+    expanded_mib = heads * per_head * cells * 4 // MIB
+    chunk = heads_in_chunk(expanded_mib, plan.attention_max_batch_mib, heads, fits=ctx.era.fits_chunks)
     latent = view(keys, (mixer.kv_lora_rank, cells))
     kept = plan.k_type if plan.n_gpus == 0 else "F16"
     rotary = view(keys, (rope, cells, 1))
@@ -151,6 +153,24 @@ def _in_chunks(
             graph.expand(joined)
     assert joined is not None
     return joined
+
+
+def _at_once(
+    ctx: GraphContext, layer: int, mixer: LatentAttention, parts: tuple[Tensor, Tensor, Tensor]
+) -> Tensor:
+    """Builds before 3590: keys and values of all heads in f32, then turned into the cache's type."""
+    q_nope, q_rope, keys = parts
+    n, cells, heads, rank = ctx.n_tokens, ctx.plan.n_cells, mixer.n_heads, mixer.kv_lora_rank
+    nope, rope, value = mixer.qk_nope_head_dim, mixer.qk_rope_head_dim, mixer.v_head_dim
+    wide = cast(view(keys, (rank + rope, cells)), "F32")
+    matrix = ctx.weight(layer, "attn_kv_b", rank, heads * (nope + value))
+    both = mul_mat(matrix, view(wide, (rank, cells)))
+    rotary = Tensor("REPEAT", "F32", (rope, heads, cells), (view(wide, (rope, 1, cells)),))
+    k = cast(concat(view(both, (nope, cells, heads)), permute(rotary, 0, 2, 1, 3), 0), ctx.plan.k_type)
+    v = cast(view(both, (value, cells, heads)), ctx.plan.k_type)
+    q = permute(concat(q_nope, q_rope, 0), 0, 2, 1, 3)
+    out = Tensor("FLASH_ATTN_EXT", "F32", (value, heads, n), (q, k, v, ctx.mask(windowed=False)))
+    return reshape(out, value * heads, n)
 
 
 def _absorbed(

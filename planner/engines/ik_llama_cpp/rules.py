@@ -3,8 +3,8 @@
 Read from ik_llama.cpp at 8337e4cd (2026-08-15, build 4840) and the builds that `eras` names.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from planner.engines.ik_llama_cpp.eras import REPACKED
 from planner.engines.ik_llama_cpp.flags import IkFlags, ik_flags
@@ -14,6 +14,7 @@ from planner.engines.llama_cpp import runs_as
 from planner.engines.llama_cpp.cache import row_bytes
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
+from planner.engines.llama_cpp.split import Split, layer_gpus
 from planner.model.attention import Attention
 from planner.model.cache import F32_BYTES
 from planner.model.latent import LatentAttention
@@ -32,6 +33,20 @@ _STANDS_FOR = {
 @dataclass(frozen=True, slots=True)
 class IkRules:
     """ik_llama.cpp's rules."""
+
+    def layer_gpus(
+        self, n_layers: int, split: Split, free_bytes: Sequence[int], n_extra_layers: int = 0
+    ) -> tuple[int | None, ...]:
+        """As llama.cpp, but the head comes last: it is on a GPU only when every layer is.
+
+        llama.cpp, llm_load_tensors: i_gpu_start = max(n_layer - n_gpu_layers, 0).
+        """
+        n_all = n_layers + n_extra_layers
+        wanted = split.n_gpu_layers + (n_extra_layers if split.n_gpu_layers else 0)
+        if wanted > n_all or not free_bytes:
+            return layer_gpus(n_layers, split, free_bytes, n_extra_layers)
+        one_later = layer_gpus(n_all, replace(split, n_gpu_layers=wanted), free_bytes)
+        return (*one_later[1 : n_layers + 1], None)
 
     def as_run(self, network: Network) -> Network:
         """The network as ik_llama.cpp computes it: windows are masks, never smaller caches."""
@@ -77,6 +92,13 @@ class IkRules:
         self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
     ) -> ComputeBuffers:
         """What every device needs to compute: the planned graph of one full physical batch."""
+        found = planned_compute_bytes(self.graph_plan(network, storage, flags, layout))
+        return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
+
+    def graph_plan(
+        self, network: Network, storage: Storage, flags: LlamaCppFlags, layout: Layout
+    ) -> GraphPlan:
+        """The graph that is planned, and where its tensors lie."""
         settings = ik_flags(flags)
         host = layout.n_gpus
         homes = {(layer, role): host if gpu is None else gpu for layer, role, gpu in layout.homes}
@@ -88,7 +110,7 @@ class IkRules:
                 return host if role == "token_embd" else head
             return homes.get((layer, role), layers[layer])
 
-        plan = GraphPlan(
+        return GraphPlan(
             network=self.as_run(network),
             n_gpus=layout.n_gpus,
             home=home,
@@ -106,8 +128,6 @@ class IkRules:
             n_copies=_copies(settings, layout),
             era=settings.era,
         )
-        found = planned_compute_bytes(plan)
-        return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
 
 
 def latent_cell_bytes(mixer: LatentAttention, flags: IkFlags) -> int:

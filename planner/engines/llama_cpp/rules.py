@@ -1,5 +1,6 @@
 """The memory rules of one engine: what differs between llama.cpp, its builds and its forks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,12 +8,18 @@ from planner.engines.llama_cpp import buffers, cache, compute, runs_as
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.engines.llama_cpp.graph.network import graph_is_known
 from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
+from planner.engines.llama_cpp.split import Split, layer_gpus
 from planner.model.network import LayerGroup, Network
 from planner.model.storage import Storage
 
 
 class Rules(Protocol):
-    """What an engine of the llama.cpp family allocates beside the weights."""
+    """What an engine of the llama.cpp family allocates beside the weights, and where it puts layers."""
+
+    def layer_gpus(
+        self, n_layers: int, split: Split, free_bytes: Sequence[int], n_extra_layers: int = 0
+    ) -> tuple[int | None, ...]:
+        """For each layer and then the head, the index of its GPU, or None for RAM."""
 
     def as_run(self, network: Network) -> Network:
         """The network as this engine computes it."""
@@ -37,6 +44,12 @@ class Mainline:
     """llama.cpp itself; with `pins` off as its planning without allocation sees it (see GraphPlan)."""
 
     pins: bool = True
+
+    def layer_gpus(
+        self, n_layers: int, split: Split, free_bytes: Sequence[int], n_extra_layers: int = 0
+    ) -> tuple[int | None, ...]:
+        """The head is the last layer, so that it is the first on a GPU."""
+        return layer_gpus(n_layers, split, free_bytes, n_extra_layers)
 
     def as_run(self, network: Network) -> Network:
         """The network as llama.cpp computes it."""

@@ -17,6 +17,7 @@ from planner.model.network import LayerGroup, Network
 
 MOE_CHUNK_TOKENS: Final = 32768  # VLLM_FUSED_MOE_CHUNK_SIZE
 LATENT_WORKSPACE_TOKENS: Final = 65536
+SAMPLER: Final = "sampler"  # the phase that only the last pipeline stage runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def phases(network: Network, step: Step, ranks: Parallel, version: Release) -> t
             source="(6·I + 6·H) bytes per token; vLLM 0.6.3 and a recorded RTX 3090 (within 1 %)",
         ),
         Phase(
-            name="sampler",
+            name=SAMPLER,
             n_bytes=sampler,
             source=f"{sampler_bytes_per_logit(version):g} bytes per request and vocabulary entry",
         ),

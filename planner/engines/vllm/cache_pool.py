@@ -10,20 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from planner.engines.release import Release
+from planner.engines.vllm.cache_groups import CacheGroup, packed_groups
 from planner.engines.vllm.cache_specs import InFlight, LayerSpec
 from planner.engines.vllm.settings import CAPACITY_BY_CONCURRENCY, PAGES_UNIFIED
 from planner.errors import UnknownArchitectureError
 
 # few layers more than the fewest are one group (read in 0.12.0, not in 0.11.0)
 _LARGE_GROUPS: Final = Release(0, 11, 1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheGroup:
-    """Caches that are alike and share a block table: their spec, and the layers that they lie in."""
-
-    spec: LayerSpec
-    layers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +55,9 @@ def pool(layers: Sequence[Sequence[LayerSpec]], version: Release, stage: range |
         return CachePool(groups=(), block_bytes=0)
     on_stage = stage or range(len(layers))
     kinds = {spec for spec, _ in placed}
+    if any(spec.packed for spec in kinds):
+        packed = packed_groups(placed, version, on_stage)
+        return CachePool(groups=packed.groups, block_bytes=packed.block_bytes)
     if all(spec.kind == "full" for spec in kinds) and len({spec.block_tokens for spec in kinds}) == 1:
         # One table serves them all, whatever the width of each ("uniform type").
         largest = max(kinds, key=lambda spec: spec.page_bytes)

@@ -15,6 +15,7 @@ from planner.engines.vllm.settings import HYBRID_MANAGER, VllmSettings
 from planner.errors import UnknownArchitectureError
 from planner.model.attention import Attention
 from planner.model.attention_experts import AttentionExperts
+from planner.model.compressed import CompressedAttention
 from planner.model.constant_state import ConstantState
 from planner.model.indexed_attention import IndexedAttention
 from planner.model.kimi_delta import KimiDeltaAttention
@@ -46,6 +47,7 @@ class LayerSpec:
     page_bytes: int
     block_tokens: int
     window_tokens: int | None = None
+    packed: bool = False  # pages of different sizes lie side by side in a block
 
     def pages(self, n_tokens: int, step: "InFlight") -> int:
         """Pages that one request of a length holds at most, while its prompt is read in chunks.
@@ -233,8 +235,63 @@ def _specs(
         elif isinstance(part, AttentionExperts):
             width = part.k_elements_per_token + part.v_elements_per_token
             yield LayerSpec(kind="full", page_bytes=int(block * types.head_bytes(width)), block_tokens=block)
+        elif isinstance(part, CompressedAttention):
+            if settings.n_speculative_tokens:
+                raise UnknownArchitectureError(
+                    "how vLLM caches the prediction layer of compressed attention is not known to this planner"
+                )
+            yield from compressed_specs(part)
         elif part.token_caches or part.state_elements:
             raise UnknownArchitectureError(f"how vLLM caches {part.kind} is not known to this planner")
+
+
+# DeepSeek V4 (vllm/models/deepseek_v4/attention.py, compressor.py, v1/attention/backends/mla/sparse_swa.py, 0.33.0):
+# 448 bytes in FP8, 64 rotary elements in 16 bits and 8 scales a row; blocks of 256 tokens, windows in blocks of 64.
+COMPRESSED_ROW_BYTES: Final = 584
+COMPRESSED_BLOCK: Final = 256
+COMPRESSED_WINDOW_BLOCK: Final = 64
+_ROW_ALIGNMENT: Final = 576
+
+
+def compressed_specs(part: CompressedAttention) -> Iterator[LayerSpec]:
+    """The pages of a layer of compressed attention: window, compressed rows, index keys, and the compressors' states.
+
+    A compressor keeps float32 keys and scores of the last `ratio` tokens, of twice as many where its groups overlap
+    (ratio 4), in blocks of 4 and 8 tokens.
+    """
+    yield LayerSpec(
+        kind="window", page_bytes=_aligned(COMPRESSED_WINDOW_BLOCK * COMPRESSED_ROW_BYTES),
+        block_tokens=COMPRESSED_WINDOW_BLOCK, window_tokens=part.window, packed=True,
+    )  # fmt: skip
+    if part.compressor is None:
+        return
+    ratio = part.compressor.ratio
+    rows = COMPRESSED_BLOCK // ratio
+    overlap = 2 if ratio == 4 else 1
+    block = 4 if ratio == 4 else 8
+    widths = [part.head_dim]
+    yield LayerSpec(
+        kind="full",
+        page_bytes=_aligned(rows * COMPRESSED_ROW_BYTES),
+        block_tokens=COMPRESSED_BLOCK,
+        packed=True,
+    )
+    if part.indexer is not None:
+        width = part.indexer.head_dim
+        widths.append(width)
+        yield LayerSpec(
+            kind="full", page_bytes=_aligned(rows * (width + width // 128 * 4)), block_tokens=COMPRESSED_BLOCK,
+            packed=True,
+        )  # fmt: skip
+    for width in widths:
+        yield LayerSpec(
+            kind="window", page_bytes=_aligned(block * 2 * overlap * width * 4), block_tokens=block,
+            window_tokens=overlap * ratio, packed=True,
+        )  # fmt: skip
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // _ROW_ALIGNMENT) * _ROW_ALIGNMENT
 
 
 def _token_bytes(part: Mixer, settings: VllmSettings, types: CacheTypes) -> float:

@@ -18,6 +18,7 @@ HYBRID_MANAGER: Final = Release(0, 9, 2)  # windows and states get groups of the
 PAGES_UNIFIED: Final = Release(0, 12, 0)  # layers of different page sizes may mix
 # "KV cache size" is concurrency x length; graphs are estimated
 CAPACITY_BY_CONCURRENCY: Final = Release(0, 20, 0)
+CHECKPOINT_CACHE: Final = Release(0, 13, 0)  # a quantized checkpoint's own cache type is taken
 TRITON_SAMPLER: Final = Release(0, 17, 0)  # top-k and top-p without a sort (read in 0.19.0, not in 0.16.0)
 FLASHINFER_SAMPLER: Final = Release(0, 21, 0)  # VLLM_USE_FLASHINFER_SAMPLER became true
 LARGE_GPU_BYTES: Final = 70 * GIB

@@ -15,7 +15,7 @@ from planner.errors import MissingFactError
 from planner.estimate.publisher_layouts import conventional_layout
 from planner.estimate.served_model import ServedModel, ServingGpu, served_model
 from planner.estimate.sglang_memory import sglang_memory
-from planner.estimate.vllm_memory import loaded_weights, vllm_memory
+from planner.estimate.vllm_memory import cache_types, loaded_weights, vllm_memory
 from planner.readers.catalogue_lookup import catalogue_resolver
 
 resolve = catalogue_resolver()
@@ -53,6 +53,16 @@ def model(name: str, stored: str = "") -> ServedModel:
 def test_loaded_weights_of_recorded_starts(name: str, stored: str, tensor: int, gib: float) -> None:
     weights, made = loaded_weights(model(name, stored), VllmSettings(parallel=Parallel(tensor=tensor)))
     assert (weights.total_bytes + made) / GIB == pytest.approx(gib, rel=0.006)
+
+
+def test_experts_in_mxfp4_are_padded() -> None:
+    gpt = model("gpt-oss-20b")
+    # 2880 inputs become 3072; of two ranks each has 1440 outputs, padded to 1472 and, as inputs, to 1536:
+    # (2 · 3072 · 1472 + 2880 · 1536) / (3 · 2880 · 1440).
+    assert gpt.expert_padding(Parallel()) == pytest.approx(3072 / 2880)
+    assert gpt.expert_padding(Parallel(tensor=2)) == pytest.approx(13_467_648 / 12_441_600)
+    assert gpt.expert_padding(Parallel(tensor=2, expert=2)) == pytest.approx(3072 / 2880)
+    assert model("qwen3-30b-a3b").expert_padding(Parallel(tensor=2)) == 1.0
 
 
 def test_a_tower_is_not_loaded_for_text_alone() -> None:
@@ -165,6 +175,26 @@ def test_a_wider_cache_holds_less(name: str) -> None:
     narrow = vllm_memory(SERVED[name], replace(base, kv_cache_dtype="fp8"), H100)
     wide = vllm_memory(SERVED[name], base, H100)
     assert narrow.capacity.concurrency >= wide.capacity.concurrency
+
+
+def test_a_checkpoint_s_cache_type_is_taken_since_0_13() -> None:
+    asks = replace(SERVED["llama-3.1-8b-instruct"], checkpoint_cache="fp8")
+    old = VllmSettings(version=Release(0, 12), max_model_len=8192)
+    assert cache_types(asks, old).cache == "auto"
+    assert cache_types(asks, replace(old, version=Release(0, 14))).cache == "fp8"
+    assert (
+        cache_types(asks, replace(old, version=Release(0, 14), kv_cache_dtype="bfloat16")).cache == "bfloat16"
+    )
+
+
+def test_only_the_last_stage_samples() -> None:
+    staged = VllmSettings(version=Release(0, 11), parallel=Parallel(pipeline=2), max_model_len=8192)
+    first, last = vllm_memory(SERVED["llama-3.1-8b-instruct"], staged, H100).ranks
+    names = [
+        [term.name for term in rank.terms if term.name.startswith("activations")] for rank in (first, last)
+    ]
+    assert names == [["activations: forward pass"], ["activations: sampler"]]
+    assert first.kv_bytes > last.kv_bytes
 
 
 def test_sglang_on_a_card() -> None:

@@ -253,3 +253,23 @@ def test_latent_hybrids_have_blocks_of_128_since_0_27() -> None:
     assert old % 64 == 0
     assert new % 128 == 0
     assert new >= old
+
+
+def test_compressed_attention_packs_pages_of_every_size() -> None:
+    """DeepSeek V4 Flash: 43 layers, 21 compressed by 4 with an index, 20 by 128, 2 with windows alone."""
+    flash = network("deepseek-v4-flash")
+    settings = VllmSettings(version=Release(0, 33))
+    found = pool(layer_specs(flash, settings, PLAIN), settings.version)
+    # Rows of 584 bytes, pages up to a multiple of 576: 64 rows 37,440; 2 rows 1,728; 64 keys of 132 bytes 8,640.
+    # The widest group holds all compressed rows and keys: 21 · (37,440 + 8,640) + 20 · 1,728.
+    assert found.block_bytes == 1_002_240
+    # 43, 21 and 20 repeats are padded least by groups of 22: two of windows, one of each compressor's states.
+    assert sorted(len(group.layers) for group in found.groups) == [20, 21, 22, 42, 62]
+    # 100,000 tokens with 4,096 in flight: 391 blocks of rows, 2 · (ceil(4,223 / 64) + 1) of windows,
+    # ceil(4,103 / 4) + 1 and ceil(4,223 / 8) + 1 of states.
+    step = in_flight(flash, settings, 2048)
+    assert found.request_blocks(100_000, step) == 391 + 2 * 67 + 1027 + 529
+    with pytest.raises(UnknownArchitectureError, match="compressed caches"):
+        pool(layer_specs(flash, VllmSettings(version=Release(0, 25)), PLAIN), Release(0, 25))
+    with pytest.raises(UnknownArchitectureError, match="prediction layer"):
+        layer_specs(flash, VllmSettings(n_speculative_tokens=1), PLAIN)
