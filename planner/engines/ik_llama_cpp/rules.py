@@ -150,10 +150,16 @@ def latent_cell_bytes(mixer: LatentAttention, flags: IkFlags) -> int:
 def _types(
     storage: Storage, home: Callable[[int | None, str], int], repacked_on: int | None
 ) -> Callable[[int | None, str], str]:
-    """How each weight is stored, after -rtr where its device is the host."""
+    """How each weight is stored, after -rtr where its device is the host.
+
+    A predicted mix knows how many tensors have a type better than which; recipes give gate and up the same, and
+    the fused operation depends on it.
+    """
     stored = {(weight.layer, weight.role): weight.type_name for weight in storage.weights}
 
     def type_name(layer: int | None, role: str) -> str:
+        if storage.predicted and role == "ffn_gate_exps":
+            role = "ffn_up_exps"
         found = stored.get((layer, role)) or stored.get((layer, _STANDS_FOR.get(role, role))) or "F32"
         if repacked_on is not None and home(layer, role) == repacked_on and role != "token_embd":
             return REPACKED.get(found, found)

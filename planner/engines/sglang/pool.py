@@ -105,7 +105,13 @@ def _elements_bytes(n: int, settings: SglangSettings, element_bytes: int) -> flo
     name = settings.kv_cache_dtype
     if name.startswith("fp4"):
         return n / 2 + n / 16
-    return n * (1 if name.startswith(("fp8", "int8")) else element_bytes)
+    if name.startswith(("fp8", "int8")):
+        return n
+    if name in ("auto", "bfloat16", "bf16", "float16"):
+        return n * element_bytes
+    raise UnknownArchitectureError(
+        f"SGLang's cache type {name[:40]!r} is not understood; known are auto, bf16, fp8_e4m3, fp8_e5m2 and fp4_e2m1"
+    )
 
 
 def _attention_bytes(attention: Attention, settings: SglangSettings, element_bytes: int) -> float:

@@ -1,6 +1,7 @@
 """`vllm serve` with the settings that decide memory, written out and read back.
 
-Option names: vllm/engine/arg_utils.py `EngineArgs.add_cli_args` (0.25.1); `--language-model-only` since 0.15.
+Option names: vllm/engine/arg_utils.py `EngineArgs.add_cli_args` (0.25.1); `--language-model-only` since 0.17 (in 0.19.0,
+not in 0.16.0), before it a limit of no images does the same.
 """
 
 import json
@@ -18,8 +19,10 @@ _VALUES: Final = {
     "--data-parallel-size": "data", "-dp": "data", "--max-model-len": "length",
     "--gpu-memory-utilization": "utilization", "--max-num-batched-tokens": "batched", "--max-num-seqs": "sequences",
     "--block-size": "block", "--kv-cache-dtype": "cache", "--quantization": "quantization", "-q": "quantization",
-    "--max-loras": "loras", "--max-lora-rank": "lora_rank", "--speculative-config": "speculative",
+    "--max-loras": "loras", "--limit-mm-per-prompt": "media", "--max-lora-rank": "lora_rank", "--speculative-config": "speculative",
 }  # fmt: skip
+TEXT_ONLY_FLAG: Final = Release(0, 17, 0)
+_NO_MEDIA: Final = json.dumps({"image": 0, "video": 0, "audio": 0})
 _FLAGS: Final = {
     "--enable-expert-parallel": "expert", "--enforce-eager": "eager", "--enable-prefix-caching": "caching",
     "--no-enable-prefix-caching": "no_caching", "--language-model-only": "text_only", "--enable-lora": "lora",
@@ -52,7 +55,10 @@ def serve_command(model: str, settings: VllmSettings) -> tuple[str, ...]:
     if settings.prefix_caching is not None:
         words.append("--enable-prefix-caching" if settings.prefix_caching else "--no-enable-prefix-caching")
     if settings.language_model_only:
-        words.append("--language-model-only")
+        if settings.version >= TEXT_ONLY_FLAG:
+            words.append("--language-model-only")
+        else:
+            words += ["--limit-mm-per-prompt", _NO_MEDIA]
     if settings.max_loras:
         words += ["--enable-lora", "--max-loras", str(settings.max_loras)]
         words += ["--max-lora-rank", str(settings.max_lora_rank)]
@@ -92,11 +98,20 @@ def parse_serve_command(
         enforce_eager="eager" in found,
         n_speculative_tokens=_speculated(found.get("speculative")),
         prefix_caching=caching,
-        language_model_only="text_only" in found,
+        language_model_only="text_only" in found or _allows_no_media(found.get("media")),
         quantization=found.get("quantization"),
         max_loras=(whole_number(found, "loras") or 1) if "lora" in found else 0,
         max_lora_rank=whole_number(found, "lora_rank") or 16,
     )
+
+
+def _allows_no_media(text: str | None) -> bool:
+    """Whether a limit of media per prompt lets none through, so that no tower is loaded."""
+    try:
+        limits = json.loads(text) if text is not None else None
+    except ValueError as error:
+        raise MalformedError(f"--limit-mm-per-prompt {str(text)[:40]!r} is not JSON") from error
+    return isinstance(limits, dict) and bool(limits) and not any(limits.values())
 
 
 def _speculated(text: str | None) -> int:

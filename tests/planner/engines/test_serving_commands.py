@@ -1,9 +1,12 @@
 """The command lines that are printed, read back: the same plan, whatever it is."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.engines.release import Release
 from planner.engines.sglang.command import launch_command, parse_launch_command
 from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel
@@ -65,9 +68,19 @@ def sglang_settings(draw: st.DrawFn) -> SglangSettings:
     )
 
 
-@given(vllm_settings())
-def test_vllm_command_lines_read_back(settings: VllmSettings) -> None:
-    assert parse_serve_command(serve_command("a/b", settings)) == ("a/b", settings)
+@given(vllm_settings(), st.sampled_from([Release(0, 11), Release(0, 25, 1)]))
+def test_vllm_command_lines_read_back(settings: VllmSettings, version: Release) -> None:
+    asked = replace(settings, version=version)
+    assert parse_serve_command(serve_command("a/b", asked), version) == ("a/b", asked)
+
+
+def test_text_alone_is_asked_for_in_the_version_s_words() -> None:
+    new = serve_command("m", VllmSettings(version=Release(0, 25), language_model_only=True))
+    old = serve_command("m", VllmSettings(version=Release(0, 12), language_model_only=True))
+    assert "--language-model-only" in new
+    assert old[-2:] == ("--limit-mm-per-prompt", '{"image": 0, "video": 0, "audio": 0}')
+    some = parse_serve_command(["vllm", "serve", "m", "--limit-mm-per-prompt", '{"image": 2}'])
+    assert not some[1].language_model_only
 
 
 @given(sglang_settings())
@@ -90,6 +103,7 @@ def test_short_names_and_equals_signs_are_read() -> None:
         (["vllm", "serve", "m", "--gpu-memory-utilization", "most"], "expected a number"),
         (["vllm", "serve", "m", "--speculative-config", '{"method": "eagle3"}'], "only the method mtp"),
         (["vllm", "serve", "m", "--speculative-config", "{"], "not JSON"),
+        (["vllm", "serve", "m", "--limit-mm-per-prompt", "none"], "not JSON"),
     ],
 )
 def test_other_lines_are_refused(words: list[str], message: str) -> None:

@@ -9,6 +9,7 @@ from planner.engines.release import Release
 from planner.engines.sglang.pool import cell, rest_bytes, state_slots, token_pool, tokens_of_kv_bytes
 from planner.engines.sglang.settings import SglangSettings, chunk_tokens, static_fraction
 from planner.engines.sharding import Parallel
+from planner.errors import UnknownArchitectureError
 from planner.model.network import Network
 from planner.readers.catalogue_lookup import catalogue_resolver
 
@@ -38,6 +39,11 @@ def test_fp4_keeps_scales_beside_the_cache() -> None:
     # 131,072 bytes of 16 bits are 65,536 elements: half a byte each and a byte for sixteen.
     fp4 = SglangSettings(kv_cache_dtype="fp4_e2m1")
     assert cell(network("llama-3.1-8b-instruct"), fp4).full_bytes == 65_536 * 0.5625
+
+
+def test_other_cache_types_are_refused() -> None:
+    with pytest.raises(UnknownArchitectureError, match="nvfp4"):
+        cell(network("llama-3.1-8b-instruct"), SglangSettings(kv_cache_dtype="nvfp4"))
 
 
 def test_attention_replicas_share_fewer_heads() -> None:
