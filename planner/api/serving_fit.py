@@ -9,6 +9,7 @@ from planner.api.machines import machine_for
 from planner.api.models import open_model
 from planner.api.serving_speeds import serving_speeds
 from planner.engines.sglang.command import launch_command
+from planner.engines.sglang.settings import LATEST as LATEST_SGLANG
 from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel, split_problem
 from planner.engines.vllm.command import serve_command
@@ -77,6 +78,11 @@ def fit_sglang(
     """The same for SGLang, which needs no room for a whole request: it starts with any pool of tokens."""
     machine, opened, gpu, n_gpus = _opened(text, on, assume, progress)
     model, notes = _model(opened, None)
+    if settings.version > LATEST_SGLANG:
+        notes = (
+            *notes,
+            f"defaults of SGLang {LATEST_SGLANG}; later versions may size the pool after graph capture",
+        )
     rows = []
     for ranks in splits or _splits(model, n_gpus):
         _check(model, ranks, n_gpus, machine)

@@ -76,7 +76,7 @@ def sglang_memory(model: ServedModel, settings: SglangSettings, gpu: ServingGpu)
     length = settings.context_length or model.network.context_tokens
     if length is None:
         raise MissingFactError(f"{model.name} does not say its longest context; give --context")
-    fraction = static_fraction(settings, gpu.total_bytes)
+    fraction = static_fraction(settings, gpu.total_bytes, model.network.parameters.towers)
     free = min(gpu.free_bytes, gpu.total_bytes) - CONTEXT_BYTES
     memories: list[RankMemory] = []
     pools: list[TokenPool] = []

@@ -104,4 +104,10 @@ def test_a_pasted_sglang_line_is_judged() -> None:
     line = "python3 -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3 --tp 8 --host 0.0.0.0"
     result = run("deepseek-v3", "--on", "8x H200 SXM", "--command", line)
     assert result.exit_code == 0, result.output
-    assert "SGLang 0.5.23 starts DeepSeek V3" in " ".join(result.output.split())
+    assert "SGLang 0.5.12 starts DeepSeek V3" in " ".join(result.output.split())
+
+
+def test_a_newer_sglang_is_told_by_older_defaults() -> None:
+    words = ("deepseek-v3", "--engine", "sglang", "--on", "8x H200 SXM", "--tp", "8", "--engine-version")
+    assert "after graph capture" in " ".join(run(*words, "0.5.23").output.split())
+    assert "after graph capture" not in " ".join(run(*words, "0.5.12").output.split())

@@ -110,6 +110,11 @@ def test_defaults_follow_the_gpu() -> None:
     # 80 GiB: 512 + 1.5 · 8192 + 2 · 256 + 128 = 13,440 MiB of 81,920 are kept back.
     assert static_fraction(SglangSettings(), 80 * GIB) == 0.836
     assert static_fraction(SglangSettings(mem_fraction_static=0.7), 80 * GIB) == 0.7
+    # An encoder of 24 layers of 1024 takes 5 % off; Qwen3-VL's (1152 wide: 1.27 times as large) 7.5 %.
+    plain = static_fraction(SglangSettings(), 80 * GIB, 423_000_000)
+    assert plain == pytest.approx(0.836 * 0.95, rel=0.001)
+    qwen = static_fraction(SglangSettings(), 80 * GIB, network("qwen3-vl-30b-a3b-instruct").parameters.towers)
+    assert qwen == pytest.approx(0.836 * 0.925, rel=0.01)
     with pytest.raises(ValueError, match="between 0 and 1"):
         SglangSettings(mem_fraction_static=1.2)
 
