@@ -33,6 +33,7 @@ test: compiler $(VENV)/.engine $(VENV)/.test
 
 docs: $(VENV)/.engine
 	@$(BIN)/python -m planner.cli.reference docs/cli.md
+	@$(BIN)/python -m planner.cli.accuracy docs/accuracy.md
 	@$(BIN)/python docs/examples.py --refresh
 
 clean:

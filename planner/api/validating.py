@@ -20,6 +20,7 @@ Row = Mapping[str, str]
 SERVED_COLUMNS = ("engine", "model", "weights_load_gib", "kv_cache_gib", "kv_tokens")
 # Sums over whatever devices there are: every device's own figure is one of these.
 _DEVICE = "device "
+_SUPPOSED = "supposed device "
 # What stands for a whole start-up: a device's buffers, or the pool that a serving engine is left with.
 TOTAL = "total"
 _POOL = "kv_pool"
@@ -66,6 +67,8 @@ def validate_memory(path: str | Path, *, progress: Progress | None = None) -> Me
 
 def _of_any_device(prediction: Prediction) -> Prediction:
     """A device's total scored with those of all others, whatever the device is called."""
+    if prediction.component.startswith(_SUPPOSED):
+        return replace(prediction, component="supposed total per device")
     is_total = prediction.component.startswith(_DEVICE) or prediction.component == _POOL
     return replace(prediction, component=TOTAL) if is_total else prediction
 

@@ -16,6 +16,7 @@ from planner.model.storage import Storage, StoredWeight
 # The size is printed with two or three digits of a GiB, so that sums this near to it are the file's own.
 _SIZE_TOLERANCE: Final = 0.0006
 _MOST_STATES: Final = 20_000  # of the search over roles; real files need some hundreds
+_SMALL_TABLES: Final = 2  # in F32 that no part of a network stands for, such as rotary factors
 _MOST_SUMS: Final = 48  # byte sums that are followed up for one state
 _UNIT: Final = ("F32", "I32")
 _ROWS: Final = re.compile(r"_R\d+$", re.ASCII)
@@ -36,11 +37,17 @@ def mixed_storage(start: Storage, counts: Mapping[str, int], file_bytes: float |
     smallest tensors. None when the counts are those of another network. The latter is only a likely order, so its
     layers are scaled to the size.
     """
-    if sum(_quantized(counts).values()) != sum(_quantized(counts_of(start)).values()):
+    if sum(_quantized(counts).values()) + _kept_f32(start, counts) < sum(
+        _quantized(counts_of(start)).values()
+    ):
+        return None
+    if sum(_quantized(counts).values()) > sum(_quantized(counts_of(start)).values()):
         return None
     by_role = _by_role(start, counts, file_bytes)
     if by_role is not None:
         return by_role
+    if sum(_quantized(counts).values()) != sum(_quantized(counts_of(start)).values()):
+        return None
     dealt = _by_size(start, counts)
     return scaled(dealt, file_bytes) if file_bytes is not None else dealt
 
@@ -99,6 +106,12 @@ def _interleaved(start: Storage, counts: Mapping[str, int]) -> Storage | None:
     return replace(start, weights=weights)
 
 
+def _kept_f32(start: Storage, counts: Mapping[str, int]) -> int:
+    """How many more tensors are in F32 than the quantizer would leave so, small tables apart."""
+    more = counts.get("F32", 0) - counts_of(start).get("F32", 0)
+    return more if more > _SMALL_TABLES else 0
+
+
 def _quantized(counts: Mapping[str, int]) -> dict[str, int]:
     """The counts without F32: files differ in small tables (rotary factors) that are no weights."""
     return {name: n for name, n in counts.items() if n and name not in _UNIT}
@@ -113,6 +126,9 @@ def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None
     order = sorted(roles, key=lambda key: -len(roles[key]))
     names = [name for name, n in counts.items() if n and name not in _UNIT]
     left = tuple(counts[name] for name in names)
+    more = _kept_f32(start, counts)
+    if more:  # roles that a quantizer would touch, and this file's maker did not
+        names, left = [*names, "F32"], (*left, more)
     states: dict[tuple[int, ...], list[_Deal]] = {left: [_Deal(0, ())]}
     for key in order:
         weights = roles[key]
@@ -131,7 +147,13 @@ def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None
         if len(following) > _MOST_STATES:
             return None
         states = {state: list(found.values()) for state, found in following.items()}
-    ends = states.get((0,) * len(names))
+    n_named = len(names) - bool(more)
+    ends = [
+        deal
+        for state, deals in states.items()
+        if not any(state[:n_named]) and sum(state[n_named:]) <= _SMALL_TABLES
+        for deal in deals
+    ]
     if not ends:
         return None
     units = sum(weight.n_bytes for weight in start.weights if weight.type_name in _UNIT)
@@ -156,19 +178,30 @@ def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None
 
 
 def _by_size(start: Storage, counts: Mapping[str, int]) -> Storage:
-    """The coarsest types for the largest tensors; of one size those that a quantizer keeps finer come last."""
-    finer = {name: i for i, name in enumerate(("gate", "up", "q", "output", "k", "down", "v"))}
+    """Tables and head as `start` has them, then the coarsest types for experts, and for the larger tensors.
 
-    def order(i: int) -> tuple[int, int, int]:
+    Of tensors of one size those that a quantizer keeps finer come last.
+    """
+    finer = {name: i for i, name in enumerate(("gate", "up", "q", "output", "k", "down", "v"))}
+    left = _quantized(counts)
+    weights = list(start.weights)
+    places = []
+    for i, weight in enumerate(weights):
+        if weight.type_name in _UNIT:
+            continue
+        if weight.layer is None and left.get(weight.type_name):
+            left[weight.type_name] -= 1
+        else:
+            places.append(i)
+
+    def order(i: int) -> tuple[bool, int, int, int]:
         weight = start.weights[i]
         word = next((n for name, n in finer.items() if f"_{name}" in weight.role), 0)
-        return -weight.n_elements, word, i
+        return not weight.is_expert, -weight.n_elements, word, i
 
-    places = sorted((i for i, w in enumerate(start.weights) if w.type_name not in _UNIT), key=order)
-    names = sorted((n for n in counts if n not in _UNIT), key=lambda n: type_by_name(n).bits_per_weight)
-    dealt = [name for name in names for _ in range(counts[name])]
-    weights = list(start.weights)
-    for i, name in zip(places, dealt, strict=True):
+    names = sorted(left, key=lambda name: type_by_name(name).bits_per_weight)
+    dealt = [name for name in names for _ in range(left[name])]
+    for i, name in zip(sorted(places, key=order), dealt, strict=True):
         weights[i] = _as_type(weights[i], name)
     return replace(start, weights=tuple(weights))
 

@@ -91,6 +91,29 @@ def score_table(scores: Sequence[Score]) -> Table:
     )
 
 
+def group_table(scores: Sequence[Score]) -> Table:
+    """Median error of every architecture or model in its main components, those of one engine together."""
+    components = ("weights", "kv", "compute", "kv_tokens", TOTAL)
+    by_group: dict[tuple[str, str], dict[str, Score]] = {}
+    for score in scores:
+        if score.component in components:
+            by_group.setdefault((score.engine, score.group or ""), {})[score.component] = score
+    shown = [name for name in components if any(name in found for found in by_group.values())]
+
+    def cell(found: Mapping[str, Score], name: str) -> str | None:
+        return _percent(found[name].median_error_fraction) if name in found else None
+
+    return Table(
+        title="Median error by architecture or model",
+        headers=("engine", "group", *("total per device" if name == TOTAL else name for name in shown)),
+        rows=tuple(
+            (engine, group, *(cell(found, name) for name in shown))
+            for (engine, group), found in sorted(by_group.items())
+        ),
+        right=tuple(range(2, 2 + len(shown))),
+    )
+
+
 def worst_table(predictions: Sequence[Prediction]) -> Table:
     """The rows that are furthest off."""
     return Table(

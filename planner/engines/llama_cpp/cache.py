@@ -92,8 +92,9 @@ def _cells(cache: TokenCache, flags: LlamaCppFlags) -> int:
 
 
 def layer_state_bytes(group: LayerGroup, flags: LlamaCppFlags) -> int:
-    """Recurrent state of one layer of a group, kept in f32 for every sequence."""
-    return 0 if group.mixer is None else group.mixer.state_elements * F32_BYTES * flags.n_sequences
+    """Recurrent state of one layer of a group, kept in f32 for every sequence, and again for drafted tokens."""
+    copies = flags.n_sequences * (1 + flags.rollback_sequences)
+    return 0 if group.mixer is None else group.mixer.state_elements * F32_BYTES * copies
 
 
 def kv_bytes(network: Network, flags: LlamaCppFlags) -> int:

@@ -96,6 +96,20 @@ def _by_name(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
             if forms and (len(forms) == 1 or squashed(forms[0][0]) == spelled):
                 entry = by_id[forms[0][0]]
                 return replace(forms[0][1], name=entry.id, released=entry.released, told_by="name")
+    return _by_architecture(row, known)
+
+
+def _by_architecture(row: LoadRow, known: Sequence[Known]) -> RowModel | str:
+    """The network that is the only one of its architecture with so many layers, whatever it is called."""
+    told, n_layers = squashed(row.architecture or ""), row.whole("n_layer")
+    found = []
+    for entry in known:
+        type_ = squashed(entry.network.architecture)
+        alike = type_.startswith(told) and ("moe" in told) == ("moe" in type_)
+        if told and n_layers and alike and (form := _form(row, entry.network)) is not None:
+            found.append(replace(form, name=entry.id, released=entry.released))
+    if len({(form.network.hidden_size, form.network.groups) for form in found}) == 1:
+        return found[0]
     return "the row has no metadata of the model, and the catalogue no entry of its name"
 
 
@@ -248,3 +262,14 @@ def as_filed(network: Network, form: LatentForm | None) -> Network:
             )  # fmt: skip
         groups.append(replace(group, mixer=mixer))
     return replace(network, groups=tuple(groups))
+
+
+def with_fused_experts(network: Network) -> Network:
+    """The network with gate and up of its experts in one tensor, as some files hold them."""
+    groups = tuple(
+        replace(group, block=replace(group.block, fused_gate=True))
+        if isinstance(group.block, Experts) and group.block.gated
+        else group
+        for group in network.groups
+    )
+    return replace(network, groups=groups)

@@ -28,6 +28,12 @@ def file_name(text: str) -> str | None:
     return last if last.lower().endswith(".gguf") else None
 
 
+def n_files(text: str) -> int:
+    """In how many files the model comes, by the name of one of them."""
+    found = re.search(r"-of-(\d{5})(?=\.gguf)", text, re.ASCII)
+    return max(1, int(found[1])) if found else 1
+
+
 def stored_as(text: str) -> str | None:
     """The quantization that a file's name ends in, in the engine's words: "Q4_K_M"."""
     name = file_name(text)

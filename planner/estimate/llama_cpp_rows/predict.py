@@ -1,21 +1,34 @@
 """What is predicted for a recorded load of llama.cpp, ik_llama.cpp or Ollama, component by component."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from hardware.spec import Basis
 from hardware.units import MIB
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.host_buffers import INPUT_ROLES, amx_bytes, has_amx_kernels, mapped_bytes
+from planner.engines.llama_cpp.weights import host_tensor_bytes, n_layers_stored, plan_layout
 from planner.engines.registry import memory_rules
 from planner.errors import MissingFactError, PlannerError
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.llama_cpp_rows.model import FromColumns, Known, RowModel, as_filed, row_model
+from planner.estimate.llama_cpp_rows.model import (
+    FromColumns,
+    Known,
+    RowModel,
+    as_filed,
+    row_model,
+    with_fused_experts,
+)
+from planner.estimate.llama_cpp_rows.names import n_files
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.llama_cpp_rows.settings import RowPlacement, row_flags, row_placement
 from planner.estimate.llama_cpp_rows.storage import row_storage
-from planner.estimate.memory import DeviceLoad, memory_loads
+from planner.estimate.memory import DeviceLoad, layer_devices, memory_loads
 from planner.estimate.served_component import Component
+from planner.estimate.term import Term
 from planner.model.network import Network
-from planner.model.storage import Storage
+from planner.model.storage import Storage, StoredWeight
 
 _WEIGHTS: Final = ("weights", "experts", "embedding")
 _ANY_CONTEXT: Final = {"n_ctx_tokens": "512"}
@@ -63,7 +76,7 @@ class LoadPredictor:
             return _unpredicted(row, found), "", ()
         storage, unknown = self._storage(row, found)
         unknown = unknown or found.without_weights
-        model = DescribedModel(name=found.name, network=_network(row, found), storage=storage)
+        model = DescribedModel(name=found.name, network=_network(row, found, storage), storage=storage)
         placement = row_placement(row, model)
         earlier = self._builds.get(row.text("source"))
         no_context = None
@@ -80,10 +93,11 @@ class LoadPredictor:
             )
         except PlannerError as error:
             return _unpredicted(row, str(error)), found.name, ()
+        printed = _as_printed(row, model, flags, placement, loads)
         if no_context is not None:
-            weights = next(iter(_compared(row, loads, placement, unknown)))
+            weights = next(iter(_compared(row, printed, placement, unknown)))
             return (weights, *_unpredicted(row, no_context, skip=("weights",))), found.name, placement.notes
-        return _compared(row, loads, placement, unknown), found.name, placement.notes
+        return _compared(row, printed, placement, unknown), found.name, placement.notes
 
     def _storage(self, row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
         key = (
@@ -95,11 +109,68 @@ class LoadPredictor:
         return self._storages[key]
 
 
-def _network(row: LoadRow, model: RowModel) -> Network:
-    """llama.cpp expands latent attention where the file holds the up-projection in one piece; the fork does not."""
-    if row.engine == "ik_llama.cpp":
-        return model.network
-    return as_filed(model.network, model.latent_form)
+def _network(row: LoadRow, model: RowModel, storage: Storage) -> Network:
+    """The network as its file holds it.
+
+    llama.cpp expands latent attention where the up-projection is stored in one piece; the fork never does.
+    """
+    network = model.network
+    if any(weight.role == "ffn_gate_up_exps" for weight in storage.weights):
+        network = with_fused_experts(network)
+    return network if row.engine == "ik_llama.cpp" else as_filed(network, model.latent_form)
+
+
+def _as_printed(
+    row: LoadRow,
+    model: DescribedModel,
+    flags: LlamaCppFlags,
+    placement: RowPlacement,
+    loads: Sequence[DeviceLoad],
+) -> tuple[DeviceLoad, ...]:
+    """The loads with weights in main memory as the log counts them: mapped stretches, and copies for AMX."""
+    has_amx = row.backend == "AMX"
+    if not flags.mmap and not has_amx:
+        return tuple(loads)
+    is_on_host = _host_tensors(model, placement)
+    here = [weight for weight in model.storage.weights if is_on_host(weight)]
+    copied = [weight for weight in here if has_amx and has_amx_kernels(weight)]
+    moved = {id(weight) for weight in copied}
+
+    def stays(weight: StoredWeight) -> bool:
+        return is_on_host(weight) and id(weight) not in moved
+
+    if flags.mmap:
+        n_bytes = mapped_bytes(model.storage, stays, n_files(row.name))
+    else:
+        n_bytes = sum(host_tensor_bytes(weight) for weight in here if stays(weight))
+    n_bytes += amx_bytes(copied)
+    term = Term(name="weights", value=n_bytes, unit="bytes", basis=Basis.DERIVED, source="as the log counts")
+    return tuple(
+        load
+        if load.device.is_gpu
+        else replace(load, terms=(term, *(t for t in load.terms if t.name not in _WEIGHTS)))
+        for load in loads
+    )
+
+
+def _host_tensors(model: DescribedModel, placement: RowPlacement) -> Callable[[StoredWeight], bool]:
+    """Whether a tensor lies in main memory, by the split."""
+    n_layers, storage, gpus = model.network.n_layers, model.storage, placement.gpus
+    n_extra = max(0, n_layers_stored(storage) - n_layers)
+    where = layer_devices(n_layers, placement.split, gpus, n_extra)
+    layout = plan_layout(
+        storage, where, placement.split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus]
+    )
+    homes = {(layer, role): gpu for layer, role, gpu in layout.homes}
+
+    def is_on_host(weight: StoredWeight) -> bool:
+        if weight.layer is None:
+            return weight.role in INPUT_ROLES or layout.head is None
+        if weight.layer >= n_layers:
+            return layout.head is None
+        return homes.get((weight.layer, weight.role), layout.layers[weight.layer]) is None
+
+    return is_on_host
 
 
 def _compared(
@@ -138,6 +209,11 @@ def _compared(
             name=f"device {name}", unit="bytes", expected=None if reason else _total(load), measured=here,
             reason=reason,
         )  # fmt: skip
+        if unknown is None and placement.unstated is not None:
+            yield Component(
+                name=f"supposed device {name}", unit="bytes", expected=_total(load), measured=here,
+                given="where tensors lie is supposed, not stated",
+            )  # fmt: skip
 
 
 def _component(name: str, expected: float, measured: float | None) -> Component:

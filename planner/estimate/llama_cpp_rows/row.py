@@ -105,8 +105,9 @@ class LoadRow:
         text = self._text("command")
         if not text:
             return None
-        found = parse(text)
-        return replace(found, is_cut=found.is_cut or len(self.cells["command"]) >= _COMMAND_CHARS)
+        if len(self.cells["command"]) < _COMMAND_CHARS:
+            return parse(text)
+        return replace(parse(text.rpartition(" ")[0]), is_cut=True)  # the last word may lack its end
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from planner.model.storage import Storage
 _FLOATS: Final = ("F16", "F32", "BF16")
 _FUSED_SINCE_BUILD: Final = 3560  # -fmoe came with pull request 229, 2025-02-23
 _REPACKING_UNTIL_BUILD: Final = 3850  # from mid-2025 on GPUs take experts from main memory for long prompts
+_ROLLBACK: Final = re.compile(r"with (\d{1,2}) rs_seq|\(1\+(\d{1,2}) draft rollback\)", re.ASCII)
 _INTERLEAVED: Final = re.compile(r"_R\d+$", re.ASCII)
 _NO_COMMAND: Final = CommandLine()
 _DEFAULT_BATCH: Final = 2048
@@ -55,8 +56,8 @@ def row_flags(
     """
     command = row.command or _NO_COMMAND
     n_batch = row.whole("n_batch") or command.n_batch or _DEFAULT_BATCH
-    n_sequences = row.whole("n_seq_max") or command.n_sequences or 1
     n_context = row.whole("n_ctx_tokens")
+    n_sequences = row.whole("n_seq_max") or _sequences(row, command, n_context)
     if n_context is None:
         n_context, n_sequences = _context_of_command(command, n_batch, n_sequences)
     k_type = (row.text("kv_type_k") or command.k_type or "F16").upper()
@@ -79,6 +80,7 @@ def row_flags(
         v_type=v_type if flash or v_type in _FLOATS else "F16",
         flash_attention=flash,
         swa_full=command.swa_full,
+        rollback_sequences=_rollback(row.text("notes")),
         kv_offload=command.kv_offload is not False,
         op_offload=command.op_offload is not False,
         mmap=_is_mapped(row, command),
@@ -131,6 +133,19 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
+def _sequences(row: LoadRow, command: CommandLine, n_context: int | None) -> int:
+    """Sequences where the log does not print them: as the programs set them.
+
+    tools/perplexity reads windows side by side; the fork's server keeps one for the system prompt beside the slots.
+    """
+    stated = command.n_sequences or 1
+    if command.program == "llama-perplexity" and n_context:
+        return max(1, n_context // (command.n_context_tokens or _PERPLEXITY_CONTEXT))
+    if command.program == "llama-server" and row.engine == "ik_llama.cpp":
+        return stated + 1
+    return stated
+
+
 def _context_of_command(command: CommandLine, n_batch: int, n_sequences: int) -> tuple[int, int]:
     """Context and sequences of a command line; llama-perplexity reads as many windows at once as a batch holds."""
     if command.program == "llama-perplexity":
@@ -140,6 +155,12 @@ def _context_of_command(command: CommandLine, n_batch: int, n_sequences: int) ->
     if not command.n_context_tokens:
         raise MissingFactError("the row does not say how long the context is")
     return command.n_context_tokens, n_sequences
+
+
+def _rollback(notes: str) -> int:
+    """Copies of recurrent state for drafted tokens, where a note says how many."""
+    found = _ROLLBACK.search(notes)
+    return int(found[1] or found[2]) if found else 0
 
 
 def _is_mapped(row: LoadRow, command: CommandLine) -> bool:
@@ -170,14 +191,22 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
         n_cpu_moe = model.network.n_layers
         unstated = unstated or "the row does not say which tensors stay in main memory"
         notes.append("experts taken to lie in main memory, because the GPUs named cannot hold the file")
-    elif overrides and command.is_cut:
-        unstated = unstated or "the command line is cut off, so that its last overrides are not known"
+    elif (
+        overrides
+        and command.is_cut
+        and (
+            any(override.device == "CPU" for override in overrides)
+            or _is_too_large(model, gpus, n_gpu_layers, n_all)
+        )
+    ):
         whole = any("ffn" in override.pattern and "exps" not in override.pattern for override in overrides)
         overrides = (*overrides, TensorOverride(pattern=r"\.ffn_" if whole else r"_exps\.", device="CPU"))
         notes.append(
             f"{'feed-forward blocks' if whole else 'experts'} that no override names taken to lie in main memory, "
             "because the command is cut off"
         )
+    if command.is_cut and n_gpu_layers and gpus:
+        unstated = unstated or "the command line is cut off, so that where tensors lie is not known in full"
     shares = command.tensor_split or None
     used = row.buffer_devices
     if shares is None and len(gpus) > 1 and n_gpu_layers:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from planner.errors import MissingFactError
-from planner.estimate.llama_cpp_rows.model import RowModel, as_filed
+from planner.estimate.llama_cpp_rows.model import RowModel, as_filed, with_fused_experts
 from planner.estimate.llama_cpp_rows.names import stored_as
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.model.preset_rules import BASE_TYPES, Rules
@@ -41,9 +41,13 @@ def row_storage(row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
             found = preset_mix(start, row.tensor_types, row.file_bytes)
             if found is not None:
                 return found, None
-        found = mixed_storage(starts[0], row.tensor_types, row.file_bytes)
-        if found is not None:
-            return replace(found, label=row.text("ftype") or found.label), None
+        for start in (
+            starts[0],
+            *_starts(replace(model, network=with_fused_experts(model.network)), _ANY_PRESET),
+        ):
+            found = mixed_storage(start, row.tensor_types, row.file_bytes)
+            if found is not None:
+                return replace(found, label=row.text("ftype") or found.label), None
     if row.file_bytes is not None:
         nearest = min(starts, key=lambda start: abs(start.total_bytes - (row.file_bytes or 0)))
         return replace(scaled(nearest, row.file_bytes), label=row.text("ftype") or nearest.label), None

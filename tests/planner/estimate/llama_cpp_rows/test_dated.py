@@ -1,0 +1,28 @@
+"""Builds told by where a log was posted and what it loads."""
+
+import pytest
+
+from planner.estimate.llama_cpp_rows.dated import ik_build
+
+PLACE = "github:ikawrakow/ik_llama.cpp:github-data"
+
+
+@pytest.mark.parametrize(
+    ("source", "released", "build"),
+    [
+        (f"{PLACE}/pull_requests/520 - x.md", None, 3745),  # a change's own thread: its own build
+        (f"{PLACE}/pull_requests/110 - x.md", "2024-06", 3475),
+        ("github:somebody/else:log.txt", None, None),
+        ("github:somebody/else:log.txt", "2023-01", None),  # older than any that is known says nothing
+    ],
+)
+def test_points_that_are_known(source: str, released: str | None, build: int | None) -> None:
+    assert ik_build(source, released) == build
+
+
+def test_later_places_and_models_are_never_earlier_builds() -> None:
+    numbers = [ik_build(f"{PLACE}/issues/{n} - x.md", None) or 0 for n in (100, 260, 437, 600, 900, 2000)]
+    days = [ik_build("", day) or 0 for day in ("2024-12", "2025-04", "2025-07-11", "2026-02")]
+    assert numbers == sorted(numbers)
+    assert days == sorted(days)
+    assert ik_build(f"{PLACE}/issues/100 - x.md", "2026-02") == days[-1]
