@@ -1,28 +1,53 @@
 """Compute buffers: llama.cpp's graphs, scheduled and allocated as ggml does it, on shapes alone."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
+from math import prod
 
-from planner.engines.ggml.allocator import IN_PLACE_OPS, AllocatorRules
+from planner.engines.ggml.allocator import GPU_ALIGNMENT, IN_PLACE_OPS, AllocatorRules, gpu_bytes
 from planner.engines.ggml.scheduler import compute_buffers
 from planner.engines.ggml.tensor import Tensor
+from planner.engines.llama_cpp.cache import F16_BYTES
 from planner.engines.llama_cpp.flags import LlamaCppFlags
-from planner.engines.llama_cpp.graph.context import GraphContext
+from planner.engines.llama_cpp.graph.context import GraphContext, is_recent
 from planner.engines.llama_cpp.graph.network import build
 from planner.engines.llama_cpp.graph.plan import GraphLayer, GraphPlan
 from planner.engines.llama_cpp.layout import ComputeBuffers, Layout
+from planner.engines.llama_cpp.weights import CUDA_KINDS
 from planner.model.network import Network
 from planner.model.storage import Storage
 
 _OFFLOAD_BATCH = 32  # op_offload_min_batch_size in ggml-cuda.cu, ggml-vulkan.cpp
 # What llama.cpp writes over a source beside the common operations (ggml_op_can_inplace in ggml-alloc.c).
 IN_PLACE = IN_PLACE_OPS | frozenset(("FILL", "ADD_ID", "CLAMP", "ROPE_BACK", "SILU_BACK"))
+
+
+def _cuda_bytes(tensor: Tensor) -> int:
+    """Bytes of a result on CUDA: an attention over another type than f16 has room for f16 copies of K and V.
+
+    ggml_cuda_flash_attn_ext_get_alloc_size in fattn.cu; values that are a view of the keys (MLA) need none.
+    """
+    if tensor.op != "FLASH_ATTN_EXT":
+        return gpu_bytes(tensor)
+    size = tensor.n_bytes
+    key, value = tensor.src[1], tensor.src[2]
+    copied = [source for source in (key, value) if source.type_name != "F16"]
+    if value.root is not None and value.root is key.root:
+        copied = copied[:1]
+    for source in copied:
+        size = -(-size // GPU_ALIGNMENT) * GPU_ALIGNMENT + F16_BYTES * prod(source.ne)
+    return size
+
+
 # Views are never marked as allocated (ggml_gallocr_is_own), so nothing is written over them.
 _RULES = AllocatorRules(in_place=IN_PLACE, over_views=False)
+_CUDA_RULES = replace(_RULES, gpu_bytes=_cuda_bytes)
 PIPELINE_COPIES = 4  # GGML_SCHED_MAX_COPIES
-# Layers of one kind in a row on one device repeat each other's use of memory; so many of them show it.
+# Layers of one kind on one device repeat each other's use of memory; so many of each kind show it.
 _LAYERS_THAT_SHOW_ALL = 3
+_REPETITIONS_THAT_SHOW_ALL = 2
 
 
 class _Same:
@@ -93,14 +118,14 @@ def _replay(model: _Same, plan: GraphPlan) -> ComputeBuffers:
         plan.n_gpus,
         supports=lambda _device, _node: True,
         offloads=lambda node: plan.flags.op_offload and batch_size(node) >= _OFFLOAD_BATCH,
-        rules=_RULES,
+        rules=_CUDA_RULES if CUDA_KINDS.intersection(plan.gpu_kinds) and is_recent(plan.flags) else _RULES,
         n_copies=PIPELINE_COPIES if plan.pipelined else 1,
     )
     return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
 
 
 def _shown_layers(network: Network, storage: Storage, layout: Layout) -> tuple[GraphLayer, ...]:
-    """Of layers that are alike and follow each other on one device, the first few and the last.
+    """Of layers that follow each other on one device, the first that show every kind, and the last.
 
     Each is described by the largest of its kind, since copies of weights take the most there.
     """
@@ -117,14 +142,33 @@ def _shown_layers(network: Network, storage: Storage, layout: Layout) -> tuple[G
     for (gpu, homes), segment in groupby(
         range(network.n_layers), key=lambda i: (layout.layers[i], moved.get(i, ()))
     ):
-        by_kind: dict[int, list[int]] = {}
-        for layer in segment:
-            by_kind.setdefault(kinds[layer], []).append(layer)
-        shown = sorted(
-            {layer for alike in by_kind.values() for layer in (*alike[:_LAYERS_THAT_SHOW_ALL], alike[-1])}
-        )
+        shown = _first_and_last(tuple(segment), kinds)
         found += [GraphLayer(largest[kinds[layer]], gpu, homes) for layer in shown]
     return tuple(found)
+
+
+def _first_and_last(segment: tuple[int, ...], kinds: dict[int, int]) -> tuple[int, ...]:
+    """A segment's layers up to where every kind has shown itself, in their own order, and its last ones.
+
+    What is free moves to and fro between one layer and the next, so an even number of layers is left out, and of
+    a pattern of kinds whole repetitions.
+    """
+    row = [kinds[layer] for layer in segment]
+    period = _period(row[row.index(row[-1]) :])
+    most = _LAYERS_THAT_SHOW_ALL if period == 1 else _REPETITIONS_THAT_SHOW_ALL
+    left = {kind: min(most, n) for kind, n in Counter(row).items()}
+    shown = 0
+    while any(n > 0 for n in left.values()):
+        left[row[shown]] -= 1
+        shown += 1
+    step = 2 * period
+    skipped = max(0, len(segment) - shown - 1) // step * step
+    return (*segment[:shown], *segment[shown + skipped :])
+
+
+def _period(row: list[int]) -> int:
+    """After how many layers the kinds repeat themselves; all of them where they do not."""
+    return next(p for p in range(1, len(row) + 1) if all(a == b for a, b in zip(row, row[p:], strict=False)))
 
 
 def pipelined(flags: LlamaCppFlags, layout: Layout) -> bool:

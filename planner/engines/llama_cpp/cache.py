@@ -42,7 +42,7 @@ def cache_cells(flags: LlamaCppFlags, window_tokens: int | None) -> int:
     if window_tokens is None or flags.swa_full:
         return base * streams
     in_stream = flags.n_sequences if flags.unified_cache else 1
-    return padded(min(base, window_tokens * in_stream + flags.n_ubatch)) * streams
+    return padded(min(base, window_tokens * in_stream + flags.tokens_at_once)) * streams
 
 
 def row_bytes(type_name: str, n_elements: int) -> int:

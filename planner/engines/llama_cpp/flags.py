@@ -26,6 +26,11 @@ class LlamaCppFlags:
     loads_extra_layers: bool = False  # layers that predict further tokens, as drafting with them needs
     build: int | None = None  # the engine's build number; None for a current one
 
+    @property
+    def tokens_at_once(self) -> int:
+        """Tokens computed together: a physical batch is no larger than a logical one, nor that than the context."""
+        return min(self.n_ubatch, self.n_batch, self.n_context_tokens)
+
     def __post_init__(self) -> None:
         if min(self.n_context_tokens, self.n_batch, self.n_ubatch, self.n_sequences) < 1:
             raise ValueError("context, batch sizes and sequences must be at least 1")

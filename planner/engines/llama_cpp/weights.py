@@ -44,6 +44,11 @@ def tensor_name(weight: StoredWeight) -> str:
     return name if weight.layer is None else f"blk.{weight.layer}.{name}"
 
 
+def is_routed(weight: StoredWeight) -> bool:
+    """Whether a tensor is one that --n-cpu-moe moves (LLM_FFN_EXPS_REGEX in common.h), all experts used or not."""
+    return weight.role.split(".")[0].endswith("exps")
+
+
 def n_layers_stored(storage: Storage) -> int:
     """Layers in the file, extra prediction layers included: llama.cpp divides over all of them."""
     return 1 + max((layer for layer in storage.weights_by_layer if layer is not None), default=-1)
@@ -60,7 +65,7 @@ def plan_layout(
         homes += [
             (weight.layer, weight.role, None)
             for weight in storage.weights
-            if weight.is_expert
+            if is_routed(weight)
             and weight.layer is not None
             and weight.layer < min(split.n_cpu_moe, len(layers))
         ]
@@ -123,7 +128,7 @@ def place_weights(
             target = moved[layer].get(weight.role, gpu)
             where = -1 if target is None else target
             n_bytes = _tensor_bytes(weight, kinds[where])
-            if weight.is_expert:
+            if is_routed(weight):
                 found[where].expert_bytes += n_bytes
             else:
                 found[where].fixed_bytes += n_bytes
@@ -176,7 +181,7 @@ def _sums(same: _Same, kind: str | None) -> _Sums:
     for layer, weights in same.storage.weights_by_layer.items():
         sizes = [(weight, _tensor_bytes(weight, kind)) for weight in weights]
         if layer is not None:
-            experts = sum(n_bytes for weight, n_bytes in sizes if weight.is_expert)
+            experts = sum(n_bytes for weight, n_bytes in sizes if is_routed(weight))
             layers[layer] = (sum(n_bytes for _, n_bytes in sizes) - experts, experts)
             continue
         tables = sum(n_bytes for weight, n_bytes in sizes if weight.role in _INPUT_ROLES)

@@ -6,6 +6,9 @@ from planner.model.experts import Experts
 from planner.model.network import Block
 
 # Families that weight the experts' inputs instead of their outputs.
+# A GPU sums weighted experts in one step and keeps their results until then (MOE_WEIGHTED_REDUCTION_MAX_EXPERTS
+# in ggml-cuda.cu; the same in Vulkan and Metal).
+_MOST_FUSED_EXPERTS = 15
 _WEIGHT_FIRST = frozenset(("llama4", "llama4_text"))
 
 
@@ -71,7 +74,7 @@ def experts(ctx: GraphContext, layer: int, part: Experts, x: Tensor) -> Tensor:
     if ctx.network.architecture in _WEIGHT_FIRST:
         cur = like("MUL", Tensor("REPEAT", "F32", (x.ne[0], k, n), (cur,)), weights)
     inner = _experts_inner(ctx, layer, cur, picked, k)
-    out = _multiply_id(ctx, layer, "ffn_down_exps", inner, picked, k)
+    out = each = _multiply_id(ctx, layer, "ffn_down_exps", inner, picked, k)
     if ctx.network.architecture not in _WEIGHT_FIRST:
         out = like("MUL", out, weights)
     ctx.graph.expand(out)
@@ -81,6 +84,8 @@ def experts(ctx: GraphContext, layer: int, part: Experts, x: Tensor) -> Tensor:
     summed = parts[0]
     for item in parts[1:]:
         summed = ctx.graph.expand(like("ADD", summed, item))
+    if out is not each and 2 <= k <= _MOST_FUSED_EXPERTS and ctx.fuses(layer):
+        ctx.graph.nodes.append(Tensor("NONE", "F32", each.ne, (each, weights), root=each))
     if k == 1:
         summed = Tensor("CONT", "F32", summed.ne, (summed,))
     return _out_of_latent(ctx, layer, summed)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from planner.engines.ggml.tensor import Graph, Tensor, cache, graph_input, like, mul_mat, weight
+from planner.engines.ggml.tensor import Graph, Tensor, cache, graph_input, like, mul_mat, view, weight
 from planner.engines.llama_cpp.cache import cache_cells
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.engines.llama_cpp.graph.plan import GraphPlan
@@ -11,7 +11,13 @@ from planner.model.ggml_types import type_by_name
 from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight
 
+_KEEPS_FUSED_SINCE = 11_000  # between b10488 and b11434: ggml_backend_graph_optimize_params.add_alloc_dep
 _HADAMARD_ROWS = 64  # a rotation needs heads of a multiple of this (llama-kv-cache.cpp, attn_rot_k)
+
+
+def is_recent(flags: LlamaCppFlags) -> bool:
+    """Whether the build has backends add to the graph's memory for the steps they fuse or convert."""
+    return flags.build is None or flags.build >= _KEEPS_FUSED_SINCE
 
 
 @dataclass(slots=True)
@@ -66,6 +72,11 @@ class GraphContext:
     def n_streams(self) -> int:
         """Parts of the cache that are attended to apart."""
         return 1 if self.flags.unified_cache else self.flags.n_sequences
+
+    def fuses(self, layer: int) -> bool:
+        """Whether a GPU computes a layer's experts, and is of a build that keeps what fused steps read."""
+        on_gpu = self._devices[layer] != self.host or (self.plan.n_gpus > 0 and self.flags.op_offload)
+        return is_recent(self.flags) and on_gpu
 
     def has(self, layer: int | None, role: str) -> bool:
         """Whether the model stores a tensor."""
@@ -130,6 +141,15 @@ class GraphContext:
     def output_ids(self) -> Tensor:
         """Which tokens give an output; all of them, at most."""
         return self.input("output ids", "I32", (self.n_outputs,))
+
+    @property
+    def state_ids(self) -> tuple[Tensor, Tensor]:
+        """Which states the batch's sequences read, and which others move (build_rs_inp)."""
+        ids = self.input("state ids", "I32", (self.n_sequences,))
+        for name, n in (("used states", self.n_sequences), ("other states", 0)):
+            if (None, name) not in self._made:
+                self._made[None, name] = view(ids, (n,), contiguous=True)
+        return self._made[None, "used states"], self._made[None, "other states"]
 
     def rope(self, x: Tensor) -> Tensor:
         """Rotary positions; factors are a small tensor that does not decide where this runs."""

@@ -8,15 +8,31 @@ from planner.engines.llama_cpp.graph.attention import attention
 from planner.engines.llama_cpp.graph.blocks import block
 from planner.engines.llama_cpp.graph.context import GraphContext
 from planner.engines.llama_cpp.graph.latent import latent_attention
+from planner.engines.llama_cpp.graph.recurrent import delta_net, mamba2, short_convolution
 from planner.engines.llama_cpp.runs_as import as_run
 from planner.model.attention import Attention
+from planner.model.delta_net import GatedDeltaNet
 from planner.model.experts import Experts
 from planner.model.feed_forward import FeedForward
 from planner.model.latent import LatentAttention
+from planner.model.mamba2 import Mamba2
 from planner.model.network import LayerGroup, Network
+from planner.model.short_conv import ShortConvolution
 
 # Families whose graph keeps the last hidden state as an output (t_h_nextn in src/models/*.cpp).
-_PICKS_LATE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_moe", "gpt_oss", "gpt-oss", "qwen3next"))
+_PICKS_IN_FRONT_OF_NORM = frozenset(("gpt_oss", "gpt-oss"))
+_PICKS_AFTER_NORM = frozenset(
+    (
+        "qwen3_next",
+        "qwen3next",
+        "qwen35",
+        "qwen35moe",
+        "qwen3_5",
+        "qwen3_5_moe",
+        "qwen3_5_text",
+        "qwen3_5_moe_text",
+    )
+)
 
 
 def build(ctx: GraphContext) -> Graph:
@@ -31,14 +47,17 @@ def build(ctx: GraphContext) -> Graph:
     if _scales_embeddings(ctx):
         x = like("SCALE", x)
     last = len(ctx.plan.layers) - 1
-    late = network.architecture in _PICKS_LATE
+    late = network.architecture in _PICKS_IN_FRONT_OF_NORM | _PICKS_AFTER_NORM
     for place, layer in enumerate(ctx.plan.layers):
         x = _layer(ctx, place, groups[layer.stored], x, picks=place == last and not late)
-    if late:
+    if network.architecture in _PICKS_IN_FRONT_OF_NORM:
         x.is_output = True
         x = get_rows(x, ctx.output_ids, (hidden, ctx.n_outputs))
     x = ctx.norm(x, None, "output_norm")
     x.is_output = True
+    if network.architecture in _PICKS_AFTER_NORM:
+        x = get_rows(x, ctx.output_ids, (hidden, ctx.n_outputs))
+        x.is_output = True
     logits = _logits(ctx, x)
     logits.is_output = True
     ctx.graph.expand(logits)
@@ -68,6 +87,8 @@ def _layer(ctx: GraphContext, layer: int, group: LayerGroup, x: Tensor, *, picks
     residual = x
     normed = ctx.norm(x, layer, "attn_norm") if ctx.has(layer, "attn_norm") else x
     out = normed
+    if any(isinstance(g.mixer, GatedDeltaNet) for g in ctx.network.groups):
+        ctx.graph.expand(normed)  # qwen3next.cpp, qwen35.cpp: what came before is computed first
     if group.mixer is not None:
         out = _mixer(ctx, layer, group, normed)
     if picks:
@@ -89,6 +110,9 @@ def _layer(ctx: GraphContext, layer: int, group: LayerGroup, x: Tensor, *, picks
 _MIXERS: dict[type, Callable[[GraphContext, int, Any, Tensor], Tensor]] = {
     Attention: attention,
     LatentAttention: latent_attention,
+    GatedDeltaNet: delta_net,
+    Mamba2: mamba2,
+    ShortConvolution: short_convolution,
 }
 
 

@@ -48,4 +48,4 @@ class GraphPlan:
     def _n_wanted(self) -> int:
         flags = self.flags
         context = cells_per_stream(flags) * (1 if flags.unified_cache else flags.n_sequences)
-        return min(context, flags.n_ubatch)
+        return min(context, flags.tokens_at_once)
