@@ -4,11 +4,16 @@ src/models/delta-net-base.cpp, qwen3next.cpp, qwen35.cpp, mamba-base.cpp, lfm2.c
 A batch holds the same number of tokens of every sequence.
 """
 
+from collections.abc import Callable
+
 from planner.engines.ggml.tensor import Tensor, concat, get_rows, like, reshape, transpose, view
 from planner.engines.llama_cpp.graph.context import GraphContext
 from planner.model.delta_net import GatedDeltaNet
 from planner.model.mamba2 import Mamba2
 from planner.model.short_conv import ShortConvolution
+
+# How a layer reads states: from all of them and the indices of those in use.
+Rows = Callable[[Tensor, Tensor], Tensor]
 
 
 def delta_net(ctx: GraphContext, layer: int, mixer: GatedDeltaNet, x: Tensor) -> Tensor:
@@ -26,7 +31,7 @@ def delta_net(ctx: GraphContext, layer: int, mixer: GatedDeltaNet, x: Tensor) ->
     out = like(
         "UNARY", Tensor("SSM_CONV", "F32", (channels, per, seqs), (conv, ctx.weight(layer, "ssm_conv1d")))
     )
-    q, k = (like("SCALE", like("RMS_NORM", _plain(view(out, (d_k, k_heads, per, seqs))))) for _ in range(2))
+    q, k = (like("SCALE", like("RMS_NORM", view(out, (d_k, k_heads, per, seqs)))) for _ in range(2))
     v = view(out, (d_v, heads, per, seqs))
     if k_heads != heads and ctx.has(layer, "ssm_ba"):
         q, k = (_repeated(t, d_k, heads, k_heads, per, seqs) for t in (q, k))
@@ -38,11 +43,6 @@ def delta_net(ctx: GraphContext, layer: int, mixer: GatedDeltaNet, x: Tensor) ->
     normed = ctx.norm(attended, layer, "ssm_norm")
     gated = like("MUL", normed, like("UNARY", reshape(z, d_v, heads, per, seqs)))
     return reshape(ctx.multiply(layer, "ssm_out", reshape(gated, d_v * heads, per, seqs)), x.ne[0], n)
-
-
-def _plain(x: Tensor) -> Tensor:
-    """A view whose operations give packed results."""
-    return x
 
 
 def _gates(
@@ -104,19 +104,11 @@ def mamba2(ctx: GraphContext, layer: int, mixer: Mamba2, x: Tensor) -> Tensor:
     result = state_rows(ctx, layer, "s", size, rows=scanned)
     ctx.graph.expand(_kept(ctx, layer, "s", view(result, (size, seqs)), size))
     y = view(result, (head, heads, per, seqs))
-    y = _packed_like("ADD", y, like_packed("MUL", values, ctx.weight(layer, "ssm_d")))
+    y = like("ADD", y, like("MUL", values, ctx.weight(layer, "ssm_d")))
     y = Tensor("GLU", "F32", y.ne, (Tensor("CONT", "F32", z.ne, (z,)), y))
     if ctx.has(layer, "ssm_norm"):
         y = ctx.norm(reshape(y, inner // groups, groups, per, seqs), layer, "ssm_norm")
     return ctx.multiply(layer, "ssm_out", reshape(y, inner, n))
-
-
-def like_packed(op: str, x: Tensor, *others: Tensor) -> Tensor:
-    """An operation on a view, with a packed result."""
-    return Tensor(op, x.type_name, x.ne, (x, *others))
-
-
-_packed_like = like_packed
 
 
 def short_convolution(ctx: GraphContext, layer: int, mixer: ShortConvolution, x: Tensor) -> Tensor:
@@ -146,7 +138,7 @@ def _convolution(ctx: GraphContext, layer: int, mixed: Tensor, kernel: int, chan
     return joined
 
 
-def state_rows(ctx: GraphContext, layer: int, which: str, size: int, rows=None) -> Tensor:  # type: ignore[no-untyped-def]
+def state_rows(ctx: GraphContext, layer: int, which: str, size: int, rows: Rows | None = None) -> Tensor:
     """The states of the batch's sequences (build_rs): one cleared, those needed read, the others moved."""
     seqs = ctx.n_sequences
     slots = seqs * (ctx.flags.rollback_sequences + 1)
@@ -156,7 +148,7 @@ def state_rows(ctx: GraphContext, layer: int, which: str, size: int, rows=None) 
         Tensor("SCALE", "F32", cleared.ne, (cleared,), root=cleared.root or cleared, layout="in place")
     )
     used, rest = ctx.state_ids
-    found: Tensor = get_rows(states, used, (size, seqs)) if rows is None else rows(states, used)
+    found = get_rows(states, used, (size, seqs)) if rows is None else rows(states, used)
     ctx.graph.expand(found)
     others = get_rows(states, rest, (size, 0))
     ctx.graph.expand(_kept(ctx, layer, which, others, size))
