@@ -16,8 +16,8 @@ from planner.estimate.concessions import Concession, Situation, concessions
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.memory import devices
-from planner.estimate.placement import Placement, place
-from planner.estimate.ranking import best_placed, catalogue_rank, headline, placement_rank
+from planner.estimate.placement import place_whole
+from planner.estimate.ranking import catalogue_rank, headline
 from planner.estimate.speed import SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
@@ -157,14 +157,13 @@ def _best_row(
         return None  # no need to lay out a thousand tensors
     n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
     flags = LlamaCppFlags(n_context_tokens=n)
-    placed: list[tuple[DescribedModel, Placement]] = []
-    for quant in (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS:
-        (model,) = described_models(opened, (quant,))
-        placed.append((model, place(model, machine, flags)))
-        if placed[-1][1].fits and placement_rank(placed[-1][1]) == 0:
-            break  # finest first: what comes after it is no faster placed, and coarser
-    best = best_placed(placed)
-    return None if best is None else fit_row(best[0], machine, flags, facts)
+    quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
+    models = (_at(opened, quant) for quant in quants)
+    whole = next((model for model in models if place_whole(model, machine, flags) is not None), None)
+    # Once a model is split between GPU and RAM, what it reads from RAM decides its speed: then the smallest is best.
+    best = whole or _at(opened, quants[-1])
+    row = fit_row(best, machine, flags, facts, with_largest_context=False)
+    return row if row.placement.fits else None
 
 
 def _memory_bytes(machine: Machine) -> int:

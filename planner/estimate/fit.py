@@ -23,7 +23,7 @@ class FitRow:
     decode: SpeedEstimate  # from an empty context, as llama-bench's tg tests
     decode_full: SpeedEstimate  # with the context full
     prefill: SpeedEstimate  # a prompt of PROMPT_TOKENS
-    largest_context_tokens: int | None
+    largest_context_tokens: int | None  # None where none fits, or where nobody asked for it
     command: tuple[str, ...]
 
 
@@ -33,8 +33,13 @@ def fit_row(
     flags: LlamaCppFlags,
     facts: SpeedFacts,
     given: GivenSplit = FREE,
+    *,
+    with_largest_context: bool = True,
 ) -> FitRow:
-    """Places the model where it decodes fastest, a person's own flags respected, then times it there."""
+    """Places the model where it decodes fastest, a person's own flags respected, then times it there.
+
+    The largest context takes longest to find, and a long list of models does not show it.
+    """
 
     def decode_s(placement: Placement) -> float | None:
         found = decode_speed(model, placement, machine, facts).tokens_per_s
@@ -48,7 +53,9 @@ def fit_row(
         decode=decode_speed(model, placement, machine, facts),
         decode_full=decode_speed(model, placement, machine, facts, flags.n_context_tokens),
         prefill=prefill_speed(model, placement, machine, facts, n_prompt),
-        largest_context_tokens=largest_context(model, machine, flags, placement.split),
+        largest_context_tokens=(
+            largest_context(model, machine, flags, placement.split) if with_largest_context else None
+        ),
         command=server_command(model, placement),
     )
 

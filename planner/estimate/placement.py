@@ -9,7 +9,7 @@ from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.memory import Device, DeviceLoad, devices, memory_loads
-from planner.estimate.split_search import Search
+from planner.estimate.split_search import Attempt, Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +63,35 @@ def place(
     What a person fixed is kept. `decode_s` times a placement; without it, or where it does not know, placements
     rank in the order of `Search.attempts`. Raises MissingFactError when the machine's memory is unknown.
     """
+    search = _search(model, machine, flags, given, rules)
+    attempts = list(search.attempts())
+    fitting = [_placement(found, model, flags) for found in attempts if found.fits]
+    if not fitting:
+        return _placement(min(attempts, key=lambda found: found.shortfall_bytes), model, flags)
+    times = [None if decode_s is None else decode_s(placement) for placement in fitting]
+    if any(time is None for time in times):
+        return fitting[0]
+    return fitting[min(range(len(fitting)), key=lambda i: times[i] or 0.0)]
+
+
+def place_whole(model: DescribedModel, machine: Machine, flags: LlamaCppFlags) -> Placement | None:
+    """The fastest placement with nothing split between GPUs and RAM, None when none fits.
+
+    Much quicker than `place` for what does not fit. Raises MissingFactError as `place` does.
+    """
+    found = _search(model, machine, flags, FREE, MAINLINE).whole()
+    return None if found is None else _placement(found, model, flags)
+
+
+def _search(
+    model: DescribedModel, machine: Machine, flags: LlamaCppFlags, given: GivenSplit, rules: Rules
+) -> Search:
     gpus, ram = devices(machine)
     if not gpus and ram is None:
         raise MissingFactError(
             f"nothing is known of the memory of {machine.name}; describe it, for example --on 'RTX 4090, 64GiB'"
         )
-    search = Search(
+    return Search(
         model=model,
         flags=flags,
         gpus=gpus,
@@ -77,19 +100,10 @@ def place(
         rules=rules,
         loads=lambda split: memory_loads(model, flags, split, gpus, ram, rules),
     )
-    attempts = list(search.attempts())
-    fitting = [
-        Placement(split=found.split, flags=flags, loads=found.loads, n_layers=model.network.n_layers)
-        for found in attempts
-        if found.fits
-    ]
-    if not fitting:
-        least = min(attempts, key=lambda found: found.shortfall_bytes)
-        return Placement(split=least.split, flags=flags, loads=least.loads, n_layers=model.network.n_layers)
-    times = [None if decode_s is None else decode_s(placement) for placement in fitting]
-    if any(time is None for time in times):
-        return fitting[0]
-    return fitting[min(range(len(fitting)), key=lambda i: times[i] or 0.0)]
+
+
+def _placement(found: Attempt, model: DescribedModel, flags: LlamaCppFlags) -> Placement:
+    return Placement(split=found.split, flags=flags, loads=found.loads, n_layers=model.network.n_layers)
 
 
 def largest_context(

@@ -1,29 +1,11 @@
-"""Which of several answers is the better one: quantizations of one model, and models of a catalogue."""
+"""Which of several answers is the better one: placements of one model, and models of a catalogue."""
 
 from collections.abc import Sequence
 
-from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow
 from planner.estimate.placement import Placement
 
 MONTHS_UNTIL_OLD = 24
-
-
-def best_placed(
-    placed: Sequence[tuple[DescribedModel, Placement]],
-) -> tuple[DescribedModel, Placement] | None:
-    """The finest of a model's quantizations, given finest first, that runs where it is fastest.
-
-    Once a model is split between GPU and RAM, what it reads from RAM decides its speed, so among split ones
-    the smallest is the best. None when nothing fits.
-    """
-    fitting = [pair for pair in placed if pair[1].fits]
-    return min(fitting, key=lambda pair: _preference(pair[1]), default=None)
-
-
-def _preference(placement: Placement) -> tuple[int, int]:
-    rank = placement_rank(placement)
-    return rank, placement.needed_bytes if rank else 0
 
 
 def placement_rank(placement: Placement) -> int:

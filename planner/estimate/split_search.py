@@ -6,6 +6,7 @@ because layers on several GPUs run one after another, so that a slower one more 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from planner.engines.llama_cpp import LlamaCppFlags, Rules, Split
 from planner.engines.llama_cpp.given_split import GivenSplit
@@ -58,20 +59,37 @@ class Search:
         if not self.gpus:
             yield self._attempt(replace(self._settled, n_gpu_layers=0, n_cpu_moe=0))
             return
+        whole = None
         for chosen in self._choices():
-            attempt = self._on(chosen, self._settled)
-            yield attempt
-            if attempt.fits:
+            whole = self._on(chosen, self._settled)
+            yield whole
+            if whole.fits:
                 return
-        if self.ram is None or any(gpu.shares_ram for gpu in self.gpus):
+        if whole is None or self.ram is None or any(gpu.shares_ram for gpu in self.gpus):
             return
         has_experts = any(layer.expert_bytes for layer in self.model.layers)
         if has_experts and self.given.n_cpu_moe is None and not self.given.overrides:
-            yield self._fewest(lambda n: replace(self._settled, n_cpu_moe=n))
+            yield self._fewest(lambda n: replace(self._settled, n_cpu_moe=n), whole)
         if self.given.n_gpu_layers is None:
             everything = self._settled.n_gpu_layers
-            yield self._fewest(lambda n: replace(self._settled, n_gpu_layers=everything - n))
+            yield self._fewest(lambda n: replace(self._settled, n_gpu_layers=everything - n), whole)
             yield self._attempt(replace(self._settled, n_gpu_layers=0))
+
+    def whole(self) -> Attempt | None:
+        """The first attempt with nothing split between GPUs and RAM that fits; None when none does.
+
+        What the GPUs cannot hold for the layers' bytes alone is not planned at all.
+        """
+        if not self.gpus:
+            attempt = self._attempt(replace(self._settled, n_gpu_layers=0, n_cpu_moe=0))
+            return attempt if attempt.fits else None
+        sizes = sum(self._sizes(self._settled))
+        for chosen in self._choices():
+            if sizes <= sum(self.gpus[index].capacity_bytes for index in chosen):
+                attempt = self._on(chosen, self._settled)
+                if attempt.fits:
+                    return attempt
+        return None
 
     @property
     def _settled(self) -> Split:
@@ -98,17 +116,31 @@ class Search:
         gpu = self.gpus[index].gpu
         return -gpu.accelerator.memory_bytes_per_s if gpu is not None and gpu.accelerator is not None else 0.0
 
-    def _fewest(self, split_with: Callable[[int], Split]) -> Attempt:
-        """The attempt with the fewest layers, or their experts, in RAM whose GPUs fit; all GPUs take part."""
+    def _fewest(self, split_with: Callable[[int], Split], whole: Attempt) -> Attempt:
+        """The attempt with the fewest layers, or their experts, in RAM whose GPUs fit; all GPUs take part.
+
+        Counting the layers' bytes against the room beside `whole`'s buffers tells where to look; plans of the
+        neighbours decide, since buffers change a little with every layer.
+        """
         *_, everything = self._choices()
-        low, high = 1, self.model.network.n_layers
-        while low < high:  # more in RAM never needs more GPU memory
+        most = self.model.network.n_layers
+        tried: dict[int, Attempt] = {}
+
+        def fits(n: int) -> bool:
+            if n not in tried:
+                tried[n] = self._on(everything, split_with(n))
+            return tried[n].gpus_fit
+
+        beside = sum(_beside_layers(load) for load in whole.loads if load.device.is_gpu)
+        room = sum(gpu.capacity_bytes for gpu in self.gpus) - beside
+        sizes = (sum(self._sizes(split_with(n))) for n in range(1, most + 1))
+        guess = next((n for n, size in enumerate(sizes, start=1) if size <= room), most)
+        low, high = _bracket(fits, guess, most)
+        while high - low > 1:  # more in RAM never needs more GPU memory
             middle = (low + high) // 2
-            if self._on(everything, split_with(middle)).gpus_fit:
-                high = middle
-            else:
-                low = middle + 1
-        return self._on(everything, split_with(low))
+            low, high = (low, middle) if fits(middle) else (middle, high)
+        fits(high)
+        return tried[high]
 
     def _on(self, chosen: Sequence[int], split: Split) -> Attempt:
         """The split with its layers on the chosen GPUs, in shares by which each holds its part."""
@@ -146,9 +178,13 @@ class Search:
             beside = [max(old, _beside_layers(load)) for old, load in zip(beside, on_gpus, strict=True)]
         return best
 
+    @cached_property
+    def _caches(self) -> tuple[list[int], list[int]]:
+        return cache_by_layer(self.model, self.flags, self.rules)
+
     def _sizes(self, split: Split) -> list[int]:
         """Bytes of each offloaded layer on a GPU, the output head last."""
-        kv, state = cache_by_layer(self.model, self.flags, self.rules)
+        kv, state = self._caches
         layers = self.model.layers
         first = len(layers) + 1 - split.n_gpu_layers
         sizes = []
@@ -157,6 +193,20 @@ class Search:
             experts = 0 if i < split.n_cpu_moe else layers[i].expert_bytes
             sizes.append(layers[i].fixed_bytes + experts + cached)
         return [*sizes, self.model.head_bytes + self.model.extra_bytes]
+
+
+def _bracket(fits: Callable[[int], bool], guess: int, most: int) -> tuple[int, int]:
+    """Numbers around the guess, growing apart, of which the smaller does not fit and the larger does, or is `most`."""
+    step = 1
+    if fits(guess):
+        high = guess
+        while high - step >= 1 and fits(high - step):
+            high, step = high - step, 2 * step
+        return max(0, high - step), high
+    low = guess
+    while low + step < most and not fits(low + step):
+        low, step = low + step, 2 * step
+    return low, min(most, low + step)
 
 
 def _beside_layers(load: DeviceLoad) -> int:
