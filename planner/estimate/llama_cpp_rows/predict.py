@@ -6,7 +6,7 @@ from typing import Final
 
 from hardware.spec import Basis
 from hardware.units import MIB
-from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp import LlamaCppFlags, Rules
 from planner.engines.llama_cpp.host_buffers import INPUT_ROLES, amx_bytes, has_amx_kernels, mapped_bytes
 from planner.engines.llama_cpp.weights import host_tensor_bytes, n_layers_stored, plan_layout
 from planner.engines.registry import memory_rules
@@ -24,7 +24,7 @@ from planner.estimate.llama_cpp_rows.names import n_files
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.llama_cpp_rows.settings import RowPlacement, row_flags, row_placement
 from planner.estimate.llama_cpp_rows.storage import row_storage
-from planner.estimate.memory import DeviceLoad, layer_devices, memory_loads
+from planner.estimate.memory import DeviceLoad, memory_loads
 from planner.estimate.served_component import Component
 from planner.estimate.term import Term
 from planner.model.network import Network
@@ -32,6 +32,8 @@ from planner.model.storage import Storage, StoredWeight
 
 _WEIGHTS: Final = ("weights", "experts", "embedding")
 _ANY_CONTEXT: Final = {"n_ctx_tokens": "512"}
+_SORTED_SINCE: Final = "2024-11"  # when quantizers began to write tensors in order
+_CONVERTED: Final = ("F16", "BF16", "F32", "Q8_0")  # what the converter writes itself
 _NEVER_MEASURED: Final = ("engine and driver",)
 # Buffers by device that together are a device's total.
 _DETAILS: Final = ("model_buf_detail_mib", "kv_buf_detail_mib", "rs_buf_detail_mib", "compute_buf_detail_mib")
@@ -93,7 +95,9 @@ class LoadPredictor:
             )
         except PlannerError as error:
             return _unpredicted(row, str(error)), found.name, ()
-        printed = _as_printed(row, model, flags, placement, loads)
+        old = found.released is not None and found.released < _SORTED_SINCE
+        converted = old or storage.label in _CONVERTED
+        printed = _as_printed(row, model, flags, placement, loads, converted=converted)
         if no_context is not None:
             weights = next(iter(_compared(row, printed, placement, unknown)))
             return (weights, *_unpredicted(row, no_context, skip=("weights",))), found.name, placement.notes
@@ -126,12 +130,14 @@ def _as_printed(
     flags: LlamaCppFlags,
     placement: RowPlacement,
     loads: Sequence[DeviceLoad],
+    *,
+    converted: bool,
 ) -> tuple[DeviceLoad, ...]:
     """The loads with weights in main memory as the log counts them: mapped stretches, and copies for AMX."""
     has_amx = row.backend == "AMX"
     if not flags.mmap and not has_amx:
         return tuple(loads)
-    is_on_host = _host_tensors(model, placement)
+    is_on_host = _host_tensors(model, placement, memory_rules(row.engine))
     here = [weight for weight in model.storage.weights if is_on_host(weight)]
     copied = [weight for weight in here if has_amx and has_amx_kernels(weight)]
     moved = {id(weight) for weight in copied}
@@ -140,7 +146,7 @@ def _as_printed(
         return is_on_host(weight) and id(weight) not in moved
 
     if flags.mmap:
-        n_bytes = mapped_bytes(model.storage, stays, n_files(row.name))
+        n_bytes = mapped_bytes(model.storage, stays, n_files(row.name), converted=converted)
     else:
         n_bytes = sum(host_tensor_bytes(weight) for weight in here if stays(weight))
     n_bytes += amx_bytes(copied)
@@ -153,11 +159,14 @@ def _as_printed(
     )
 
 
-def _host_tensors(model: DescribedModel, placement: RowPlacement) -> Callable[[StoredWeight], bool]:
+def _host_tensors(
+    model: DescribedModel, placement: RowPlacement, rules: Rules
+) -> Callable[[StoredWeight], bool]:
     """Whether a tensor lies in main memory, by the split."""
     n_layers, storage, gpus = model.network.n_layers, model.storage, placement.gpus
     n_extra = max(0, n_layers_stored(storage) - n_layers)
-    where = layer_devices(n_layers, placement.split, gpus, n_extra)
+    free = [gpu.capacity_bytes for gpu in gpus]
+    where = rules.layer_gpus(n_layers, placement.split, free, n_extra)
     layout = plan_layout(
         storage, where, placement.split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus]
     )
