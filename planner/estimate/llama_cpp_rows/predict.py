@@ -137,7 +137,7 @@ def _as_printed(
     has_amx = row.backend == "AMX"
     if not flags.mmap and not has_amx:
         return tuple(loads)
-    is_on_host = _host_tensors(model, placement, memory_rules(row.engine))
+    is_on_host = _host_tensors(model, flags, placement, memory_rules(row.engine))
     here = [weight for weight in model.storage.weights if is_on_host(weight)]
     copied = [weight for weight in here if has_amx and has_amx_kernels(weight)]
     moved = {id(weight) for weight in copied}
@@ -160,7 +160,7 @@ def _as_printed(
 
 
 def _host_tensors(
-    model: DescribedModel, placement: RowPlacement, rules: Rules
+    model: DescribedModel, flags: LlamaCppFlags, placement: RowPlacement, rules: Rules
 ) -> Callable[[StoredWeight], bool]:
     """Whether a tensor lies in main memory, by the split."""
     n_layers, storage, gpus = model.network.n_layers, model.storage, placement.gpus
@@ -170,11 +170,13 @@ def _host_tensors(
     layout = plan_layout(
         storage, where, placement.split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus]
     )
+    with_head = rules.tables_with_head(flags)
     homes = {(layer, role): gpu for layer, role, gpu in layout.homes}
 
     def is_on_host(weight: StoredWeight) -> bool:
         if weight.layer is None:
-            return weight.role in INPUT_ROLES or layout.head is None
+            is_table = weight.role in INPUT_ROLES and weight.role not in with_head
+            return is_table or layout.head is None
         if weight.layer >= n_layers:
             return layout.head is None
         return homes.get((weight.layer, weight.role), layout.layers[weight.layer]) is None
