@@ -74,7 +74,10 @@ def _plain(row: LoadRow, architecture: str) -> RowModel | str:
         outer=embeddings(hidden, vocab, tied=tied),
         context_tokens=row.whole("n_ctx_train"),
     )
-    return RowModel(name=architecture, network=network, told_by="columns")
+    uneven = None
+    if isinstance(heads, tuple) and 0 in heads:
+        uneven = "layers differ in width, and no column says by how much"
+    return RowModel(name=architecture, network=network, told_by="columns", uneven=uneven)
 
 
 def _at(values: int | tuple[int, ...], layer: int) -> int:

@@ -77,7 +77,6 @@ class LoadPredictor:
         if isinstance(found, str):
             return _unpredicted(row, found), "", ()
         storage, unknown = self._storage(row, found)
-        unknown = unknown or found.without_weights
         model = DescribedModel(name=found.name, network=_network(row, found, storage), storage=storage)
         placement = row_placement(row, model)
         earlier = self._builds.get(row.text("source"))
@@ -99,9 +98,9 @@ class LoadPredictor:
         converted = old or storage.label in _CONVERTED
         printed = _as_printed(row, model, flags, placement, loads, converted=converted)
         if no_context is not None:
-            weights = next(iter(_compared(row, printed, placement, unknown)))
+            weights = next(iter(_compared(row, printed, placement, unknown, found.uneven)))
             return (weights, *_unpredicted(row, no_context, skip=("weights",))), found.name, placement.notes
-        return _compared(row, printed, placement, unknown), found.name, placement.notes
+        return _compared(row, printed, placement, unknown, found.uneven), found.name, placement.notes
 
     def _storage(self, row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
         key = (
@@ -185,7 +184,11 @@ def _host_tensors(
 
 
 def _compared(
-    row: LoadRow, loads: Sequence[DeviceLoad], placement: RowPlacement, unknown: str | None
+    row: LoadRow,
+    loads: Sequence[DeviceLoad],
+    placement: RowPlacement,
+    unknown: str | None,
+    uneven: str | None,
 ) -> Iterator[Component]:
     """Sums over all devices, then every device's own total."""
     on_gpus = [load for load in loads if load.device.is_gpu]
@@ -201,10 +204,12 @@ def _compared(
     yield _component("kv", summed(loads, "KV cache"), row.measured_total("kv_total_mib"))
     yield _component("state", summed(loads, "state"), row.measured_total("rs_total_mib"))
     compute = row.measured_total("compute_gpu_sum_mib")
-    yield _component("compute", summed(on_gpus, "compute"), compute)
-    yield _component("host compute", summed(host, "compute"), row.measured_total("compute_host_mib"))
+    yield _component("compute", summed(on_gpus, "compute"), compute, uneven)
+    host_compute = row.measured_total("compute_host_mib")
+    yield _component("host compute", summed(host, "compute"), host_compute, uneven)
     yield _component("output", summed(loads, "output"), row.measured_total("output_buf_mib"))
     measured = _measured_totals(row)
+    unknown = unknown or uneven
     together = None if unknown is not None else sum(_total(load) for load in loads)
     yield Component(
         name="all devices", unit="bytes", expected=together,
@@ -227,8 +232,9 @@ def _compared(
             )  # fmt: skip
 
 
-def _component(name: str, expected: float, measured: float | None) -> Component:
-    return Component(name=name, unit="bytes", expected=expected, measured=measured)
+def _component(name: str, expected: float, measured: float | None, reason: str | None = None) -> Component:
+    known = None if reason is not None else expected
+    return Component(name=name, unit="bytes", expected=known, measured=measured, reason=reason)
 
 
 def _total(load: DeviceLoad) -> float:
