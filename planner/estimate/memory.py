@@ -104,7 +104,12 @@ def memory_loads(
     free = [gpu.capacity_bytes for gpu in gpus]
     where = rules.layer_gpus(network.n_layers, split, free, n_extra)
     layout = plan_layout(storage, where, split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus])
-    weights = place_weights(storage, layout, loads_extra_layers=flags.loads_extra_layers)
+    weights = place_weights(
+        storage,
+        layout,
+        loads_extra_layers=flags.loads_extra_layers,
+        tables_with_head=rules.tables_with_head(flags),
+    )
     caches = _caches(model, flags, rules, layout)
     buffers = rules.compute_buffers(network, storage, flags, layout)
     used = {gpu for gpu in where if gpu is not None}

@@ -105,12 +105,16 @@ def _score(
 
 
 def worst(predictions: Sequence[Prediction], n: int) -> tuple[Prediction, ...]:
-    """The predictions that are furthest off, one for each engine, component and group, worst first."""
+    """The predictions that are furthest off, one for each engine, component and group, worst first.
+
+    Those that rest on a supposition of where tensors lie are left out: their errors are mostly the supposition's.
+    """
     seen: set[tuple[str, str, str]] = set()
     found = []
     for prediction in sorted(predictions, key=lambda p: -(p.error_fraction or 0.0)):
         key = prediction.engine, prediction.component, prediction.group
-        if prediction.error_fraction is None or key in seen:
+        supposed = prediction.component.startswith("supposed")
+        if prediction.error_fraction is None or key in seen or supposed:
             continue
         seen.add(key)
         found.append(prediction)

@@ -12,6 +12,8 @@ from planner.readers.config.architectures.layer_plan import MAX_LAYERS, PlannedL
 from planner.readers.gguf.architectures.registry import ARCHITECTURES, NOT_TEXT_MODELS
 from planner.readers.gguf.architectures.windows import NO_WINDOWS
 
+_MATRICES = 7  # of a layer: query, key, value, output, gate, up, down
+_DEEPSTACK = 4
 _ROUND = 32  # widths of feed-forward blocks are multiples of it
 
 
@@ -52,6 +54,8 @@ def _plain(row: LoadRow, architecture: str) -> RowModel | str:
     missing = [column for column, value in needed.items() if value is None]
     if missing:
         return f"the catalogue has no such network, and the row does not say {missing[0]}"
+    if architecture.startswith("qwen3vl") and hidden is not None:
+        hidden //= _DEEPSTACK  # printed with the features of three vision layers beside the embedding
     assert n_layers and hidden and vocab and heads and kv_heads and width and parameters
     if n_layers > MAX_LAYERS:
         return f"{n_layers:,} layers are more than any model has"
@@ -70,7 +74,10 @@ def _plain(row: LoadRow, architecture: str) -> RowModel | str:
         outer=embeddings(hidden, vocab, tied=tied),
         context_tokens=row.whole("n_ctx_train"),
     )
-    return RowModel(name=architecture, network=network, told_by="columns")
+    uneven = None
+    if isinstance(heads, tuple) and 0 in heads:
+        uneven = "layers differ in width, and no column says by how much"
+    return RowModel(name=architecture, network=network, told_by="columns", uneven=uneven)
 
 
 def _at(values: int | tuple[int, ...], layer: int) -> int:
@@ -104,6 +111,13 @@ def _attention(
     )
 
 
+def _tied(row: LoadRow, n_layers: int) -> tuple[bool, ...]:
+    """Whether the head may be the embedding table: told by the number of matrices, four and three in every layer."""
+    n_matrices = sum(n for name, n in row.tensor_types.items() if name != "F32")
+    outside = n_matrices - _MATRICES * n_layers
+    return {1: (True,), 2: (False,)}.get(outside, (False, True))
+
+
 def _block(
     row: LoadRow, hidden: int, vocab: int, n_layers: int, rest: float
 ) -> tuple[FeedForward | Experts, bool]:
@@ -113,7 +127,7 @@ def _block(
     """
     n_experts, n_active = row.whole("n_expert") or 0, row.whole("n_expert_used") or 0
     found: list[tuple[float, int, bool]] = []
-    for tied in (False, True):
+    for tied in _tied(row, n_layers):
         left = rest - (1 if tied else 2) * vocab * hidden - n_layers * n_experts * hidden
         size = left / (3 * hidden * n_layers * max(n_experts, 1))
         if size >= 1:

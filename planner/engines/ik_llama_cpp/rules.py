@@ -48,6 +48,11 @@ class IkRules:
         one_later = layer_gpus(n_all, replace(split, n_gpu_layers=wanted), free_bytes)
         return (*one_later[1 : n_layers + 1], None)
 
+    def tables_with_head(self, flags: LlamaCppFlags) -> tuple[str, ...]:
+        """None: every table lies in main memory."""
+        del flags
+        return ()
+
     def as_run(self, network: Network) -> Network:
         """The network as ik_llama.cpp computes it: windows are masks, never smaller caches."""
         return runs_as.as_run(network)

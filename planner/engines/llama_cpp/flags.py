@@ -24,6 +24,9 @@ class LlamaCppFlags:
     mmap: bool = True  # weights in main memory are the mapped file itself
     repack: bool = True  # weights in main memory may be rearranged for the processor (--no-repack)
     loads_extra_layers: bool = False  # layers that predict further tokens, as drafting with them needs
+    n_outputs: int | None = (
+        None  # tokens of a batch whose logits may be asked for; llama-server: one a sequence
+    )
     build: int | None = None  # the engine's build number; None for a current one
 
     @property

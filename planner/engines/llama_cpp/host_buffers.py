@@ -22,14 +22,30 @@ _AMX_ROWS: Final = 32  # TILE_N * 2: outputs come in multiples of it
 INPUT_ROLES: Final = ("token_embd", "position_embd", "token_types", "per_layer_token_embd")
 
 
-def in_file_order(storage: Storage) -> tuple[StoredWeight, ...]:
-    """Tensors as the quantizer writes them: by layer, then by name (weight_name_comparer)."""
+def in_file_order(storage: Storage, *, converted: bool = False) -> tuple[StoredWeight, ...]:
+    """Tensors as the quantizer writes them: by layer, then by name (weight_name_comparer).
+
+    Files `converted` from a repository, and those of quantizers before November 2024, keep the order of its parts,
+    each sorted by name: the table first, the head ("lm_head") in front of the last layers, the final norm last.
+    """
+    if converted:
+        n_layers = 1 + max((w.layer for w in storage.weights if w.layer is not None), default=-1)
+        place = {"token_embd": -1, "output": n_layers - 1.5, "output_norm": n_layers}
+        return tuple(
+            sorted(storage.weights, key=lambda w: place.get(w.role, -1) if w.layer is None else w.layer)
+        )
     return tuple(sorted(storage.weights, key=lambda w: (-1 if w.layer is None else w.layer, tensor_name(w))))
 
 
-def mapped_bytes(storage: Storage, is_on_host: Callable[[StoredWeight], bool], n_files: int = 1) -> int:
+def mapped_bytes(
+    storage: Storage,
+    is_on_host: Callable[[StoredWeight], bool],
+    n_files: int = 1,
+    *,
+    converted: bool = False,
+) -> int:
     """Bytes between the first and the last tensor on the host, of each file, of files of one size each."""
-    ordered = in_file_order(storage)
+    ordered = in_file_order(storage, converted=converted)
     share = storage.total_bytes / max(1, n_files)
     first: dict[int, int] = {}
     last: dict[int, int] = {}

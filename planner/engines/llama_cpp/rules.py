@@ -12,6 +12,9 @@ from planner.engines.llama_cpp.split import Split, layer_gpus
 from planner.model.network import LayerGroup, Network
 from planner.model.storage import Storage
 
+# Where it moved to main memory is not known; the engine in llama-cpp-python 0.3.36 keeps it there (llama-arch.cpp).
+_LAYER_TABLES_WITH_HEAD_UNTIL = 8680
+
 
 class Rules(Protocol):
     """What an engine of the llama.cpp family allocates beside the weights, and where it puts layers."""
@@ -20,6 +23,9 @@ class Rules(Protocol):
         self, n_layers: int, split: Split, free_bytes: Sequence[int], n_extra_layers: int = 0
     ) -> tuple[int | None, ...]:
         """For each layer and then the head, the index of its GPU, or None for RAM."""
+
+    def tables_with_head(self, flags: LlamaCppFlags) -> tuple[str, ...]:
+        """Tables of embeddings, by role, that lie with the output head and not in main memory."""
 
     def as_run(self, network: Network) -> Network:
         """The network as this engine computes it."""
@@ -50,6 +56,11 @@ class Mainline:
     ) -> tuple[int | None, ...]:
         """The head is the last layer, so that it is the first on a GPU."""
         return layer_gpus(n_layers, split, free_bytes, n_extra_layers)
+
+    def tables_with_head(self, flags: LlamaCppFlags) -> tuple[str, ...]:
+        """Those of Gemma's layers, up to some build after b8680, whose log on Metal shows it."""
+        is_old = flags.build is not None and flags.build <= _LAYER_TABLES_WITH_HEAD_UNTIL
+        return ("per_layer_token_embd",) if is_old else ()
 
     def as_run(self, network: Network) -> Network:
         """The network as llama.cpp computes it."""

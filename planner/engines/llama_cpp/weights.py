@@ -106,9 +106,13 @@ def host_tensor_bytes(weight: StoredWeight) -> int:
 
 
 def place_weights(
-    storage: Storage, layout: Layout, *, loads_extra_layers: bool = False
+    storage: Storage,
+    layout: Layout,
+    *,
+    loads_extra_layers: bool = False,
+    tables_with_head: tuple[str, ...] = (),
 ) -> list[DeviceWeights]:
-    """Weights on each GPU and, last, in main memory."""
+    """Weights on each GPU and, last, in main memory; tables that lie with the head are named by their roles."""
     found = [DeviceWeights() for _ in range(layout.n_gpus + 1)]
     sums = {kind: _Sums.of(storage, kind) for kind in {None, *layout.gpu_kinds}}
     kinds: list[str | None] = [*layout.gpu_kinds, None]
@@ -137,6 +141,10 @@ def place_weights(
     if layout.head is not None and not storage.has_output_head:
         found[head].fixed_bytes += sums[kinds[head]].table_bytes
     found[-1].input_bytes += sums[None].input_bytes
+    for weight in storage.weights_by_layer.get(None, ()):
+        if layout.head is not None and weight.role in tables_with_head:
+            found[-1].input_bytes -= host_tensor_bytes(weight)
+            found[head].fixed_bytes += _tensor_bytes(weight, kinds[head])
     return found
 
 

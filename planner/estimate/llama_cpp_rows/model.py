@@ -44,7 +44,7 @@ class RowModel:
     told_by: Literal["metadata", "name", "columns"]
     has_extra_layers: bool = False  # the file holds the layers that predict further tokens
     latent_form: LatentForm | None = None
-    without_weights: str | None = None  # why the network says nothing of the weights, if it does not
+    uneven: str | None = None  # why nobody can tell what one layer holds, only what all of them do
 
     def name_dates(self, text: str) -> str | None:
         """The day that a name holds ("R1 0528", "Instruct-2507") where it is later than the release of the family."""

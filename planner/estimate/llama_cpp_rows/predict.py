@@ -6,7 +6,7 @@ from typing import Final
 
 from hardware.spec import Basis
 from hardware.units import MIB
-from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp import LlamaCppFlags, Rules
 from planner.engines.llama_cpp.host_buffers import INPUT_ROLES, amx_bytes, has_amx_kernels, mapped_bytes
 from planner.engines.llama_cpp.weights import host_tensor_bytes, n_layers_stored, plan_layout
 from planner.engines.registry import memory_rules
@@ -24,7 +24,7 @@ from planner.estimate.llama_cpp_rows.names import n_files
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.llama_cpp_rows.settings import RowPlacement, row_flags, row_placement
 from planner.estimate.llama_cpp_rows.storage import row_storage
-from planner.estimate.memory import DeviceLoad, layer_devices, memory_loads
+from planner.estimate.memory import DeviceLoad, memory_loads
 from planner.estimate.served_component import Component
 from planner.estimate.term import Term
 from planner.model.network import Network
@@ -32,6 +32,8 @@ from planner.model.storage import Storage, StoredWeight
 
 _WEIGHTS: Final = ("weights", "experts", "embedding")
 _ANY_CONTEXT: Final = {"n_ctx_tokens": "512"}
+_SORTED_SINCE: Final = "2024-11"  # when quantizers began to write tensors in order
+_CONVERTED: Final = ("F16", "BF16", "F32", "Q8_0")  # what the converter writes itself
 _NEVER_MEASURED: Final = ("engine and driver",)
 # Buffers by device that together are a device's total.
 _DETAILS: Final = ("model_buf_detail_mib", "kv_buf_detail_mib", "rs_buf_detail_mib", "compute_buf_detail_mib")
@@ -75,7 +77,6 @@ class LoadPredictor:
         if isinstance(found, str):
             return _unpredicted(row, found), "", ()
         storage, unknown = self._storage(row, found)
-        unknown = unknown or found.without_weights
         model = DescribedModel(name=found.name, network=_network(row, found, storage), storage=storage)
         placement = row_placement(row, model)
         earlier = self._builds.get(row.text("source"))
@@ -93,11 +94,13 @@ class LoadPredictor:
             )
         except PlannerError as error:
             return _unpredicted(row, str(error)), found.name, ()
-        printed = _as_printed(row, model, flags, placement, loads)
+        old = found.released is not None and found.released < _SORTED_SINCE
+        converted = old or storage.label in _CONVERTED
+        printed = _as_printed(row, model, flags, placement, loads, converted=converted)
         if no_context is not None:
-            weights = next(iter(_compared(row, printed, placement, unknown)))
+            weights = next(iter(_compared(row, printed, placement, unknown, found.uneven)))
             return (weights, *_unpredicted(row, no_context, skip=("weights",))), found.name, placement.notes
-        return _compared(row, printed, placement, unknown), found.name, placement.notes
+        return _compared(row, printed, placement, unknown, found.uneven), found.name, placement.notes
 
     def _storage(self, row: LoadRow, model: RowModel) -> tuple[Storage, str | None]:
         key = (
@@ -126,12 +129,14 @@ def _as_printed(
     flags: LlamaCppFlags,
     placement: RowPlacement,
     loads: Sequence[DeviceLoad],
+    *,
+    converted: bool,
 ) -> tuple[DeviceLoad, ...]:
     """The loads with weights in main memory as the log counts them: mapped stretches, and copies for AMX."""
     has_amx = row.backend == "AMX"
     if not flags.mmap and not has_amx:
         return tuple(loads)
-    is_on_host = _host_tensors(model, placement)
+    is_on_host = _host_tensors(model, flags, placement, memory_rules(row.engine))
     here = [weight for weight in model.storage.weights if is_on_host(weight)]
     copied = [weight for weight in here if has_amx and has_amx_kernels(weight)]
     moved = {id(weight) for weight in copied}
@@ -140,7 +145,7 @@ def _as_printed(
         return is_on_host(weight) and id(weight) not in moved
 
     if flags.mmap:
-        n_bytes = mapped_bytes(model.storage, stays, n_files(row.name))
+        n_bytes = mapped_bytes(model.storage, stays, n_files(row.name), converted=converted)
     else:
         n_bytes = sum(host_tensor_bytes(weight) for weight in here if stays(weight))
     n_bytes += amx_bytes(copied)
@@ -153,19 +158,24 @@ def _as_printed(
     )
 
 
-def _host_tensors(model: DescribedModel, placement: RowPlacement) -> Callable[[StoredWeight], bool]:
+def _host_tensors(
+    model: DescribedModel, flags: LlamaCppFlags, placement: RowPlacement, rules: Rules
+) -> Callable[[StoredWeight], bool]:
     """Whether a tensor lies in main memory, by the split."""
     n_layers, storage, gpus = model.network.n_layers, model.storage, placement.gpus
     n_extra = max(0, n_layers_stored(storage) - n_layers)
-    where = layer_devices(n_layers, placement.split, gpus, n_extra)
+    free = [gpu.capacity_bytes for gpu in gpus]
+    where = rules.layer_gpus(n_layers, placement.split, free, n_extra)
     layout = plan_layout(
         storage, where, placement.split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus]
     )
+    with_head = rules.tables_with_head(flags)
     homes = {(layer, role): gpu for layer, role, gpu in layout.homes}
 
     def is_on_host(weight: StoredWeight) -> bool:
         if weight.layer is None:
-            return weight.role in INPUT_ROLES or layout.head is None
+            is_table = weight.role in INPUT_ROLES and weight.role not in with_head
+            return is_table or layout.head is None
         if weight.layer >= n_layers:
             return layout.head is None
         return homes.get((weight.layer, weight.role), layout.layers[weight.layer]) is None
@@ -174,7 +184,11 @@ def _host_tensors(model: DescribedModel, placement: RowPlacement) -> Callable[[S
 
 
 def _compared(
-    row: LoadRow, loads: Sequence[DeviceLoad], placement: RowPlacement, unknown: str | None
+    row: LoadRow,
+    loads: Sequence[DeviceLoad],
+    placement: RowPlacement,
+    unknown: str | None,
+    uneven: str | None,
 ) -> Iterator[Component]:
     """Sums over all devices, then every device's own total."""
     on_gpus = [load for load in loads if load.device.is_gpu]
@@ -190,10 +204,12 @@ def _compared(
     yield _component("kv", summed(loads, "KV cache"), row.measured_total("kv_total_mib"))
     yield _component("state", summed(loads, "state"), row.measured_total("rs_total_mib"))
     compute = row.measured_total("compute_gpu_sum_mib")
-    yield _component("compute", summed(on_gpus, "compute"), compute)
-    yield _component("host compute", summed(host, "compute"), row.measured_total("compute_host_mib"))
+    yield _component("compute", summed(on_gpus, "compute"), compute, uneven)
+    host_compute = row.measured_total("compute_host_mib")
+    yield _component("host compute", summed(host, "compute"), host_compute, uneven)
     yield _component("output", summed(loads, "output"), row.measured_total("output_buf_mib"))
     measured = _measured_totals(row)
+    unknown = unknown or uneven
     together = None if unknown is not None else sum(_total(load) for load in loads)
     yield Component(
         name="all devices", unit="bytes", expected=together,
@@ -216,8 +232,9 @@ def _compared(
             )  # fmt: skip
 
 
-def _component(name: str, expected: float, measured: float | None) -> Component:
-    return Component(name=name, unit="bytes", expected=expected, measured=measured)
+def _component(name: str, expected: float, measured: float | None, reason: str | None = None) -> Component:
+    known = None if reason is not None else expected
+    return Component(name=name, unit="bytes", expected=known, measured=measured, reason=reason)
 
 
 def _total(load: DeviceLoad) -> float:

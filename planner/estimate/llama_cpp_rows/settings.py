@@ -85,6 +85,7 @@ def row_flags(
         op_offload=command.op_offload is not False,
         mmap=_is_mapped(row, command),
         repack=command.repack is not False,
+        n_outputs=n_sequences if "llama-server" in (row.text("command") or "") else None,
         build=row.whole("build"),
     )
     if row.engine != "ik_llama.cpp":

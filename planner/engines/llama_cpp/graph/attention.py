@@ -1,6 +1,7 @@
 """Softmax attention over a cache of keys and values (llama-graph.cpp: build_qkv, build_attn, build_attn_mha)."""
 
 from planner.engines.ggml.tensor import Tensor, like, mul_mat, permute, reshape, view
+from planner.engines.llama_cpp.builds import WRITES_ROWS, since
 from planner.engines.llama_cpp.graph.context import GraphContext
 from planner.model.attention import Attention
 
@@ -136,7 +137,8 @@ def _store(ctx: GraphContext, layer: int, mixer: Attention, k: Tensor, v: Tensor
         v_rows = ctx.input(f"{kind}v rows", "I64", (n,))
         ctx.graph.expand(set_rows(values, view(v, (width_v, n), contiguous=v.layout is None), v_rows))
         return
-    v_rows = ctx.input(f"{kind}v rows", "I64", (n * _widest_value(ctx),))
+    each = _widest_value(ctx) if since(flags, WRITES_ROWS) else 1
+    v_rows = ctx.input(f"{kind}v rows", "I64", (n * each,))
     if v.layout is not None:
         v = Tensor("CONT", "F32", (width_v, n), (v,))
     ctx.graph.expand(set_rows(reshape(values, 1, width_v * cells), reshape(v, 1, width_v * n), v_rows))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from planner.engines.ggml.tensor import Graph, Tensor, cache, graph_input, like, mul_mat, view, weight
+from planner.engines.ggml.tensor import Graph, Tensor, cache, cast, graph_input, like, mul_mat, view, weight
+from planner.engines.llama_cpp.builds import KEEPS_FUSED, PADS_TO_256, WRITES_F16_MASKS, since
 from planner.engines.llama_cpp.cache import cache_cells
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.engines.llama_cpp.graph.plan import GraphPlan
@@ -11,13 +12,13 @@ from planner.model.ggml_types import type_by_name
 from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight
 
-_KEEPS_FUSED_SINCE = 11_000  # between b10488 and b11434: ggml_backend_graph_optimize_params.add_alloc_dep
+_OLD_MASK_PADDING = 64  # GGML_KQ_MASK_PAD
 _HADAMARD_ROWS = 64  # a rotation needs heads of a multiple of this (llama-kv-cache.cpp, attn_rot_k)
 
 
 def is_recent(flags: LlamaCppFlags) -> bool:
     """Whether the build has backends add to the graph's memory for the steps they fuse or convert."""
-    return flags.build is None or flags.build >= _KEEPS_FUSED_SINCE
+    return since(flags, KEEPS_FUSED)
 
 
 @dataclass(slots=True)
@@ -162,9 +163,17 @@ class GraphContext:
     def mask(self, window_tokens: int | None) -> Tensor:
         """Which cells each token sees (build_attn_inp_kq_mask): f16 for flash attention."""
         name = "mask" if window_tokens is None else "window mask"
-        kind = "F16" if self.flags.flash_attention else "F32"
-        shape = (self.cells(window_tokens), self.n_tokens // self.n_streams, 1, self.n_streams)
-        return self.input(name, kind, shape)
+        n = self.n_tokens // self.n_streams
+        if not since(self.flags, PADS_TO_256):
+            n = -(-n // _OLD_MASK_PADDING) * _OLD_MASK_PADDING
+        shape = (self.cells(window_tokens), n, 1, self.n_streams)
+        flash = self.flags.flash_attention
+        if not flash or since(self.flags, WRITES_F16_MASKS):
+            return self.input(name, "F16" if flash else "F32", shape)
+        key = (None, f"f16 {name}")
+        if key not in self._made:
+            self._made[key] = cast(self.input(name, "F32", shape), "F16")
+        return self._made[key]
 
     def cache(self, layer: int, name: str, type_name: str, ne: Sequence[int]) -> Tensor:
         """A layer's cache, beside the layer or in main memory."""

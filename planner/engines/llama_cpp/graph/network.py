@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from planner.engines.ggml.tensor import Graph, Tensor, get_rows, like
+from planner.engines.llama_cpp.builds import HAS_EMBEDDINGS_INPUT, since
 from planner.engines.llama_cpp.graph.attention import attention
 from planner.engines.llama_cpp.graph.blocks import block
 from planner.engines.llama_cpp.graph.context import GraphContext
@@ -43,7 +44,8 @@ def build(ctx: GraphContext) -> Graph:
     tokens = ctx.input("tokens", "I32", (ctx.n_tokens,))
     x = get_rows(ctx.weight(None, "token_embd"), tokens, (hidden, ctx.n_tokens))
     ctx.graph.expand(x)
-    ctx.graph.leaves.append(ctx.input("embeddings", "F32", (hidden, ctx.n_tokens)))
+    if since(ctx.flags, HAS_EMBEDDINGS_INPUT):
+        ctx.graph.leaves.append(ctx.input("embeddings", "F32", (hidden, ctx.n_tokens)))
     if _scales_embeddings(ctx):
         x = like("SCALE", x)
     last = len(ctx.plan.layers) - 1

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from planner.engines.llama_cpp.builds import LIMITS_OUTPUTS, since
 from planner.engines.llama_cpp.cache import cells_per_stream
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 
@@ -42,7 +43,11 @@ class GraphPlan:
     @property
     def n_outputs(self) -> int:
         """Tokens whose logits may be asked for at once."""
-        return min(self._n_wanted, self.flags.n_batch)
+        flags = self.flags
+        limit = flags.n_batch
+        if flags.n_outputs is not None and since(flags, LIMITS_OUTPUTS):
+            limit = min(limit, flags.n_outputs)
+        return min(self._n_wanted, limit)
 
     @property
     def _n_wanted(self) -> int:
