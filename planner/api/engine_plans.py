@@ -132,6 +132,7 @@ def question_for(row: FitRow, path: Path) -> PlanQuestion:
         n_batch=flags.n_batch,
         n_ubatch=flags.n_ubatch,
         n_sequences=flags.n_sequences,
+        n_outputs=flags.n_outputs,
         unified_cache=flags.unified_cache,
         k_type=flags.k_type,
         v_type=flags.v_type,

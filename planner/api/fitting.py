@@ -9,7 +9,7 @@ from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
-from planner.engines.llama_cpp.server_command import flags_of
+from planner.engines.llama_cpp.server_command import as_served, flags_of
 from planner.errors import UnknownArchitectureError
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
 from planner.estimate.concessions import Concession, Situation, concessions
@@ -156,7 +156,7 @@ def _best_row(
     if opened.network.parameters.text * _LEAST_BITS > 8 * _memory_bytes(machine):
         return None  # no need to lay out a thousand tensors
     n = min(n_context_tokens, opened.network.context_tokens or n_context_tokens)
-    flags = LlamaCppFlags(n_context_tokens=n)
+    flags = as_served(LlamaCppFlags(n_context_tokens=n))
     quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
     models = (_at(opened, quant) for quant in quants)
     whole = next((model for model in models if place_whole(model, machine, flags) is not None), None)

@@ -50,6 +50,7 @@ class PlanQuestion:
     n_batch: int = 2048
     n_ubatch: int = 512
     n_sequences: int = 1
+    n_outputs: int | None = None  # tokens of a batch whose logits may be asked for; None: all of them
     unified_cache: bool = True
     k_type: str = "f16"
     v_type: str = "f16"

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 
 from hardware.spec import Machine, Memory
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.server_command import as_served
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import place
 
@@ -77,7 +78,7 @@ def in_one_memory(described: DescribedModel, n_context_tokens: int) -> tuple[int
     n = min(n_context_tokens, described.network.context_tokens or n_context_tokens)
     memory = Memory(total_bytes=_ANY_MEMORY_BYTES, available_bytes=_ANY_MEMORY_BYTES)
     machine = Machine(name="one memory", cpu=None, memory=memory, gpus=(), described=True)
-    return n, place(described, machine, LlamaCppFlags(n_context_tokens=n)).needed_bytes
+    return n, place(described, machine, as_served(LlamaCppFlags(n_context_tokens=n))).needed_bytes
 
 
 def has_wanted_size(model: CatalogueModel, query: CatalogueQuery) -> bool:

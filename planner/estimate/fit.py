@@ -6,7 +6,7 @@ from hardware.spec import Machine
 from planner.engines.ik_llama_cpp.command_line import arguments
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
-from planner.engines.llama_cpp.server_command import server_line
+from planner.engines.llama_cpp.server_command import as_served, server_line
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement, largest_context, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
@@ -40,6 +40,7 @@ def fit_row(
 
     The largest context takes longest to find, and a long list of models does not show it.
     """
+    flags = as_served(flags)
 
     def decode_s(placement: Placement) -> float | None:
         found = decode_speed(model, placement, machine, facts).tokens_per_s

@@ -139,6 +139,7 @@ class Planner:
         )
         params.n_seq_max, params.kv_unified = question.n_sequences, question.unified_cache
         params.n_rs_seq = question.n_rollback_states
+        params.n_outputs_max = question.n_outputs or 0
         params.type_k, params.type_v = (
             GGML_TYPES[question.k_type.lower()],
             GGML_TYPES[question.v_type.lower()],

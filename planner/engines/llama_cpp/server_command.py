@@ -15,6 +15,14 @@ _DEFAULT_BATCH = 2048
 _DEFAULT_SLOTS = 4
 
 
+def as_served(flags: LlamaCppFlags) -> LlamaCppFlags:
+    """The flags as `llama-server` runs them: it asks for the logits of one token of every sequence, not of a batch.
+
+    `server_output_limits` in tools/server/server-context.cpp, for models that write text and draft nothing.
+    """
+    return flags if flags.n_outputs is not None else replace(flags, n_outputs=flags.n_sequences)
+
+
 def server_line(
     flags: LlamaCppFlags, split: Split, n_layers: int, *, model_file: str, has_gpu: bool
 ) -> CommandLine:
@@ -72,6 +80,7 @@ def flags_of(line: CommandLine, base: LlamaCppFlags, trained_tokens: int | None)
         n_context_tokens=base.n_context_tokens if n_context is None else n_context,
         n_sequences=n_sequences,
         unified_cache=bool(line.kv_unified) or line.n_sequences is None or n_sequences == 1,
+        n_outputs=n_sequences,
         n_batch=line.n_batch or base.n_batch,
         n_ubatch=min(line.n_ubatch or base.n_ubatch, line.n_batch or base.n_batch),
         k_type=line.k_type or base.k_type,

@@ -27,7 +27,7 @@ def test_the_first_sentence_says_where_it_fits_and_what_is_left() -> None:
     assert fit.startswith(
         "SmolLM2-135M-Instruct (Q4_1) fits in RAM with a context of 4,096 tokens: it needs "
     )
-    assert "of 20.3 GiB (leaving 20.0 GiB)" in fit
+    assert "of 20.3 GiB (leaving 20.1 GiB)" in fit
     assert "the longest context that fits this way is 8,192 tokens." in fit
     both = story(gpu_report()).answer[0]
     assert "fits on 2 GPUs" in both

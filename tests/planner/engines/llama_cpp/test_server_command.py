@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from planner.engines.ik_llama_cpp.command_line import arguments, parse, parse_tokens, quoted
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
 from planner.engines.llama_cpp.given_split import FREE
-from planner.engines.llama_cpp.server_command import flags_of, given_split_of, server_line
+from planner.engines.llama_cpp.server_command import as_served, flags_of, given_split_of, server_line
 from planner.errors import MalformedError, MissingFactError
 
 N_LAYERS = 48
@@ -45,7 +45,7 @@ def test_the_printed_command_read_back_is_the_same_plan(flags: LlamaCppFlags, sp
     line = server_line(flags, split, N_LAYERS, model_file="a model.gguf", has_gpu=True)
     for back in (parse_tokens(arguments(line)), parse(quoted(line))):
         assert back.model == "a model.gguf"
-        assert flags_of(back, BASE, None) == flags
+        assert flags_of(back, BASE, None) == as_served(flags)
         assert given_split_of(back).settled(N_LAYERS) == split
 
 
