@@ -82,5 +82,5 @@ def mtp_terms(
         Term(name="draft KV cache", value=mtp_kv_bytes(network, flags), unit="bytes", basis=Basis.DERIVED,
              source=f"extra prediction layers, {k_type} K and {v_type} V"),
         Term(name="draft compute", value=mtp_compute_bytes(network, flags), unit="bytes", basis=Basis.ASSUMED,
-             source="one layer and the logits of one token a sequence; not held against the engine"),
+             source="the widest moment of one layer; held against the engine for GLM-4.5-Air alone"),
     )  # fmt: skip

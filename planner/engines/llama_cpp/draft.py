@@ -11,6 +11,7 @@ from planner.engines.llama_cpp.cache import F16_BYTES, cells_per_stream, row_byt
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.errors import MissingFactError
 from planner.model.cache import F32_BYTES
+from planner.model.experts import Experts
 from planner.model.network import Network
 
 DRAFT_TOKENS = 3  # --draft-max
@@ -55,10 +56,22 @@ def mtp_kv_bytes(network: Network, flags: LlamaCppFlags) -> int:
 
 
 def mtp_compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
-    """The compute buffer of an MTP context, roughly: one layer over a ubatch, logits of one token a sequence.
+    """The compute buffer of an MTP context: the widest moment of one layer, or logits of one token a sequence.
 
-    max(V · sequences, 6·H · ubatch) · 4 and the f16 mask. Not held against the engine.
+    Attention holds three copies of its queries beside the f16 mask; routed experts two outputs of every chosen
+    expert, one intermediate row of each and the residual. GLM-4.5-Air, 512 tokens: (2·8·4096 + 8·1408 + 4096) · 2 KiB
+    = 158 MiB up to 4,096 cells, 3·12288 · 2 KiB + 128 MiB of mask = 200 MiB at 131,072.
     """
-    n = flags.n_ubatch
-    logits = network.vocab_size * flags.n_sequences
-    return max(logits, 6 * network.hidden_size * n) * F32_BYTES + cells_per_stream(flags) * n * F16_BYTES
+    hidden, n = network.hidden_size, flags.n_ubatch
+    chosen = max((g.block.n_active for g in network.groups if isinstance(g.block, Experts)), default=1)
+    attention, block = 0, 0
+    for weight in network.mtp:
+        if weight.role in ("attn_q", "attn_q_b"):
+            attention = 3 * weight.shape[1]
+        elif weight.role == "ffn_down_exps":
+            block = max(block, 2 * chosen * hidden + chosen * weight.shape[0] + hidden)
+        elif weight.role == "ffn_down":
+            block = max(block, 2 * weight.shape[0] + hidden)
+    mask = cells_per_stream(flags) * n * F16_BYTES
+    logits = network.vocab_size * flags.n_sequences * F32_BYTES
+    return max(attention * n * F32_BYTES + mask, block * n * F32_BYTES, logits)

@@ -35,6 +35,17 @@ def test_the_mtp_cache_of_mla_is_its_latent() -> None:
     assert mtp_kv_bytes(network, LlamaCppFlags(n_context_tokens=4096)) == 4096 * 576 * 2
 
 
+@pytest.mark.parametrize(
+    ("n_tokens", "n_ubatch", "mib", "within"),
+    [(4096, 512, 158, 0), (32_768, 512, 212, 0.26), (131_072, 512, 200, 0), (131_072, 2048, 800, 0)],
+)
+def test_the_mtp_compute_buffer_of_the_engine(n_tokens: int, n_ubatch: int, mib: int, within: float) -> None:
+    """llama-cpp-python 0.3.36 planning GLM-4.5-Air's MTP context on a pretended H100; 32,768 leaves a hole."""
+    network = api.open_model("glm-4.5-air").network
+    found = mtp_compute_bytes(network, LlamaCppFlags(n_context_tokens=n_tokens, n_ubatch=n_ubatch))
+    assert found == pytest.approx(mib * 2**20, rel=within or 1e-9)
+
+
 def test_longer_contexts_and_more_sequences_never_need_less() -> None:
     network = api.open_model("glm-4.5-air").network
     for rule in (mtp_kv_bytes, mtp_compute_bytes):
