@@ -51,7 +51,7 @@ def _plain(row: LoadRow, architecture: str) -> RowModel | str:
         "n_layer": n_layers, "n_embd": hidden, "n_vocab": vocab, "n_head": heads, "n_head_kv": kv_heads,
         "n_embd_head_k": width, "params_B": parameters,
     }  # fmt: skip
-    missing = [column for column, value in needed.items() if value is None]
+    missing = [column for column, value in needed.items() if not value]
     if missing:
         return f"the catalogue has no such network, and the row does not say {missing[0]}"
     if architecture.startswith("qwen3vl") and hidden is not None:

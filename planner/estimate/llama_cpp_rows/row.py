@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 
 from hardware.units import GIB, MIB
@@ -26,6 +27,15 @@ ENGINES: Final = ("ik_llama.cpp", "ollama", "llama.cpp")  # the longer name firs
 _HOST: Final = re.compile(r"(CPU|AMX|BLAS|.*_Host$)", re.ASCII)
 _MAPPED: Final = "_Mapped"
 _MOST_LAYERS: Final = 4096
+# Beyond these a table is broken, or made to keep the planner busy.
+_LARGEST: Final = MappingProxyType(
+    {
+        "n_layer": _MOST_LAYERS, "layers_offloaded": _MOST_LAYERS, "n_seq_max": 1024, "pipeline_n_copies": 64,
+        "mla_attn_ik": 3, "n_expert": 100_000, "n_expert_used": 100_000, "n_batch": 10_000_000,
+        "n_ubatch": 10_000_000,
+    }
+)  # fmt: skip
+_LARGEST_OTHER: Final = 10_000_000_000
 _COMMAND_CHARS: Final = 300  # where tables of logs cut a command line off
 
 
@@ -60,8 +70,12 @@ class LoadRow:
         return self._text("arch") or self._text("model_name")[:16]
 
     def whole(self, column: str) -> int | None:
-        """A whole number."""
-        return whole(self.cells, column)
+        """A whole number from 0 to the largest that the column can hold."""
+        value = whole(self.cells, column)
+        largest = _LARGEST.get(column, _LARGEST_OTHER)
+        if value is not None and not 0 <= value <= largest:
+            raise MalformedError(f"column {column} holds {value}, expected a whole number up to {largest:,}")
+        return value
 
     def number(self, column: str) -> float | None:
         """A number."""

@@ -24,6 +24,8 @@ _FUSED_SINCE_BUILD: Final = 3560  # -fmoe came with pull request 229, 2025-02-23
 _REPACKING_UNTIL_BUILD: Final = 3850  # from mid-2025 on GPUs take experts from main memory for long prompts
 _ROLLBACK: Final = re.compile(r"with (\d{1,2}) rs_seq|\(1\+(\d{1,2}) draft rollback\)", re.ASCII)
 _INTERLEAVED: Final = re.compile(r"_R\d+$", re.ASCII)
+_NESTED: Final = re.compile(r"[+*}]\)[+*{]", re.ASCII)
+_MOST_SEQUENCES: Final = 1024
 _NO_COMMAND: Final = CommandLine()
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_UBATCH: Final = 512
@@ -139,7 +141,7 @@ def _sequences(row: LoadRow, command: CommandLine, n_context: int | None) -> int
 
     tools/perplexity reads windows side by side; the fork's server keeps one for the system prompt beside the slots.
     """
-    stated = command.n_sequences or 1
+    stated = min(command.n_sequences or 1, _MOST_SEQUENCES)
     if command.program == "llama-perplexity" and n_context:
         return max(1, n_context // (command.n_context_tokens or _PERPLEXITY_CONTEXT))
     if command.program == "llama-server" and row.engine == "ik_llama.cpp":
@@ -180,7 +182,11 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
     n_all = model.network.n_layers + 1
     n_gpu_layers, unstated = _offloaded(row, command, gpus)
     notes: list[str] = []
-    overrides = tuple(TensorOverride(pattern=p, device=_device_name(d)) for p, d in command.overrides)
+    overrides = tuple(
+        TensorOverride(pattern=p, device=_device_name(d)) for p, d in command.overrides if _is_pattern(p)
+    )
+    if len(overrides) < len(command.overrides):
+        unstated = unstated or "an override of the command line is no pattern that can be read"
     n_cpu_moe = model.network.n_layers if command.cpu_moe else command.n_cpu_moe or 0
     if (
         not overrides
@@ -232,6 +238,17 @@ def row_placement(row: LoadRow, model: DescribedModel) -> RowPlacement:
         unstated=unstated,
         notes=tuple(notes),
     )
+
+
+def _is_pattern(text: str) -> bool:
+    """Whether it is a regular expression, and none whose nested repeats could take for ever."""
+    if _NESTED.search(text):
+        return False
+    try:
+        re.compile(text)
+    except re.error:
+        return False
+    return True
 
 
 def _device_name(name: str) -> str:

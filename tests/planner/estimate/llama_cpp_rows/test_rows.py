@@ -118,3 +118,33 @@ def test_names_are_taken_apart() -> None:
     assert "Qwen3-30B-A3B" in list(names(text))
     assert "DeepSeek-R1" in list(names("DeepSeek-R1-UD-Q2_K_XL-00001-of-00005.gguf"))
     assert file_name("gpt-oss:120b") is None
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        r'llama-server -m x.gguf -ngl 99 -ot "([a-z]+)+!=CPU"',  # would take for ever on a tensor's name
+        'llama-server -m x.gguf -ngl 99 -ot "blk.(=CPU"',  # no regular expression
+        "llama-server -m x.gguf -ngl 99 -np 1000000000",
+    ],
+)
+def test_a_command_line_is_data_that_cannot_be_trusted(predictor: LoadPredictor, command: str) -> None:
+    found = predictor.predict(ROWS["L0079"] | {"command": command, "n_seq_max": "1"})
+    assert component(found, "kv").expected == 2048 * MIB
+
+
+def test_a_command_line_at_the_tables_limit_is_cut_off() -> None:
+    whole = "llama-server -m x.gguf -ngl 99 -ts 24,24,24"
+    assert not LoadRow({"command": whole}).command.is_cut  # type: ignore[union-attr]
+    cut = LoadRow({"command": whole.ljust(299, "4") + "4"}).command
+    assert cut is not None
+    assert cut.is_cut
+    assert cut.tensor_split == ()  # its last word may lack an end
+
+
+@pytest.mark.parametrize(
+    ("column", "text"), [("n_seq_max", "5000"), ("n_layer", "-1"), ("pipeline_n_copies", "999")]
+)
+def test_numbers_beyond_anything_real_are_refused(predictor: LoadPredictor, column: str, text: str) -> None:
+    with pytest.raises(MalformedError, match="expected a whole number up to"):
+        predictor.predict(ROWS["L0079"] | {column: text, "engine": "ik_llama.cpp"})
