@@ -4,6 +4,7 @@ import click
 
 from planner import api
 from planner.api.fitting import CatalogueAnswer, FitAnswer
+from planner.cli.ollama_options import answer_ollama
 from planner.cli.options import (
     TOKENS,
     CommaList,
@@ -108,6 +109,7 @@ def command(
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
       planner fit qwen3-30b-a3b --on fleet:machines/
       planner fit model.gguf --exact --on "2x RTX 4090, 64GiB"
+      planner fit qwen3-30b-a3b --engine ollama --on "RTX 4090, 64GiB"
       planner fit llama-3.3-70b-instruct --engine vllm --on "4x H100 SXM"
       planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
@@ -118,6 +120,12 @@ def command(
                 "--exact, placement options and --command are llama.cpp's; leave them out with --engine"
             )
         render(answer_serving(ref, on, contexts or (), assume, serving), output_format)
+        return
+    if serving.engine == "ollama":
+        document = answer_ollama(
+            ref, on, contexts or (), quants or (), wanted, serving.engine_version, assume
+        )
+        render(document, output_format)
         return
     fleet = api.fleet_for(on)
     if ref is None and wanted.command is not None:

@@ -24,7 +24,7 @@ from planner.report.document import Document
 from planner.report.serving_document import serving_document
 
 F = TypeVar("F", bound=Callable[..., Any])
-ENGINES = ("llama.cpp", "vllm", "sglang")
+ENGINES = ("llama.cpp", "ollama", "vllm", "sglang")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,8 @@ class ServingOptions:
 
     @property
     def is_serving(self) -> bool:
-        """Whether another engine than llama.cpp is asked for."""
-        return self.engine != "llama.cpp"
+        """Whether a serving engine is asked for, beside llama.cpp and Ollama."""
+        return self.engine not in ("llama.cpp", "ollama")
 
 
 # Parameters of the command that mean something to llama.cpp alone.
@@ -89,7 +89,7 @@ def serving_options(command: F) -> F:
     """--engine and what goes with it, given to the command as one value `serving`."""
     options = (
         click.option("--engine", type=click.Choice(ENGINES), default="llama.cpp", show_default=True,
-                     help="Which engine is to run it; the options below are for vllm and sglang."),
+                     help="Which engine is to run it; the options below are for vllm and sglang, --engine-version for ollama too."),
         click.option("--engine-version", metavar="VERSION", default=None,
                      help="Its release, such as 0.11.0; rules and defaults differ. The newest known when left out."),
         click.option("--tp", type=_Sizes(), default=None, help="Tensor-parallel sizes; all that divide when left out."),

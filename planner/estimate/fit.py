@@ -47,6 +47,21 @@ def fit_row(
         return None if found is None else 1 / found.expected
 
     placement = place(model, machine, flags, given, decode_s=decode_s)
+    command = server_command(model, placement)
+    return placed_row(model, placement, machine, facts, command, with_largest_context=with_largest_context)
+
+
+def placed_row(
+    model: DescribedModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    command: tuple[str, ...],
+    *,
+    with_largest_context: bool = True,
+) -> FitRow:
+    """Times a model where it lies."""
+    flags = placement.flags
     n_prompt = min(PROMPT_TOKENS, flags.n_context_tokens)
     return FitRow(
         model=model,
@@ -57,7 +72,7 @@ def fit_row(
         largest_context_tokens=(
             largest_context(model, machine, flags, placement.split) if with_largest_context else None
         ),
-        command=server_command(model, placement),
+        command=command,
     )
 
 

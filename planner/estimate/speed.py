@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hardware.spec import Basis, Machine
 from hardware.units import GB, TERA, format_rate_bytes_per_s
 from planner.engines import llama_cpp
+from planner.engines.llama_cpp.weights import plan_layout
 from planner.errors import MissingFactError
 from planner.estimate.calibration import (
     Efficiency,
@@ -73,6 +74,8 @@ def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens:
         reads[home] += model.layers[layer].fixed_read_bytes
         experts_home = ram if layer < placement.split.n_cpu_moe else home
         reads[experts_home] += model.layers[layer].expert_read_bytes
+    if placement.split.overrides:
+        _move_overridden(reads, model, placement.split, where, gpus)
     for group in llama_cpp.as_run(model.network).groups:
         per_layer = _cache_read_bytes(group, placement.flags, depth_tokens)
         for layer in group.layers:
@@ -81,6 +84,24 @@ def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens:
     head = where[-1]
     reads[ram if head is None else head] += model.head_bytes
     return tuple(reads)
+
+
+def _move_overridden(
+    reads: list[float],
+    model: DescribedModel,
+    split: llama_cpp.Split,
+    where: Sequence[int | None],
+    gpus: Sequence[Device],
+) -> None:
+    """Tensors that patterns put elsewhere are read there."""
+    layout = plan_layout(model.storage, where, split, [gpu.kind for gpu in gpus], [gpu.name for gpu in gpus])
+    for layer, role, gpu in layout.homes:
+        for weight in model.storage.weights_by_layer.get(layer, ()):
+            if weight.role != role or (weight.is_expert and layer < split.n_cpu_moe):
+                continue
+            home = where[layer]
+            reads[len(gpus) if home is None else home] -= weight.read_bytes_per_token
+            reads[len(gpus) if gpu is None else gpu] += weight.read_bytes_per_token
 
 
 def _cache_read_bytes(group: LayerGroup, flags: llama_cpp.LlamaCppFlags, depth_tokens: int) -> float:
@@ -232,7 +253,7 @@ def prefill_speed(
             return _from_local(known, n_prompt_tokens)
     split = placement.split
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
-    if gpus and (split.n_cpu_moe or 0 < split.n_gpu_layers <= placement.n_layers):
+    if gpus and (split.n_cpu_moe or split.overrides or 0 < split.n_gpu_layers <= placement.n_layers):
         missing = (
             "prompt speed with part of the weights in RAM is not modelled yet; `planner bench` measures it"
         )

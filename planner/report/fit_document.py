@@ -36,7 +36,7 @@ def fit_document(
     step up from the headline row would take.
     """
     best = headline(rows)
-    tables = [_choices_table(rows), _memory_table(best)]
+    tables = [_choices_table(rows), memory_table(best)]
     if own_choices:
         tables.append(_judged_table(rows, own_choices))
     if concessions:
@@ -52,7 +52,7 @@ def fit_document(
         answer=_answer(machine, opened, rows, best),
         tables=tuple(tables),
         commands=(shlex.join(best.command),) if best.placement.fits else (),
-        notes=(*_tight(best), *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        notes=(*tight(best), *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
         data={
             "machine": machine.name,
             "model": opened.name,
@@ -138,7 +138,7 @@ def _answer(machine: Machine, opened: OpenedModel, rows: Sequence[FitRow], best:
         return (
             (
                 f"{opened.name} does not fit on {machine.name}: {label} at {context} needs "
-                f"{format_bytes(placement.needed_bytes)}; {_lacking(best)}."
+                f"{format_bytes(placement.needed_bytes)}; {lacking(best)}."
             ),
         )
     sentence = f"{opened.name} fits {placement.kind}: {label} at {context} needs {format_bytes(placement.needed_bytes)}"
@@ -180,7 +180,8 @@ def _expected(estimate: SpeedEstimate) -> str:
     return "unknown" if estimate.tokens_per_s is None else rate(estimate.tokens_per_s.expected)
 
 
-def _memory_table(row: FitRow) -> Table:
+def memory_table(row: FitRow) -> Table:
+    """What lies on each device, term by term."""
     loads = [load for load in row.placement.loads if load.terms]
     names = list(dict.fromkeys(term.name for load in loads for term in load.terms))
     body: list[tuple[str, ...]] = []
@@ -201,7 +202,7 @@ def _memory_table(row: FitRow) -> Table:
     )
 
 
-def _tight(row: FitRow) -> tuple[str, ...]:
+def tight(row: FitRow) -> tuple[str, ...]:
     """Devices that hold their part with less room than the driver's share is unsure by."""
     if not row.placement.fits:
         return ()
@@ -247,7 +248,7 @@ def _concessions_table(concessions: Sequence[Concession]) -> Table:
                 found.wish,
                 (found.gives or "nothing")
                 if found.row.placement.fits
-                else f"does not fit: {_lacking(found.row)}",
+                else f"does not fit: {lacking(found.row)}",
                 format_bytes(found.row.placement.needed_bytes),
                 speed(found.row.decode) if found.row.placement.fits else "–",
             )
@@ -257,7 +258,8 @@ def _concessions_table(concessions: Sequence[Concession]) -> Table:
     )
 
 
-def _lacking(row: FitRow) -> str:
+def lacking(row: FitRow) -> str:
+    """Which devices are too small and by how much."""
     return listed(
         [
             f"{load.device.name} lacks {format_bytes(-load.free_bytes)}"

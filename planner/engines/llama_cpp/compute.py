@@ -12,13 +12,14 @@ from planner.model.network import LayerGroup, Network
 def compute_bytes(network: Network, flags: LlamaCppFlags) -> int:
     """The compute buffer where the output head runs: the larger of the logits and the attention phase.
 
-    Logits: (V + 2·H) · ubatch · 4 bytes; exact for plain attention (Llama, Qwen3, Gemma 3), within 2 % with
-    sinks (gpt-oss). Attention: 5·H + 2·H_kv·d activations and, with flash attention, the f16 mask; without
+    Logits: (V · outputs + 2·H · ubatch) · 4 bytes, every token of a batch an output unless flags say less; exact
+    for plain attention (Llama, Qwen3, Gemma 3), within 2 % with sinks (gpt-oss). Attention: 5·H + 2·H_kv·d activations and, with flash attention, the f16 mask; without
     it, scores and mask, (h + 1) · context · ubatch · 4. MLA: absorbed queries and latent outputs of every
     head beside that, within 10 %.
     """
     n = flags.n_ubatch
-    logits = (network.vocab_size + 2 * network.hidden_size) * n * F32_BYTES
+    n_outputs = n if flags.n_outputs is None else min(n, flags.n_outputs)
+    logits = (network.vocab_size * n_outputs + 2 * network.hidden_size * n) * F32_BYTES
     return max(logits, *(_attention_phase_bytes(network, group, flags) for group in network.groups))
 
 

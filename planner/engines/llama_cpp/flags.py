@@ -37,5 +37,7 @@ class LlamaCppFlags:
     def __post_init__(self) -> None:
         if min(self.n_context_tokens, self.n_batch, self.n_ubatch, self.n_sequences) < 1:
             raise ValueError("context, batch sizes and sequences must be at least 1")
+        if self.n_outputs is not None and self.n_outputs < 1:
+            raise ValueError("at least one token of a batch has an output")
         if not self.flash_attention and self.v_type not in ("F16", "F32", "BF16"):
             raise ValueError("a quantized V cache needs flash attention")

@@ -14,6 +14,8 @@ PARALLEL = "OLLAMA_NUM_PARALLEL"
 KV_TYPE = "OLLAMA_KV_CACHE_TYPE"
 FLASH = "OLLAMA_FLASH_ATTENTION"
 OVERHEAD = "OLLAMA_GPU_OVERHEAD"
+SPREAD = "OLLAMA_SCHED_SPREAD"
+_YES_NO = ("", "0", "1", "f", "t", "false", "true")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,7 @@ class OllamaPlan:
 
 def ollama_plan(source: str, flags: LlamaCppFlags, split: Split, n_layers: int) -> OllamaPlan:
     """The Modelfile and environment of a placement; raises MissingFactError for what Ollama has no words for."""
-    unsaid = _without_words(flags, split)
+    unsaid = without_words(flags, split)
     if unsaid:
         raise MissingFactError(f"Ollama cannot be told {', '.join(unsaid)}; run llama-server itself")
     n = flags.n_sequences
@@ -52,7 +54,8 @@ def ollama_plan(source: str, flags: LlamaCppFlags, split: Split, n_layers: int) 
     return OllamaPlan(modelfile=Modelfile(source=source, options=options), environment=environment)
 
 
-def _without_words(flags: LlamaCppFlags, split: Split) -> list[str]:
+def without_words(flags: LlamaCppFlags, split: Split) -> list[str]:
+    """What of a placement neither a Modelfile nor the environment can say."""
     found = []
     if split.n_cpu_moe or split.overrides:
         found.append("to keep experts in main memory")
@@ -139,6 +142,8 @@ def environment_lines(environment: OllamaEnvironment) -> tuple[str, ...]:
         found.append(f"{FLASH}={int(environment.flash_attention)}")
     if environment.gpu_overhead_bytes:
         found.append(f"{OVERHEAD}={environment.gpu_overhead_bytes}")
+    if environment.spread:
+        found.append(f"{SPREAD}=1")
     return tuple(found)
 
 
@@ -149,15 +154,19 @@ def parse_environment(variables: Mapping[str, str]) -> OllamaEnvironment:
         text = variables.get(name, "").strip().strip("\"'")
         return _number(name, text) if text else None
 
-    flash = variables.get(FLASH, "").strip().strip("\"'").lower()
-    if flash not in ("", "0", "1", "f", "t", "false", "true"):
-        raise MalformedError(f"{FLASH} wants 0 or 1 and was given {flash[:40]!r}")
+    def yes(name: str) -> bool | None:
+        text = variables.get(name, "").strip().strip("\"'").lower()
+        if text not in _YES_NO:
+            raise MalformedError(f"{name} wants 0 or 1 and was given {text[:40]!r}")
+        return text in ("1", "t", "true") if text else None
+
     return OllamaEnvironment(
         context_length=number(CONTEXT),
         num_parallel=number(PARALLEL),
         kv_cache_type=variables.get(KV_TYPE, "").strip().strip("\"'").lower() or None,
-        flash_attention=None if not flash else flash in ("1", "t", "true"),
+        flash_attention=yes(FLASH),
         gpu_overhead_bytes=number(OVERHEAD) or 0,
+        spread=bool(yes(SPREAD)),
     )
 
 

@@ -4,8 +4,11 @@ import random
 
 import pytest
 
+from hardware.units import GIB
 from planner.engines.llama_cpp.flags import LlamaCppFlags
 from planner.engines.llama_cpp.split import Split, TensorOverride
+from planner.engines.ollama.gpu_choice import OllamaGpu
+from planner.engines.ollama.launch import launch
 from planner.engines.ollama.modelfile import (
     Modelfile,
     environment_lines,
@@ -14,13 +17,7 @@ from planner.engines.ollama.modelfile import (
     parse_environment,
     parse_modelfile,
 )
-from planner.engines.ollama.settings import (
-    OllamaEnvironment,
-    OllamaHost,
-    OllamaModel,
-    OllamaOptions,
-    llama_cpp_flags,
-)
+from planner.engines.ollama.settings import OllamaEnvironment, OllamaHost, OllamaModel, OllamaOptions
 from planner.errors import MalformedError, MissingFactError
 
 PLAIN = LlamaCppFlags(n_context_tokens=8192, n_batch=512, unified_cache=False)
@@ -92,24 +89,32 @@ def test_what_ollama_has_no_words_for_is_refused(flags: LlamaCppFlags, split: Sp
 def test_written_out_and_read_back_it_is_the_same_plan() -> None:
     rng = random.Random(11)
     model = OllamaModel(family="llama")
+    host = OllamaHost(gpus=(OllamaGpu(memory_bytes=24 * GIB, free_bytes=24 * GIB),))
     for _ in range(200):
         n, batch = rng.choice([1, 2, 4]), rng.choice([256, 512, 2048])
         kv_type = rng.choice(["F16", "Q8_0", "Q4_0"])
         flags = LlamaCppFlags(
             n_context_tokens=n * rng.choice([512, 4096, 131_072]), n_sequences=n, unified_cache=False, n_batch=batch,
             n_ubatch=batch, k_type=kv_type, v_type=kv_type, flash_attention=kv_type != "F16" or rng.random() < 0.5,
-            build=10488,
+            n_outputs=n, build=10488,
         )  # fmt: skip
-        split = Split(n_gpu_layers=rng.choice([0, 7, 33]))
+        split = Split(n_gpu_layers=rng.choice([7, 33]))
         plan = ollama_plan("model.gguf", flags, split, n_layers=32)
         file = parse_modelfile(modelfile_text(plan.modelfile))
         lines = dict(line.split("=", 1) for line in environment_lines(plan.environment))
         environment = parse_environment(lines)
         assert (file, environment) == (plan.modelfile, plan.environment)
-        assert llama_cpp_flags(model, file.options, environment, OllamaHost()) == flags
-        assert file.options.num_gpu == split.n_gpu_layers
+        started = launch(model, file.options, environment, host)
+        assert started.flags == flags
+        assert started.num_gpu == split.n_gpu_layers
 
 
 def test_an_empty_environment_says_nothing() -> None:
     assert parse_environment({"PATH": "/bin"}) == OllamaEnvironment()
     assert environment_lines(OllamaEnvironment()) == ()
+
+
+def test_spreading_over_all_gpus_is_a_variable() -> None:
+    spread = OllamaEnvironment(spread=True)
+    assert environment_lines(spread) == ("OLLAMA_SCHED_SPREAD=1",)
+    assert parse_environment({"OLLAMA_SCHED_SPREAD": "1"}) == spread
