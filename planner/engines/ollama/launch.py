@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hardware.units import GB, GIB, MIB
 from planner.engines.llama_cpp.flags import LlamaCppFlags
+from planner.engines.llama_cpp.server_outputs import server_outputs
 from planner.engines.ollama.gpu_choice import GpuChoice, OllamaGpu, choose_gpus
 from planner.engines.ollama.settings import (
     OllamaEnvironment,
@@ -32,9 +33,6 @@ _SMALL_CUDA_BATCH = 256
 _LEAST_HEADROOM_BYTES = 8 * GB
 _HEADROOM_FRACTION = 0.1
 _FITS_FRACTION = 0.80
-# Pull request 23861 of llama.cpp, 2026-06-02: logits of one token a slot. Build 9493 of the day after has it; of the
-# builds before, Ollama carried 9479 for two days, for which nobody knows.
-_FIRST_WITH_FEW_OUTPUTS = 9493
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +78,7 @@ def launch(
         unified_cache=False,
         n_batch=batch if modern else batch * n,  # the old runner: llama.NewContextParams
         n_ubatch=batch,
-        n_outputs=n if build is not None and build >= _FIRST_WITH_FEW_OUTPUTS else None,
+        n_outputs=server_outputs(build, n) if modern else None,
         k_type=kv_type,
         v_type=kv_type,
         flash_attention=flash,

@@ -10,12 +10,20 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
+from planner.engines.ollama.versions import llama_cpp_build, parse_version
+from planner.errors import MissingFactError
+
 # Of ik_llama.cpp: pull request, day and build (commits on the main branch) of some of its changes.
 _IK_BUILDS: Final = (
     (110, "2024-10-26", 3475), (260, "2025-03-18", 3590), (461, "2025-05-26", 3714), (520, "2025-06-12", 3745),
     (574, "2025-07-03", 3780), (741, "2025-08-31", 3869), (751, "2025-09-02", 3873), (825, "2025-10-13", 3907),
     (858, "2025-10-24", 3926), (879, "2025-10-31", 3941), (943, "2025-11-12", 3983), (985, "2025-11-19", 4008),
     (1022, "2025-12-01", 4035), (1211, "2026-01-31", 4161), (1375, "2026-03-07", 4265), (2312, "2026-08-13", 4832),
+)  # fmt: skip
+# Of Ollama: the first day with a build of llama.cpp in LLAMA_CPP_VERSION; from the first on it starts llama-server.
+_OLLAMA_BUILDS: Final = (
+    ("2026-06-01", 9452), ("2026-06-02", 9479), ("2026-06-03", 9493), ("2026-06-04", 9509), ("2026-06-17", 9672),
+    ("2026-06-24", 9781),
 )  # fmt: skip
 _NUMBERED: Final = re.compile(
     r"ik_llama\.cpp[:#/].*?(discussions|issues|pull_requests|pull)[/ ](\d{1,5})\b", re.ASCII
@@ -39,6 +47,21 @@ def ik_build(source: str, released: str | None) -> int | None:
         if day >= days[0]:
             found.append(_between(float(day + _DELAY_DAYS), days, [build for _, _, build in _IK_BUILDS]))
     return max(found, default=None)
+
+
+def ollama_build(engine: str, command: str) -> int | None:
+    """The build of llama.cpp that an Ollama started: by its version where the log's engine names it, else by the day
+    of the line that starts llama-server; None for its older runners.
+    """
+    try:
+        return llama_cpp_build(parse_version(engine))
+    except MissingFactError:
+        pass
+    if "llama-server" not in command:
+        return None
+    day = _DAY.search(command)
+    dated = [build for first, build in _OLLAMA_BUILDS if day is not None and first <= day[0]]
+    return max(dated, default=None)
 
 
 def _days(text: str) -> int | None:

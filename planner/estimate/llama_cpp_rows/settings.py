@@ -11,9 +11,10 @@ from hardware.units import GIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.ik_llama_cpp.flags import IkFlags
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
+from planner.engines.llama_cpp.server_outputs import server_outputs
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.llama_cpp_rows.dated import ik_build
+from planner.estimate.llama_cpp_rows.dated import ik_build, ollama_build
 from planner.estimate.llama_cpp_rows.model import RowModel
 from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.memory import Device
@@ -91,8 +92,20 @@ def row_flags(
         build=row.whole("build"),
     )
     if row.engine != "ik_llama.cpp":
-        return flags
+        return _of_its_server(row, command, flags)
     return _of_the_fork(row, model, storage, flags, earlier_build)
+
+
+def _of_its_server(row: LoadRow, command: CommandLine, flags: LlamaCppFlags) -> LlamaCppFlags:
+    """llama-server, which Ollama starts too, keeps room for fewer logits than other programs do."""
+    build = flags.build
+    if row.engine == "ollama":
+        build = build or ollama_build(row.text("engine"), row.text("command"))
+    elif command.program != "llama-server":
+        return flags
+    if build is None:
+        return flags
+    return replace(flags, build=build, n_outputs=server_outputs(build, flags.n_sequences))
 
 
 def _of_the_fork(

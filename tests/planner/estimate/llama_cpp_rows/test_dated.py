@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.estimate.llama_cpp_rows.dated import ik_build
+from planner.estimate.llama_cpp_rows.dated import ik_build, ollama_build
 
 PLACE = "github:ikawrakow/ik_llama.cpp:github-data"
 
@@ -26,3 +26,22 @@ def test_later_places_and_models_are_never_earlier_builds() -> None:
     assert numbers == sorted(numbers)
     assert days == sorted(days)
     assert ik_build(f"{PLACE}/issues/100 - x.md", "2026-02") == days[-1]
+
+
+@pytest.mark.parametrize(
+    ("engine", "command", "expected"),
+    [
+        # LLAMA_CPP_VERSION at v0.30.2
+        ("ollama 0.30.2 (llama-server)", "", 9479),
+        # The line that starts llama-server, 2026-06-29: v0.30.11 of 2026-06-24 has b9781.
+        (
+            "ollama(llama.cpp runner)",
+            'time=2026-06-29T17:28:58 msg="starting llama-server" cmd="llama-server"',
+            9781,
+        ),
+        ("ollama(llama.cpp runner)", 'time=2025-03-01T10:00:00 msg="starting llama-server"', None),
+        ("ollama(llama.cpp runner)", "", None),
+    ],
+)
+def test_an_ollama_tells_its_build_by_version_or_day(engine: str, command: str, expected: int | None) -> None:
+    assert ollama_build(engine, command) == expected
