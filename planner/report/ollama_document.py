@@ -100,7 +100,7 @@ def _judgement(row: OllamaRow) -> tuple[str, ...]:
     flags = row.shorter.row.placement.flags
     tokens = flags.n_context_tokens // flags.n_sequences
     first = f"It is {cause} that pushes part of it into main memory: with {tokens:,} tokens"
-    return (f"{first} (PARAMETER num_ctx {tokens}) all of it is on the GPU{_decodes(row.shorter)}.",)
+    return (f"{first} (PARAMETER num_ctx {tokens}) it runs {row.shorter.where}{_decodes(row.shorter)}.",)
 
 
 def _beyond(row: OllamaRow) -> tuple[str, ...]:
