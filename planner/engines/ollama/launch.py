@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from hardware.units import GB, GIB, MIB
 from planner.engines.llama_cpp.flags import LlamaCppFlags
-from planner.engines.llama_cpp.server_outputs import server_outputs
 from planner.engines.ollama.gpu_choice import GpuChoice, OllamaGpu, choose_gpus
 from planner.engines.ollama.settings import (
     OllamaEnvironment,
@@ -78,7 +77,7 @@ def launch(
         unified_cache=False,
         n_batch=batch if modern else batch * n,  # the old runner: llama.NewContextParams
         n_ubatch=batch,
-        n_outputs=server_outputs(build, n) if modern else None,
+        n_outputs=n if modern else None,  # llama-server's limit, in builds that have one
         k_type=kv_type,
         v_type=kv_type,
         flash_attention=flash,

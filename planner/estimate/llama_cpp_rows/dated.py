@@ -25,6 +25,7 @@ _OLLAMA_BUILDS: Final = (
     ("2026-06-01", 9452), ("2026-06-02", 9479), ("2026-06-03", 9493), ("2026-06-04", 9509), ("2026-06-17", 9672),
     ("2026-06-24", 9781),
 )  # fmt: skip
+_BEFORE_UNIFIED: Final = 5800  # llama.cpp prints kv_unified since build 5913 (pull request 14363, 2025-07-16)
 _NUMBERED: Final = re.compile(
     r"ik_llama\.cpp[:#/].*?(discussions|issues|pull_requests|pull)[/ ](\d{1,5})\b", re.ASCII
 )
@@ -49,16 +50,18 @@ def ik_build(source: str, released: str | None) -> int | None:
     return max(found, default=None)
 
 
-def ollama_build(engine: str, command: str) -> int | None:
-    """The build of llama.cpp that an Ollama started: by its version where the log's engine names it, else by the day
-    of the line that starts llama-server; None for its older runners.
+def ollama_build(engine: str, command: str, *, prints_unified: bool = True) -> int | None:
+    """The build of llama.cpp that an Ollama started; None where nothing tells.
+
+    By its version where the log's engine names it, else by the day of the line that starts llama-server. Its older
+    runners have a copy, whose log says whether sequences share one cache (`prints_unified`) since mid July 2025.
     """
     try:
         return llama_cpp_build(parse_version(engine))
     except MissingFactError:
         pass
     if "llama-server" not in command:
-        return None
+        return None if prints_unified else _BEFORE_UNIFIED
     day = _DAY.search(command)
     dated = [build for first, build in _OLLAMA_BUILDS if day is not None and first <= day[0]]
     return max(dated, default=None)

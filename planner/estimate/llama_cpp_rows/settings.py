@@ -11,7 +11,6 @@ from hardware.units import GIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.ik_llama_cpp.flags import IkFlags
 from planner.engines.llama_cpp import LlamaCppFlags, Split, TensorOverride
-from planner.engines.llama_cpp.server_outputs import server_outputs
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.llama_cpp_rows.dated import ik_build, ollama_build
@@ -89,23 +88,17 @@ def row_flags(
         mmap=_is_mapped(row, command),
         repack=command.repack is not False,
         n_outputs=n_sequences if "llama-server" in (row.text("command") or "") else None,
-        build=row.whole("build"),
+        build=row.whole("build") or _ollama_build(row),
     )
     if row.engine != "ik_llama.cpp":
-        return _of_its_server(row, command, flags)
+        return flags
     return _of_the_fork(row, model, storage, flags, earlier_build)
 
 
-def _of_its_server(row: LoadRow, command: CommandLine, flags: LlamaCppFlags) -> LlamaCppFlags:
-    """llama-server, which Ollama starts too, keeps room for fewer logits than other programs do."""
-    build = flags.build
-    if row.engine == "ollama":
-        build = build or ollama_build(row.text("engine"), row.text("command"))
-    elif command.program != "llama-server":
-        return flags
-    if build is None:
-        return flags
-    return replace(flags, build=build, n_outputs=server_outputs(build, flags.n_sequences))
+def _ollama_build(row: LoadRow) -> int | None:
+    if row.engine != "ollama":
+        return None
+    return ollama_build(row.text("engine"), row.text("command"), prints_unified=row.kv_unified is not None)
 
 
 def _of_the_fork(

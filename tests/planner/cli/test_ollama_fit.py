@@ -44,7 +44,7 @@ def test_a_default_context_that_spills_is_named() -> None:
         "Q4_K_M",
     )
     text = " ".join(run(*words).output.split())
-    assert "It is its default context that pushes part of it into main memory: with 16,384 tokens" in text
+    assert "It is its default context that pushes part of it into main memory: with 8,192 tokens" in text
     (row,) = data(*words)["rows"]
     assert row["is_default_context"] is True
     assert row["own"]["spills"] is True

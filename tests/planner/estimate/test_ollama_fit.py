@@ -35,9 +35,9 @@ def row(
     described: DescribedModel,
     on: Machine,
     environment: OllamaEnvironment = NO_ENVIRONMENT,
-    **options: int | None,
+    num_ctx: int | None = None,
 ) -> OllamaRow:
-    asked = Asked(options=OllamaOptions(**options), environment=environment)
+    asked = Asked(options=OllamaOptions(num_ctx=num_ctx), environment=environment)
     return ollama_row(described, on, FACTS, asked, "model.gguf")
 
 
@@ -48,14 +48,14 @@ def test_ollamas_rough_guess_of_the_cache() -> None:
 
 
 def test_the_default_context_of_a_large_machine_spills_where_a_shorter_one_would_not() -> None:
-    # 48 GiB: 262,144 tokens, of which the model was trained with 131,072: 40 GiB of cache beside 39.6 of weights.
-    found = row(model("llama-70b"), machine(card(0), card(1)))
+    # 52 GiB: 262,144 tokens, of which the model was trained with 131,072: 40 GiB of cache beside 39.6 of weights.
+    found = row(model("llama-70b"), machine(card(0, memory_gib=26), card(1, memory_gib=26)))
     assert found.is_default_context
     assert found.own.row.placement.flags.n_context_tokens == 131_072
     assert found.own.spills
     assert found.shorter is not None
     assert not found.shorter.spills
-    # 48 GiB less 2 of margin, 1 of driver, 39.6 of weights leave 5.4 GiB: 16,384 tokens take 5 GiB.
+    # 52 GiB less 2 of margin, 1 of driver, 39.6 of weights leave 9.4 GiB: 16,384 tokens take 5 GiB, twice that 10.
     assert found.shorter.row.placement.flags.n_context_tokens == 16_384
 
 

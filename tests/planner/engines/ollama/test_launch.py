@@ -70,11 +70,11 @@ def test_a_recorded_start_of_the_old_runner() -> None:
     assert (flags.n_batch, flags.n_ubatch, flags.flash_attention) == (1024, 512, False)
 
 
-def test_logits_are_kept_for_one_token_a_slot_since_june_2026() -> None:
-    # llama.cpp's pull request 23861; Ollama 0.30.0 starts build 9452 of before, 0.30.4 build 9493.
+def test_llama_server_keeps_the_logits_of_one_token_a_slot() -> None:
+    # llama.cpp's pull request 23861; builds before it pay no attention (planner.engines.llama_cpp.builds).
     two = OllamaEnvironment(num_parallel=2)
-    assert launch(LLAMA, NOTHING, two, host(card(24)), (0, 30, 0)).flags.n_outputs is None
     assert launch(LLAMA, NOTHING, two, host(card(24)), (0, 30, 4)).flags.n_outputs == 2
+    assert launch(LLAMA, NOTHING, two, host(card(24)), (0, 12, 6)).flags.n_outputs is None  # its own runner
 
 
 def test_quantized_caches_need_flash_attention() -> None:

@@ -45,3 +45,10 @@ def test_later_places_and_models_are_never_earlier_builds() -> None:
 )
 def test_an_ollama_tells_its_build_by_version_or_day(engine: str, command: str, expected: int | None) -> None:
     assert ollama_build(engine, command) == expected
+
+
+def test_an_old_runner_that_does_not_speak_of_shared_caches_is_from_before_they_were() -> None:
+    # "kv_unified = " is printed since pull request 14363 of 2025-07-16.
+    found = ollama_build("ollama(llama.cpp runner)", "", prints_unified=False)
+    assert found is not None
+    assert found < 5913
