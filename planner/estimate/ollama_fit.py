@@ -105,7 +105,7 @@ def ollama_row(
         own=own,
         best=best,
         shorter=there.without_spill(own) if own.spills else None,
-        llama_server=fit_row(model, machine, flags, facts),
+        llama_server=fit_row(model, machine, flags, facts, with_largest_context=False),
     )
 
 
@@ -144,6 +144,7 @@ class _There:
             self.machine,
             self.facts,
             ("ollama", "create", "planned", "-f", "Modelfile"),
+            with_largest_context=False,
         )
         return OllamaChoice(
             row=row,
