@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hardware.spec import Machine
+from planner.api.beside import beside_model
 from planner.api.machines import machine_for, speed_facts
 from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.ik_llama_cpp.command_line import CommandLine
@@ -61,6 +63,8 @@ def fit(
     flags: LlamaCppFlags | None = None,
     given: GivenSplit = FREE,
     command: CommandLine | None = None,
+    mmproj: Path | None = None,
+    draft: str | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> FitAnswer:
@@ -68,7 +72,8 @@ def fit(
 
     A GGUF file has its own quantization; for a model known by its config, presets are predicted. What `given`
     fixes about the placement is respected, and the planner's own choice is made beside it. A `command` line of
-    llama-server says which flags to use instead of `flags`, and which context.
+    llama-server says which flags to use instead of `flags`, and which context. A projector file and a draft model's
+    GGUF take room beside the model.
     """
     machine = machine_for(on)
     opened = open_model(text, assume, progress)
@@ -84,8 +89,9 @@ def fit(
         for model in described_models(opened, quants)
         for n in contexts or default_contexts(opened)
     ]
-    rows = [fit_row(model, machine, one, facts, given) for model, one in asked]
-    situation = Situation(machine=machine, facts=facts, given=given)
+    beside = beside_model(mmproj, draft)
+    rows = [fit_row(model, machine, one, facts, given, beside=beside) for model, one in asked]
+    situation = Situation(machine=machine, facts=facts, given=given, beside=beside)
     return FitAnswer(
         machine=machine,
         opened=opened,
@@ -93,7 +99,7 @@ def fit(
         notes=(*opened.notes, *notes),
         own_choices=()
         if given.is_free
-        else tuple(fit_row(model, machine, one, facts) for model, one in asked),
+        else tuple(fit_row(model, machine, one, facts, beside=beside) for model, one in asked),
         concessions=concessions(headline(rows), lambda quant: _at(opened, quant), situation),
     )
 

@@ -1,6 +1,7 @@
 """One question asked of every kind of machine in a fleet."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hardware.fleet import Fleet, MachineGroup, like_machines
 from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
@@ -23,6 +24,8 @@ def fit_fleet(
     flags: LlamaCppFlags | None = None,
     given: GivenSplit = FREE,
     command: CommandLine | None = None,
+    mmproj: Path | None = None,
+    draft: str | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[tuple[MachineGroup, FitAnswer], ...]:
@@ -39,6 +42,8 @@ def fit_fleet(
             flags=flags,
             given=given,
             command=command,
+            mmproj=mmproj,
+            draft=draft,
             assume=assume,
             progress=part,
         )

@@ -1,5 +1,7 @@
 """`planner fit`."""
 
+from pathlib import Path
+
 import click
 
 from planner import api
@@ -71,6 +73,15 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 @serving_options
 @placement_options
 @click.option(
+    "--mmproj",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A projector file that is to run beside the model.",
+)
+@click.option(
+    "--draft", metavar="REF", default=None, help="A draft model's GGUF that is to run beside the model."
+)
+@click.option(
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
 )
 @click.option("--explain", is_flag=True, help="Show the terms that each speed is made of.")
@@ -92,6 +103,8 @@ def command(
     ubatch: int,
     flash_attention: bool,
     wanted: Wanted,
+    mmproj: Path | None,
+    draft: str | None,
     show_all: bool,
     explain: bool,
     exact: bool,
@@ -114,6 +127,8 @@ def command(
       planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
+    if exact and (mmproj is not None or draft is not None):
+        raise click.UsageError("--exact asks about the model alone; leave out --mmproj and --draft")
     if serving.is_serving:
         if exact or wanted != Wanted():
             raise click.UsageError(
@@ -193,6 +208,8 @@ def command(
                         flags=flags,
                         given=wanted.given,
                         command=wanted.command,
+                        mmproj=mmproj,
+                        draft=draft,
                         assume=assume,
                         progress=progress,
                     ),
@@ -207,6 +224,8 @@ def command(
                     flags=flags,
                     given=wanted.given,
                     command=wanted.command,
+                    mmproj=mmproj,
+                    draft=draft,
                     assume=assume,
                     progress=progress,
                 )

@@ -56,7 +56,17 @@ class ServingOptions:
 
 
 # Parameters of the command that mean something to llama.cpp alone.
-_ONLY_LLAMA_CPP = ("quants", "kv_type", "sequences", "ubatch", "flash_attention", "show_all", "explain")
+_ONLY_LLAMA_CPP = (
+    "quants",
+    "kv_type",
+    "sequences",
+    "ubatch",
+    "flash_attention",
+    "show_all",
+    "explain",
+    "mmproj",
+    "draft",
+)
 _FIELDS = tuple(name for name in ServingOptions.__dataclass_fields__ if name != "pasted")
 _BESIDE_COMMAND = ("engine", "engine_version", "prompt_tokens", "output_tokens")
 _NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in _BESIDE_COMMAND)

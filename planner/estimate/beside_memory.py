@@ -1,7 +1,7 @@
 """What lies beside a model in llama.cpp: a projector, a draft model, the context of MTP layers."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hardware.spec import Basis
 from planner.engines.llama_cpp import LlamaCppFlags, Split
@@ -18,6 +18,38 @@ from planner.estimate.term import Term
 from planner.model.network import Network
 
 _ONCE = "engine and driver"  # belongs to the process, and is counted with the model itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What is to run beside a model: a projector's terms and its file, a draft model and its file."""
+
+    projector: tuple[Term, ...] = ()
+    projector_file: str | None = None
+    draft: DescribedModel | None = None
+
+    def laid_beside(
+        self,
+        loads: Sequence[DeviceLoad],
+        flags: LlamaCppFlags,
+        gpus: Sequence[Device],
+        ram: Device | None,
+    ) -> tuple[DeviceLoad, ...]:
+        """A model's loads with everything beside it: the projector on the first GPU, the draft on all of them."""
+        found = list(loads)
+        if self.projector and found:
+            found[0] = replace(found[0], terms=(*found[0].terms, *self.projector))
+        if self.draft is not None:
+            split = Split(n_gpu_layers=self.draft.network.n_layers + 1 if gpus else 0)
+            drafts = draft_loads(self.draft, flags, split, gpus, ram)
+            found = [
+                replace(load, terms=(*load.terms, *draft.terms))
+                for load, draft in zip(found, drafts, strict=True)
+            ]
+        return tuple(found)
+
+
+NOTHING = Beside()
 
 
 def projector_terms(

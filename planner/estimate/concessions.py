@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from hardware.spec import Machine
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
+from planner.estimate.beside_memory import NOTHING, Beside
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.ranking import placement_rank
@@ -36,10 +37,11 @@ class Situation:
     machine: Machine
     facts: SpeedFacts
     given: GivenSplit = FREE
+    beside: Beside = NOTHING
 
     def row(self, model: DescribedModel, flags: LlamaCppFlags) -> FitRow:
         """The model placed with these flags."""
-        return fit_row(model, self.machine, flags, self.facts, self.given)
+        return fit_row(model, self.machine, flags, self.facts, self.given, beside=self.beside)
 
 
 def concessions(row: FitRow, model_at: ModelAt, situation: Situation) -> tuple[Concession, ...]:

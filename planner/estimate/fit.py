@@ -1,12 +1,13 @@
 """Does it fit, how fast, with which flags: one row per model, quantization and context."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hardware.spec import Machine
 from planner.engines.ik_llama_cpp.command_line import arguments
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.engines.llama_cpp.server_command import as_served, server_line
+from planner.estimate.beside_memory import NOTHING, Beside
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement, largest_context, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
@@ -34,6 +35,7 @@ def fit_row(
     facts: SpeedFacts,
     given: GivenSplit = FREE,
     *,
+    beside: Beside = NOTHING,
     with_largest_context: bool = True,
 ) -> FitRow:
     """Places the model where it decodes fastest, a person's own flags respected, then times it there.
@@ -46,9 +48,11 @@ def fit_row(
         found = decode_speed(model, placement, machine, facts).tokens_per_s
         return None if found is None else 1 / found.expected
 
-    placement = place(model, machine, flags, given, decode_s=decode_s)
-    command = server_command(model, placement)
-    return placed_row(model, placement, machine, facts, command, with_largest_context=with_largest_context)
+    placement = place(model, machine, flags, given, beside=beside, decode_s=decode_s)
+    command = server_command(model, placement, beside)
+    return placed_row(
+        model, placement, machine, facts, command, beside=beside, with_largest_context=with_largest_context
+    )
 
 
 def placed_row(
@@ -58,6 +62,7 @@ def placed_row(
     facts: SpeedFacts,
     command: tuple[str, ...],
     *,
+    beside: Beside = NOTHING,
     with_largest_context: bool = True,
 ) -> FitRow:
     """Times a model where it lies."""
@@ -70,20 +75,20 @@ def placed_row(
         decode_full=decode_speed(model, placement, machine, facts, flags.n_context_tokens),
         prefill=prefill_speed(model, placement, machine, facts, n_prompt),
         largest_context_tokens=(
-            largest_context(model, machine, flags, placement.split) if with_largest_context else None
+            largest_context(model, machine, flags, placement.split, beside) if with_largest_context else None
         ),
         command=command,
     )
 
 
-def server_command(model: DescribedModel, placement: Placement) -> tuple[str, ...]:
+def server_command(model: DescribedModel, placement: Placement, beside: Beside = NOTHING) -> tuple[str, ...]:
     """The `llama-server` arguments that give this placement."""
     file_name = model.file_name
     if file_name is None:  # the usual form, for a file that is not here yet
         file_name = f"{'-'.join(model.name.rpartition('/')[2].split())}-{model.storage.label}.gguf"
     has_gpu = any(load.device.is_gpu for load in placement.loads)
-    return arguments(
-        server_line(
-            placement.flags, placement.split, placement.n_layers, model_file=file_name, has_gpu=has_gpu
-        )
+    line = server_line(
+        placement.flags, placement.split, placement.n_layers, model_file=file_name, has_gpu=has_gpu
     )
+    draft = None if beside.draft is None else beside.draft.file_name
+    return arguments(replace(line, mmproj=beside.projector_file, draft_model=draft))

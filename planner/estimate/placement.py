@@ -7,6 +7,7 @@ from hardware.spec import Machine
 from planner.engines.llama_cpp import CELL_PADDING, MAINLINE, LlamaCppFlags, Rules, Split
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.errors import MissingFactError
+from planner.estimate.beside_memory import NOTHING, Beside
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.memory import Device, DeviceLoad, devices, memory_loads
 from planner.estimate.split_search import Attempt, Search
@@ -56,14 +57,15 @@ def place(
     given: GivenSplit = FREE,
     *,
     rules: Rules = MAINLINE,
+    beside: Beside = NOTHING,
     decode_s: Callable[[Placement], float | None] | None = None,
 ) -> Placement:
     """The fastest split that fits, or the one that lacks least when none does (its `fits` is False).
 
-    What a person fixed is kept. `decode_s` times a placement; without it, or where it does not know, placements
+    What a person fixed is kept, and room is left for what runs `beside` the model. `decode_s` times a placement; without it, or where it does not know, placements
     rank in the order of `Search.attempts`. Raises MissingFactError when the machine's memory is unknown.
     """
-    search = _search(model, machine, flags, given, rules)
+    search = _search(model, machine, flags, given, rules, beside)
     attempts = list(search.attempts())
     fitting = [_placement(found, model, flags) for found in attempts if found.fits]
     if not fitting:
@@ -79,12 +81,17 @@ def place_whole(model: DescribedModel, machine: Machine, flags: LlamaCppFlags) -
 
     Much quicker than `place` for what does not fit. Raises MissingFactError as `place` does.
     """
-    found = _search(model, machine, flags, FREE, MAINLINE).whole()
+    found = _search(model, machine, flags, FREE, MAINLINE, NOTHING).whole()
     return None if found is None else _placement(found, model, flags)
 
 
 def _search(
-    model: DescribedModel, machine: Machine, flags: LlamaCppFlags, given: GivenSplit, rules: Rules
+    model: DescribedModel,
+    machine: Machine,
+    flags: LlamaCppFlags,
+    given: GivenSplit,
+    rules: Rules,
+    beside: Beside,
 ) -> Search:
     gpus, ram = devices(machine)
     if not gpus and ram is None:
@@ -98,7 +105,9 @@ def _search(
         ram=ram,
         given=given,
         rules=rules,
-        loads=lambda split: memory_loads(model, flags, split, gpus, ram, rules),
+        loads=lambda split: beside.laid_beside(
+            memory_loads(model, flags, split, gpus, ram, rules), flags, gpus, ram
+        ),
     )
 
 
@@ -107,7 +116,11 @@ def _placement(found: Attempt, model: DescribedModel, flags: LlamaCppFlags) -> P
 
 
 def largest_context(
-    model: DescribedModel, machine: Machine, flags: LlamaCppFlags, split: Split
+    model: DescribedModel,
+    machine: Machine,
+    flags: LlamaCppFlags,
+    split: Split,
+    beside: Beside = NOTHING,
 ) -> int | None:
     """The longest context, in whole cells of padding, that still fits at this split; None when none does.
 
@@ -118,7 +131,8 @@ def largest_context(
 
     def margin(n_cells: int) -> int:
         longer = replace(flags, n_context_tokens=n_cells * CELL_PADDING)
-        return min(load.free_bytes for load in memory_loads(model, longer, split, gpus, ram))
+        loads = memory_loads(model, longer, split, gpus, ram)
+        return min(load.free_bytes for load in beside.laid_beside(loads, longer, gpus, ram))
 
     if most < 1 or (at_low := margin(1)) < 0:
         return None

@@ -1,10 +1,20 @@
 """Terms of what lies beside a model: projector, draft model, prediction layers."""
 
+from dataclasses import replace
+
+from hardware.spec import Basis
+from hardware.units import GIB
 from planner import api
+from planner.engines.ik_llama_cpp.command_line import parse_tokens
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.engines.llama_cpp.projector import ProjectorShape
-from planner.estimate.beside_memory import draft_loads, mtp_terms, projector_terms
+from planner.estimate.beside_memory import Beside, draft_loads, mtp_terms, projector_terms
+from planner.estimate.fit import fit_row
 from planner.estimate.memory import Device, memory_loads
+from planner.estimate.speed import SpeedFacts
+from planner.estimate.term import Term
+from tests.planner.estimate.machines import card, machine
+from tests.planner.estimate.models import model
 
 GEMMA = ProjectorShape(
     kind="gemma3", hidden_size=1152, feed_forward_size=4304, n_heads=16, image_pixels=896, patch_pixels=14,
@@ -49,3 +59,27 @@ def test_prediction_layers_add_a_cache_and_a_buffer() -> None:
     cache, compute = mtp_terms(api.open_model("glm-4.5-air").network, FLAGS)
     assert cache.value == 2 * 1024 * 2 * 8192
     assert compute.value > 0
+
+
+def test_what_runs_beside_a_model_takes_room_and_stands_in_the_command() -> None:
+    found, helper = model("llama-70b"), replace(model("llama"), file_name="draft.gguf")
+    picture = Term(name="projector", value=3 * GIB, unit="bytes", basis=Basis.MEASURED, source="test")
+    both = Beside(projector=(picture,), projector_file="mmproj.gguf", draft=helper)
+    box = machine(card(memory_gib=48))
+    flags = LlamaCppFlags(n_context_tokens=8192)
+    facts = SpeedFacts(efficiencies=())
+    alone, beside = fit_row(found, box, flags, facts), fit_row(found, box, flags, facts, beside=both)
+    gpu = beside.placement.loads[0]
+    assert gpu.term_bytes("projector") == 3 * GIB
+    # Its own weights and cache, as if it stood there alone; the driver counts once.
+    own = fit_row(helper, box, flags, facts).placement.loads[0]
+    for name in ("weights", "KV cache"):
+        assert gpu.term_bytes(f"draft {name}") == own.term_bytes(name) > 0
+    assert gpu.term_bytes("engine and driver") == own.term_bytes("engine and driver")
+    # 70B takes 42 of 48 GiB: with 3 GiB and 2.5 GiB beside it, layers have to leave the card, or the context to shrink.
+    assert alone.placement.split.n_gpu_layers == 81
+    assert beside.placement.fits
+    assert (beside.largest_context_tokens or 0) < (alone.largest_context_tokens or 0)
+    line = parse_tokens(beside.command)
+    assert (line.mmproj, line.draft_model) == ("mmproj.gguf", "draft.gguf")
+    assert parse_tokens(alone.command).draft_model is None
