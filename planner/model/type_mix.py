@@ -19,6 +19,9 @@ _MOST_STATES: Final = 20_000  # of the search over roles; real files need some h
 _SMALL_TABLES: Final = 2  # in F32 that no part of a network stands for, such as rotary factors
 _MOST_SUMS: Final = 48  # byte sums that are followed up for one state
 _UNIT: Final = ("F32", "I32")
+# Of tensors of one size a quantizer keeps these finer, from left to right (llama-quantize: use_more_bits for
+# attn_v and ffn_down; attn_output before attn_q): words of their names.
+_FINER: Final = ("gate", "up", "q", "output", "k", "down", "v")
 _ROWS: Final = re.compile(r"_R\d+$", re.ASCII)
 
 
@@ -165,7 +168,7 @@ def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None
             best = None
     if best is None:
         return None
-    chosen = dict(zip(order, best.types, strict=True))
+    chosen = _finest_where_kept(roles, dict(zip(order, best.types, strict=True)))
     return replace(
         start,
         weights=tuple(
@@ -177,12 +180,32 @@ def _by_role(start: Storage, counts: Mapping[str, int], file_bytes: float | None
     )
 
 
+def _finest_where_kept(
+    roles: Mapping[tuple[bool, str], list[StoredWeight]], chosen: Mapping[tuple[bool, str], str]
+) -> dict[tuple[bool, str], str]:
+    """The same types, dealt out anew among roles of one size, which counts and size cannot tell apart."""
+    alike: dict[tuple[object, ...], list[tuple[bool, str]]] = {}
+    for (is_outer, role), weights in roles.items():
+        sizes = (_bytes(weights, name) for name in sorted(set(chosen.values())))
+        key = (is_outer, len(weights), sum(w.n_elements for w in weights), weights[0].is_expert, *sizes)
+        alike.setdefault(key, []).append((is_outer, role))
+    found = dict(chosen)
+    for keys in alike.values():
+        types = sorted((chosen[key] for key in keys), key=lambda name: type_by_name(name).bits_per_weight)
+        found.update(zip(sorted(keys, key=lambda key: _fineness(key[1])), types, strict=True))
+    return found
+
+
+def _fineness(role: str) -> int:
+    """How far right a role stands among those that a quantizer keeps finer."""
+    return next((i for i, word in enumerate(_FINER) if f"_{word}" in f"_{role}"), -1)
+
+
 def _by_size(start: Storage, counts: Mapping[str, int]) -> Storage:
     """Tables and head as `start` has them, then the coarsest types for experts, and for the larger tensors.
 
     Of tensors of one size those that a quantizer keeps finer come last.
     """
-    finer = {name: i for i, name in enumerate(("gate", "up", "q", "output", "k", "down", "v"))}
     left = _quantized(counts)
     weights = list(start.weights)
     places = []
@@ -196,8 +219,7 @@ def _by_size(start: Storage, counts: Mapping[str, int]) -> Storage:
 
     def order(i: int) -> tuple[bool, int, int, int]:
         weight = start.weights[i]
-        word = next((n for name, n in finer.items() if f"_{name}" in weight.role), 0)
-        return not weight.is_expert, -weight.n_elements, word, i
+        return not weight.is_expert, -weight.n_elements, _fineness(weight.role), i
 
     names = sorted(left, key=lambda name: type_by_name(name).bits_per_weight)
     dealt = [name for name in names for _ in range(left[name])]

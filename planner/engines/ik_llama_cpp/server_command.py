@@ -43,6 +43,7 @@ def ik_flags_of(line: CommandLine, base: IkFlags, trained_tokens: int | None) ->
     return replace(
         shared,
         unified_cache=True,
+        n_outputs=base.n_outputs,  # the fork's server sets no limit
         flash_attention=on,
         v_type=shared.v_type if on or shared.v_type in ("F16", "F32", "BF16") else "F16",
         mmap=shared.mmap and not line.run_time_repack,

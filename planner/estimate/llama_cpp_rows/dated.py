@@ -15,7 +15,8 @@ from planner.errors import MissingFactError
 
 # Of ik_llama.cpp: pull request, day and build (commits on the main branch) of some of its changes.
 _IK_BUILDS: Final = (
-    (110, "2024-10-26", 3475), (260, "2025-03-18", 3590), (461, "2025-05-26", 3714), (520, "2025-06-12", 3745),
+    (110, "2024-10-26", 3475), (260, "2025-03-18", 3590), (355, "2025-04-29", 3654), (405, "2025-05-12", 3683),
+    (461, "2025-05-26", 3714), (520, "2025-06-12", 3745),
     (574, "2025-07-03", 3780), (741, "2025-08-31", 3869), (751, "2025-09-02", 3873), (825, "2025-10-13", 3907),
     (858, "2025-10-24", 3926), (879, "2025-10-31", 3941), (943, "2025-11-12", 3983), (985, "2025-11-19", 4008),
     (1022, "2025-12-01", 4035), (1211, "2026-01-31", 4161), (1375, "2026-03-07", 4265), (2312, "2026-08-13", 4832),
@@ -35,19 +36,25 @@ _DAY: Final = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d))?", re.ASCII)
 
 
 def ik_build(source: str, released: str | None) -> int | None:
-    """The build of ik_llama.cpp that was current when the log can first have been written; None without a trace."""
-    found = []
-    numbered = _NUMBERED.search(source)
-    if numbered is not None:
-        numbers = [float(number) for number, _, _ in _IK_BUILDS]
-        later = 0 if numbered[1] == "pull_requests" else _REPLIES
-        found.append(_between(float(numbered[2]) + later, numbers, [build for _, _, build in _IK_BUILDS]))
+    """The build of ik_llama.cpp that was current when the log can first have been written; None without a trace.
+
+    A model that was out when the discussion began says nothing more; one that came later dates the log itself.
+    """
+    days = [float(_days(text) or 0) for _, text, _ in _IK_BUILDS]
+    builds = [float(build) for _, _, build in _IK_BUILDS]
     day = _days(released) if released else None
-    if day is not None:
-        days = [float(_days(text) or 0) for _, text, _ in _IK_BUILDS]
-        if day >= days[0]:
-            found.append(_between(float(day + _DELAY_DAYS), days, [build for _, _, build in _IK_BUILDS]))
-    return max(found, default=None)
+    of_model = None
+    if day is not None and day >= days[0]:
+        of_model = round(_between(float(day + _DELAY_DAYS), days, builds))
+    numbered = _NUMBERED.search(source)
+    if numbered is None:
+        return of_model
+    numbers = [float(number) for number, _, _ in _IK_BUILDS]
+    number = float(numbered[2]) + (0 if numbered[1] == "pull_requests" else _REPLIES)
+    of_place = round(_between(number, numbers, builds))
+    if of_model is None or (day is not None and _between(number, numbers, days) >= day):
+        return of_place
+    return max(of_model, of_place)
 
 
 def ollama_build(engine: str, command: str, *, prints_unified: bool = True) -> int | None:
@@ -75,11 +82,11 @@ def _days(text: str) -> int | None:
     return int(found[1]) * 372 + int(found[2]) * 31 + int(found[3] or 31)
 
 
-def _between(x: float, xs: Sequence[float], ys: Sequence[int]) -> int:
+def _between(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
     """Straight lines between the points, the ends beyond them."""
     if x <= xs[0]:
         return ys[0]
     for (x0, x1), (y0, y1) in zip(pairwise(xs), pairwise(ys), strict=True):
         if x <= x1:
-            return round(y0 + (y1 - y0) * (x - x0) / (x1 - x0))
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
     return ys[-1]

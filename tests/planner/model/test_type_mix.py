@@ -45,6 +45,25 @@ def test_counts_and_size_tell_which_role_has_which_type() -> None:
     assert found.total_bytes == size
 
 
+@pytest.mark.parametrize("order", [("Q6_K", "Q8_0"), ("Q8_0", "Q6_K")])
+def test_of_matrices_of_one_size_down_is_the_finer(order: tuple[str, str]) -> None:
+    """Gate, up and down of the experts have as many elements, so counts and size leave all three open.
+
+    48 of the large matrices in Q8_0, 96 in Q6_K: llama-quantize keeps ffn_down finer, and makes gate and up alike
+    (ik_llama.cpp, discussion 357: "iq6_k 564, q8_0 96", and -rtr repacked one tensor a layer, all in ffn).
+    """
+    size = sum(
+        w.n_elements * 6.5625 / 8 if w.role in ("ffn_gate_exps", "ffn_up_exps") else w.n_bytes
+        for w in PRESET.weights
+    )
+    counts = counts_of(PRESET)
+    wanted = {"F32": counts["F32"], "Q6_K": 96, "Q8_0": counts["Q8_0"] - 96}
+    found = mixed_storage(PRESET, {name: wanted[name] for name in ("F32", *order)}, size)
+    assert found is not None
+    types = {w.role: w.type_name for w in found.weights}
+    assert [types[f"ffn_{x}_exps"] for x in ("gate", "up", "down")] == ["Q6_K", "Q6_K", "Q8_0"]
+
+
 def test_a_mix_within_a_role_keeps_counts_and_size() -> None:
     # 7 of 48 down matrices finer than the rest: no role has one type, so the coarsest go to the largest.
     counts = dict(counts_of(PRESET))

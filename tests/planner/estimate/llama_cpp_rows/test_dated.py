@@ -52,3 +52,17 @@ def test_an_old_runner_that_does_not_speak_of_shared_caches_is_from_before_they_
     found = ollama_build("ollama(llama.cpp runner)", "", prints_unified=False)
     assert found is not None
     assert found < 5913
+
+
+def test_a_model_that_was_out_already_does_not_make_a_discussion_later() -> None:
+    """Discussion 357 began on 2025-04-29 with Qwen3 of that week; its logs are of 2025-05-03 (build 3663).
+
+    Two weeks for conversion would put them after pull request 405 (build 3683, 2025-05-12), which changed what
+    GPUs take over: the logs print the buffers of builds before it.
+    """
+    found = ik_build(f"{PLACE}/discussions/357 - Qwen3 - early performance comparisons.md", "2025-04")
+    assert found is not None
+    assert 3654 <= found < 3683
+    later = ik_build(f"{PLACE}/discussions/357 - x.md", "2025-06")
+    assert later is not None
+    assert later > 3714  # the model of June cannot have been loaded by a build of May 26th
