@@ -30,6 +30,7 @@ _NO_COMMAND: Final = CommandLine()
 _DEFAULT_BATCH: Final = 2048
 _DEFAULT_UBATCH: Final = 512
 _PERPLEXITY_CONTEXT: Final = 512  # tools/perplexity/perplexity.cpp
+_PERPLEXITY_LOG: Final = re.compile(r"/bench_ppl[^/]*$", re.ASCII)  # what the GGUF tool suite calls its logs
 _UNKNOWN_MEMORY: Final = 65_536 * GIB  # of a device whose name says nothing; only shares of it count
 # Of a card, what is free for weights before anything is loaded, at most: the driver takes the rest.
 _USABLE_FRACTION: Final = 0.98
@@ -59,7 +60,7 @@ def row_flags(
     command = row.command or _NO_COMMAND
     n_batch = row.whole("n_batch") or command.n_batch or _DEFAULT_BATCH
     n_context = row.whole("n_ctx_tokens")
-    n_sequences = row.whole("n_seq_max") or _sequences(row, command, n_context)
+    n_sequences = row.whole("n_seq_max") or _sequences(row, command, n_context, n_batch)
     if n_context is None:
         n_context, n_sequences = _context_of_command(command, n_batch, n_sequences)
     k_type = (row.text("kv_type_k") or command.k_type or "F16").upper()
@@ -142,7 +143,7 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _sequences(row: LoadRow, command: CommandLine, n_context: int | None) -> int:
+def _sequences(row: LoadRow, command: CommandLine, n_context: int | None, n_batch: int) -> int:
     """Sequences where the log does not print them: as the programs set them.
 
     tools/perplexity reads windows side by side; the fork's server keeps one for the system prompt beside the slots.
@@ -150,6 +151,10 @@ def _sequences(row: LoadRow, command: CommandLine, n_context: int | None) -> int
     stated = min(command.n_sequences or 1, _MOST_SEQUENCES)
     if command.program == "llama-perplexity" and n_context:
         return max(1, n_context // (command.n_context_tokens or _PERPLEXITY_CONTEXT))
+    if row.command is None and n_context and _PERPLEXITY_LOG.search(row.text("source")):
+        # A context beyond the batch was asked for; up to it, windows of the default fill the batch.
+        n = max(1, n_context // _PERPLEXITY_CONTEXT) if n_context <= n_batch else 1
+        return min(n, _MOST_SEQUENCES)
     if command.program == "llama-server" and row.engine == "ik_llama.cpp":
         return stated + 1
     return stated

@@ -148,3 +148,28 @@ def test_a_command_line_at_the_tables_limit_is_cut_off() -> None:
 def test_numbers_beyond_anything_real_are_refused(predictor: LoadPredictor, column: str, text: str) -> None:
     with pytest.raises(MalformedError, match="expected a whole number up to"):
         predictor.predict(ROWS["L0079"] | {column: text, "engine": "ik_llama.cpp"})
+
+
+@pytest.mark.parametrize(
+    ("n_context", "n_batch", "n"),
+    [
+        (
+            4096,
+            4096,
+            8,
+        ),  # windows of 512 side by side in a batch of 4096: L0202 prints 4.64 MiB for 151936 words
+        (512, 512, 1),  # L0214
+        (4096, 512, 1),  # -c 4096, beyond the batch: L0222 prints 1.00 MiB for 262144 words
+    ],
+)
+def test_a_perplexity_log_without_its_command_keeps_a_row_of_logits_for_every_window(
+    predictor: LoadPredictor, n_context: int, n_batch: int, n: int
+) -> None:
+    """Output buffer: words · 4 bytes for each sequence (llama_output_reserve); 128256 words here."""
+    row = ROWS["L0079"] | {
+        "engine": "ik_llama.cpp", "source": "models/x/bench_ppl_kld_result.baseline.bf16.250.txt", "command": "",
+        "n_ctx_tokens": str(n_context), "n_batch": str(n_batch), "n_ubatch": "512", "n_seq_max": "",
+    }  # fmt: skip
+    assert component(predictor.predict(row), "output").expected == 128_256 * 4 * n
+    other = predictor.predict(row | {"source": "models/x/server.txt"})
+    assert component(other, "output").expected == 128_256 * 4
