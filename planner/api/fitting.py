@@ -17,6 +17,7 @@ from planner.estimate.catalogue import CATALOGUE_CONTEXT
 from planner.estimate.concessions import Concession, Situation, concessions
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
+from planner.estimate.given_devices import on_this_machine
 from planner.estimate.memory import devices
 from planner.estimate.placement import place_whole
 from planner.estimate.ranking import catalogue_rank, headline
@@ -84,6 +85,7 @@ def fit(
         line = replace(command, n_context_tokens=command.n_context_tokens or 0)
         base = flags_of(line, base, opened.network.context_tokens)
         contexts = contexts or (base.n_context_tokens,)
+    given = on_this_machine(given, machine, base, opened.network.n_layers)
     asked = [
         (model, replace(base, n_context_tokens=n))
         for model in described_models(opened, quants)

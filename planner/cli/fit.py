@@ -70,6 +70,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     help="Tokens computed at once while reading a prompt.",
 )
 @click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@mendable_errors  # above what reads a pasted command line, which may be at fault too
 @serving_options
 @placement_options
 @click.option(
@@ -92,7 +93,6 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 )
 @assume_option
 @format_option
-@mendable_errors
 def command(
     ref: str | None,
     on: str | None,
@@ -124,7 +124,7 @@ def command(
       planner fit model.gguf --exact --on "2x RTX 4090, 64GiB"
       planner fit qwen3-30b-a3b --engine ollama --on "RTX 4090, 64GiB"
       planner fit llama-3.3-70b-instruct --engine vllm --on "4x H100 SXM"
-      planner fit qwen3-30b-a3b --on "RTX 3060" --n-cpu-moe 30
+      planner fit qwen3-30b-a3b --on "RTX 3060, 64GiB" --n-cpu-moe 30
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
     if exact and (mmproj is not None or draft is not None):

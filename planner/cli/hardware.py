@@ -39,8 +39,10 @@ def command(measure: bool, fleet: str | None, timeout_s: float, output_format: s
     \b
     Examples:
       planner hardware --measure
-      planner hardware --format json > m.json        then, elsewhere: planner fit REF --on m.json
-      planner hardware --fleet ray --format json > fleet.json        then: planner fit REF --on fleet:fleet.json
+      planner hardware --format json > m.json
+      planner fit REF --on m.json                       (elsewhere)
+      planner hardware --fleet ray --format json > fleet.json
+      planner fit REF --on fleet:fleet.json
       kubectl get nodes -o json | planner hardware --fleet -
     """
     if fleet is not None:

@@ -19,7 +19,10 @@ COMMANDS = {
     "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
-    "validate": ("planner.cli.validate", "How far off the planner is on loads that somebody recorded."),
+    "validate": (
+        "planner.cli.validate",
+        "How far off the planner is on memory and speed that others recorded.",
+    ),
     "report": ("planner.cli.report", "All of it in one document: HTML, Markdown and JSON."),
     "completion": ("planner.cli.completion", "Print the completion script for your shell."),
 }

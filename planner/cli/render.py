@@ -108,7 +108,7 @@ def _tabulated(table: Table, rows: Sequence[Sequence[str]], style: str, width: i
 
 
 def _column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Narrows the widest text columns until the table fits; numbers are never wrapped."""
+    """Narrows the widest text columns until the table fits, and splits numbers from their intervals at the worst."""
     columns = list(zip(*rows, strict=True))
     text = [i for i in range(len(columns)) if i not in table.right]
     widths = []
@@ -129,6 +129,11 @@ def _column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> l
             if not candidates:
                 break
             widths[max(candidates, key=lambda i: widths[i])] -= 1
+    # Last, a number with its interval over two lines: "682,766" above "(227,361–914,907)".
+    for i in sorted(table.right, key=lambda i: -widths[i]):
+        if sum(widths) > spare:
+            least = max([whole[i], *map(len, table.headers[i].split())])
+            widths[i] = max(least, widths[i] - (sum(widths) - spare))
     return [max(1, n) for n in widths]
 
 

@@ -67,6 +67,19 @@ _ONLY_LLAMA_CPP = (
     "mmproj",
     "draft",
 )
+# What such an engine has in the place of some of them.
+_INSTEAD = (
+    (
+        "quants",
+        (
+            "it runs a checkpoint as published: name one that is quantized (an FP8, AWQ or GPTQ repository), "
+            "or --quantize fp8 with vllm"
+        ),
+    ),
+    ("kv_type", "there it is --kv-cache-dtype"),
+    ("sequences", "there it is --max-seqs"),
+    ("ubatch", "there it is --max-batched-tokens"),
+)
 _FIELDS = tuple(name for name in ServingOptions.__dataclass_fields__ if name != "pasted")
 _BESIDE_COMMAND = ("engine", "engine_version", "prompt_tokens", "output_tokens")
 _NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in _BESIDE_COMMAND)
@@ -160,6 +173,8 @@ def answer_serving(
     ref: str | None, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
 ) -> Document:
     """The document for a model in the engine asked for; raises UsageError for options of the other engines."""
+    for name, instead in _INSTEAD:
+        _refuse((name,), f"not for --engine {asked.engine}; {instead}")
     _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
     if asked.pasted is not None:
         return _answer_pasted(ref, on, contexts, assume, asked, asked.pasted)

@@ -149,8 +149,8 @@ def command(ref: str, on: str | None, **options: Any) -> None:
     \b
     Examples:
       planner tune qwen3-8b --on "RTX 4090" --method qlora --length 4k
-      planner tune llama-3.1-8b-instruct --on "8x H100 SXM" --method full --shard fsdp
-      planner tune qwen3-30b-a3b --on "RTX 4090" --method qlora --targets attention
+      planner tune qwen3-8b --on "8x H100 SXM" --method full --shard fsdp
+      planner tune qwen3-30b-a3b --on "RTX 4090" --targets attention
     """  # fmt: skip
     settings = _settings(options)
     all_gpus = options["gpus"] is None and options["shard"] != "none"

@@ -9,6 +9,7 @@ from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.engines.llama_cpp.server_command import as_served, server_line
 from planner.estimate.beside_memory import NOTHING, Beside
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.given_devices import engine_device
 from planner.estimate.placement import Placement, largest_context, place
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
 
@@ -86,9 +87,14 @@ def server_command(model: DescribedModel, placement: Placement, beside: Beside =
     file_name = model.file_name
     if file_name is None:  # the usual form, for a file that is not here yet
         file_name = f"{'-'.join(model.name.rpartition('/')[2].split())}-{model.storage.label}.gguf"
-    has_gpu = any(load.device.is_gpu for load in placement.loads)
-    line = server_line(
-        placement.flags, placement.split, placement.n_layers, model_file=file_name, has_gpu=has_gpu
+    gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    split = replace(
+        placement.split,
+        overrides=tuple(
+            replace(override, device=engine_device(override.device, gpus))
+            for override in placement.split.overrides
+        ),
     )
+    line = server_line(placement.flags, split, placement.n_layers, model_file=file_name, has_gpu=bool(gpus))
     draft = None if beside.draft is None else beside.draft.file_name
     return arguments(replace(line, mmproj=beside.projector_file, draft_model=draft))

@@ -45,9 +45,11 @@ class Placement:
             return f"experts of {self.split.n_cpu_moe} of {self.n_layers} layers in RAM"
         on_gpus = [load for load in self.loads if load.device.is_gpu]
         n = sum(1 for load in on_gpus if load.terms)
+        # Patterns may catch a few tensors or nearly all; how much is in the table of memory.
+        beside = " and in RAM" if any(o.device == "CPU" for o in self.split.overrides) else ""
         if n == 1:
-            return "on the GPU" if len(on_gpus) == 1 else f"on one of {len(on_gpus)} GPUs"
-        return f"on {n} GPUs" if n == len(on_gpus) else f"on {n} of {len(on_gpus)} GPUs"
+            return f"on the GPU{beside}" if len(on_gpus) == 1 else f"on one of {len(on_gpus)} GPUs{beside}"
+        return f"on {n}{'' if n == len(on_gpus) else f' of {len(on_gpus)}'} GPUs{beside}"
 
 
 def place(

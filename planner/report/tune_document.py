@@ -13,7 +13,7 @@ from planner.estimate.tuning_limits import Alternative, TuningLimits
 from planner.model.opened_model import OpenedModel
 from planner.report.document import Document, Table
 
-_METHODS = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+_METHODS = {"full": "Full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
 
 
 def tune_document(
