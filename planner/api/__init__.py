@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
+    from planner.api.speed_calibration import (
+        calibrate_speed,
+        speed_factors,
+        speed_spreads,
+        write_speed_calibration,
+    )
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
@@ -67,6 +73,10 @@ _MODULES = {
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
+    "calibrate_speed": "speed_calibration",
+    "speed_factors": "speed_calibration",
+    "speed_spreads": "speed_calibration",
+    "write_speed_calibration": "speed_calibration",
     "TuneAnswer": "tuning",
     "tune": "tuning",
     "MemoryValidation": "validating",
@@ -87,6 +97,7 @@ __all__ = [
     "add_model",
     "bench",
     "bench_folder",
+    "calibrate_speed",
     "default_contexts",
     "demo_model_path",
     "described_models",
@@ -107,11 +118,14 @@ __all__ = [
     "prices",
     "remove_model",
     "report",
+    "speed_factors",
     "speed_facts",
+    "speed_spreads",
     "tune",
     "update_models",
     "validate_memory",
     "validate_speed",
+    "write_speed_calibration",
 ]
 
 
