@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hardware.units import GIGA
 from planner.engines.llama_cpp import as_run
 from planner.model.network import Mixer, Network
 from planner.model.storage import Storage, StoredWeight
@@ -101,7 +102,7 @@ def model_work(
         for layer in group.layers:
             mixers[layer] = group.mixer
     return ModelWork(
-        key=f"{network.architecture} {network.parameters.text / 1e9:.2f}",
+        key=f"{network.architecture} {network.parameters.text / GIGA:.2f}",
         architecture=network.architecture,
         hidden_size=network.hidden_size,
         layers=tuple(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardware.units import GIB
+from hardware.units import GIB, GIGA
 from planner.errors import MalformedError
 
 COLUMNS = (
@@ -106,7 +106,7 @@ def _row(number: int, row: Mapping[str, str]) -> BenchRow:
         architecture=said("arch"),
         quantization=said("quant"),
         file_bytes=float(said("file_size_gib")) * GIB,
-        parameters=float(parameters) * 1e9 if parameters else None,
+        parameters=float(parameters) * GIGA if parameters else None,
         n_gpu_layers=None if layers in ("", "all") else int(layers),
         n_gpu_layers_said=bool(layers),
         offload=said("offload"),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
+from hardware.units import GIGA
 from planner.errors import UnknownArchitectureError
 from planner.model.network import Network
 from planner.readers.open_model import from_catalogue
@@ -92,7 +93,7 @@ def _by_size(label: str, architecture: str, parameters: float | None) -> str:
         if distance <= max(_PRINTED_STEP, _RELATIVE_STEP * parameters):
             near.append((distance, key))
     if not near:
-        raise UnplacedError(f"the catalogue has no {architecture} of {parameters / 1e9:.2f} B parameters")
+        raise UnplacedError(f"the catalogue has no {architecture} of {parameters / GIGA:.2f} B parameters")
     return min(near, key=lambda pair: pair[0])[1]
 
 
