@@ -185,7 +185,7 @@ def _most_likely(slope: Floats, target: Floats, variance: Floats, weight: Floats
     scaled = (slope * np.sqrt(variance)).astype(np.float32)
     covariance = (scaled @ scaled.T).astype(np.float64)
     covariance[np.diag_indices(len(target))] += 1 / weight
-    return cast(Floats, variance * (slope.T @ np.linalg.solve(covariance, target)))
+    return variance * (slope.T @ np.linalg.solve(covariance, target))
 
 
 def _effects(design: Design, values: Floats) -> tuple[Effect, ...]:

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from hardware.spec import Accelerator
+from planner.estimate.speed_validation import SpeedClass
 from planner.model.ggml_types import type_by_name
 from planner.readers.speed_rows.bench_row import BenchRow
-from planner.readers.speed_rows.devices import backend_of, row_devices
+from planner.readers.speed_rows.devices import row_devices
 from planner.readers.speed_rows.models import UnplacedError, find_model
 from planner.readers.speed_rows.storage import stored_row
 from planner.speed.effects import Phase
@@ -33,7 +35,7 @@ class PlacedRow:
     row: BenchRow
     case: Case
     measured_s: float
-    speed_class: str
+    speed_class: SpeedClass
     model: str  # catalogue id
     preset: str
     n_tokens: int
@@ -84,6 +86,7 @@ def place_row(row: BenchRow) -> PlacedRow:
         )
     n_tokens = 1 if phase == "decode" else row.n_prompt_tokens
     kind = "offload" if layout.is_split_with_host else "moe" if stored.work.has_experts else "dense"
+    speed_class = next(name for name in get_args(SpeedClass) if name == f"{kind}_{phase}")
     return PlacedRow(
         row=row,
         case=Case(
@@ -95,7 +98,7 @@ def place_row(row: BenchRow) -> PlacedRow:
             architecture=stored.work.architecture,
         ),
         measured_s=n_tokens / row.tokens_per_s,
-        speed_class=f"{kind}_{phase}",
+        speed_class=speed_class,
         model=model,
         preset=stored.preset,
         n_tokens=n_tokens,
@@ -204,8 +207,3 @@ def _spread(n_layers: int, in_ram: set[int], accelerators: Sequence[Accelerator]
         share = (position + 0.5) / len(on_gpu)
         homes[layer] = next((i for i, bound in enumerate(bounds) if share <= bound), len(bounds) - 1)
     return tuple(homes)
-
-
-def case_backend(row: BenchRow) -> str:
-    """The backend of a row, for grouping."""
-    return backend_of(row)

@@ -1,5 +1,7 @@
 """Rows of published benchmarks: which model, devices and layout each means, and why some mean none."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from hardware.units import GIB
@@ -23,12 +25,12 @@ QWEN = LLAMA | {
 }  # fmt: skip
 
 
-def row(base: dict[str, str] = LLAMA, **changes: str) -> BenchRow:
-    (found,) = rows_from([base | changes], "bench.csv")
+def row(base: Mapping[str, str] = LLAMA, /, **changes: str) -> BenchRow:
+    (found,) = rows_from([{**base, **changes}], "bench.csv")
     return found
 
 
-def place(base: dict[str, str] = LLAMA, **changes: str) -> PlacedRow:
+def place(base: Mapping[str, str] = LLAMA, /, **changes: str) -> PlacedRow:
     return place_row(row(base, **changes))
 
 
