@@ -10,15 +10,17 @@ from functools import cache
 from pathlib import Path
 
 from planner.errors import MalformedError
+from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress
 from planner.readers.speed_rows.bench_row import BenchRow, read_rows
 from planner.readers.speed_rows.models import UnplacedError
+from planner.readers.speed_rows.noise import NoiseFloor, noise_floor
 from planner.readers.speed_rows.place import PlacedRow, place_row
 from planner.speed.effects import Phase
 from planner.speed.factors import Effect, Factors
 from planner.speed.fitting import Fit, Sample, fit_effects
-from planner.speed.held_out import HELD_OUT, Unseen, unseen
-from planner.speed.intervals import Residual, Spread, spreads
+from planner.speed.held_out import HELD_OUT, HeldOut, Unseen, unseen
+from planner.speed.intervals import Residual, Spread, choose_spread, spreads
 from planner.speed.table import (
     EFFECT_COLUMNS,
     SPREAD_COLUMNS,
@@ -31,6 +33,12 @@ from profiles.loader import calibration_rows
 
 EFFECTS_FILE = "llama_cpp_speed"
 SPREADS_FILE = "llama_cpp_speed_intervals"
+SCORES_FILE = "llama_cpp_speed_scores"
+SCORE_COLUMNS = (
+    "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
+    "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date",
+)  # fmt: skip
+_ANYTHING = (0.1, 10.0)
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 _FEWEST_ROWS = 20
 
@@ -49,6 +57,8 @@ class SpeedCalibration:
 
     factors: Factors
     spreads: tuple[Spread, ...]
+    scores: Mapping[HeldOut, tuple[SpeedScore, ...]]  # of refits without each cell, device or model
+    noise: tuple[NoiseFloor, ...]
     n_rows: int
     n_placed: int
     unplaced: tuple[tuple[str, int], ...]  # reason, rows
@@ -111,6 +121,39 @@ def residual_of(row: PlacedRow, guess: Unseen) -> Residual:
     )
 
 
+def prediction_of(row: PlacedRow, seconds: float, spread: Spread | None) -> SpeedPrediction:
+    """A row's prediction; a class of which nothing is known may be ten times faster or slower."""
+    rate = row.n_tokens / seconds
+    low, high = (spread.low_ratio, spread.high_ratio) if spread else _ANYTHING
+    return SpeedPrediction(
+        row=row.row.number,
+        speed_class=row.speed_class,
+        quantity="tok_s",
+        group=group_of(row.row),
+        low=rate * low,
+        expected=rate,
+        high=rate * high,
+        measured=row.row.tokens_per_s,
+    )
+
+
+def held_out_predictions(rows: Sequence[PlacedRow], guesses: Sequence[Unseen]) -> list[SpeedPrediction]:
+    """Held-out guesses of one phase with intervals from the other folds' residuals."""
+    residuals = [residual_of(row, guess) for row, guess in zip(rows, guesses, strict=True)]
+    by_fold = {
+        fold: spreads(
+            residual for residual, guess in zip(residuals, guesses, strict=True) if guess.fold != fold
+        )
+        for fold in {guess.fold for guess in guesses}
+    }
+    return [
+        prediction_of(
+            row, math.exp(guess.log_s), choose_spread(by_fold[guess.fold], row.speed_class, guess.knowledge)
+        )
+        for row, guess in zip(rows, guesses, strict=True)
+    ]
+
+
 def calibrate_speed(
     paths: Sequence[str | Path], *, date: str, progress: Progress | None = None
 ) -> SpeedCalibration:
@@ -123,6 +166,7 @@ def calibrate_speed(
         )
     effects: list[Effect] = []
     residuals: list[Residual] = []
+    predictions: dict[HeldOut, list[SpeedPrediction]] = {by: [] for by in HELD_OUT}
     for number, phase in enumerate(PHASES):
         of_phase = [row for row in placed if row.case.phase == phase]
         if not of_phase:
@@ -135,22 +179,26 @@ def calibrate_speed(
                 progress(0.3 + 0.35 * number + 0.11 * step, f"{phase}: leaving out each {by}")
             guesses = unseen(samples, whole, by)
             residuals += [residual_of(row, guess) for row, guess in zip(of_phase, guesses, strict=True)]
+            predictions[by] += held_out_predictions(of_phase, guesses)
     reasons = Counter(item.reason for item in unplaced)
     return SpeedCalibration(
         factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),
         spreads=spreads(residuals),
+        scores={by: speed_scores(found) for by, found in predictions.items()},
+        noise=noise_floor(placed),
         n_rows=len(rows),
         n_placed=len(placed),
         unplaced=tuple(reasons.most_common()),
     )
 
 
-def write_speed_calibration(found: SpeedCalibration, folder: Path) -> tuple[Path, Path]:
-    """Writes both files of a calibration into a folder."""
+def write_speed_calibration(found: SpeedCalibration, folder: Path) -> tuple[Path, ...]:
+    """Writes the three files of a calibration into a folder."""
     factors = found.factors
     tables = (
         (EFFECTS_FILE, EFFECT_COLUMNS, effect_rows(factors)),
         (SPREADS_FILE, SPREAD_COLUMNS, spread_rows(found.spreads, factors.date, factors.source_digest)),
+        (SCORES_FILE, SCORE_COLUMNS, _score_rows(found)),
     )
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -158,7 +206,32 @@ def write_speed_calibration(found: SpeedCalibration, folder: Path) -> tuple[Path
         path = folder / f"{name}.csv"
         _write(path, columns, rows)
         written.append(path)
-    return written[0], written[1]
+    return tuple(written)
+
+
+def _score_rows(found: SpeedCalibration) -> list[dict[str, str]]:
+    noise = {item.speed_class: item for item in found.noise}
+    return [
+        {
+            "held_out": by,
+            "speed_class": score.speed_class,
+            "n_groups": str(score.n_groups),
+            "n_rows": str(score.n_predictions),
+            "median_error": f"{score.median_error_fraction:.4f}",
+            "p90_error": f"{score.p90_error_fraction:.4f}",
+            "coverage": f"{score.coverage_fraction:.4f}",
+            "width_ratio": f"{score.median_width_ratio:.4f}",
+            "noise_tests": str(floor.n_tests) if floor else "",
+            "noise_median": f"{floor.median_fraction:.4f}" if floor else "",
+            "noise_p90": f"{floor.p90_fraction:.4f}" if floor else "",
+            "n_placed": str(found.n_placed),
+            "n_in_file": str(found.n_rows),
+            "date": found.factors.date,
+        }
+        for by, scores in found.scores.items()
+        for score in scores
+        for floor in (noise.get(score.speed_class),)
+    ]
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
