@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.api.engine_plans import exact
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
+    from planner.api.llama_cpp_factors import speed_factors, speed_spreads
     from planner.api.machines import (
         bench_folder,
         fleet_for,
@@ -30,12 +31,7 @@ if TYPE_CHECKING:
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
-    from planner.api.speed_calibration import (
-        calibrate_speed,
-        speed_factors,
-        speed_spreads,
-        write_speed_calibration,
-    )
+    from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
@@ -74,8 +70,8 @@ _MODULES = {
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
     "calibrate_speed": "speed_calibration",
-    "speed_factors": "speed_calibration",
-    "speed_spreads": "speed_calibration",
+    "speed_factors": "llama_cpp_factors",
+    "speed_spreads": "llama_cpp_factors",
     "write_speed_calibration": "speed_calibration",
     "TuneAnswer": "tuning",
     "tune": "tuning",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from planner.api.llama_cpp_factors import speed_factors, speed_spreads
 from planner.api.speed_calibration import (
     PHASES,
     digest,
@@ -10,8 +11,6 @@ from planner.api.speed_calibration import (
     place_rows,
     prediction_of,
     samples_of,
-    speed_factors,
-    speed_spreads,
 )
 from planner.estimate.speed_validation import SpeedPrediction
 from planner.progress import Progress

@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
+from planner.api.llama_cpp_factors import EFFECTS_FILE, SCORES_FILE, SPREADS_FILE
 from planner.errors import MalformedError
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress
@@ -25,15 +25,9 @@ from planner.speed.table import (
     EFFECT_COLUMNS,
     SPREAD_COLUMNS,
     effect_rows,
-    factors_from,
     spread_rows,
-    spreads_from,
 )
-from profiles.loader import calibration_rows
 
-EFFECTS_FILE = "llama_cpp_speed"
-SPREADS_FILE = "llama_cpp_speed_intervals"
-SCORES_FILE = "llama_cpp_speed_scores"
 SCORE_COLUMNS = (
     "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
     "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date",
@@ -62,18 +56,6 @@ class SpeedCalibration:
     n_rows: int
     n_placed: int
     unplaced: tuple[tuple[str, int], ...]  # reason, rows
-
-
-@cache
-def speed_factors() -> Factors:
-    """The packaged effects."""
-    return factors_from(calibration_rows(EFFECTS_FILE))
-
-
-@cache
-def speed_spreads() -> tuple[Spread, ...]:
-    """The packaged intervals."""
-    return spreads_from(calibration_rows(SPREADS_FILE))
 
 
 def place_rows(
