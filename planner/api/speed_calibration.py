@@ -29,8 +29,8 @@ from planner.speed.table import (
 )
 
 SCORE_COLUMNS = (
-    "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
-    "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date",
+    "id", "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
+    "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date", "source",
 )  # fmt: skip
 _ANYTHING = (0.1, 10.0)
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
@@ -195,6 +195,7 @@ def _score_rows(found: SpeedCalibration) -> list[dict[str, str]]:
     noise = {item.speed_class: item for item in found.noise}
     return [
         {
+            "id": f"{by}-{score.speed_class}",
             "held_out": by,
             "speed_class": score.speed_class,
             "n_groups": str(score.n_groups),
@@ -209,6 +210,7 @@ def _score_rows(found: SpeedCalibration) -> list[dict[str, str]]:
             "n_placed": str(found.n_placed),
             "n_in_file": str(found.n_rows),
             "date": found.factors.date,
+            "source": found.factors.source_digest,
         }
         for by, scores in found.scores.items()
         for score in scores

@@ -8,9 +8,10 @@ from planner.speed.factors import Effect, Factors
 from planner.speed.intervals import KNOWLEDGE, Spread
 from profiles.errors import ProfileError
 
-EFFECT_COLUMNS = ("effect", "level", "value", "n_measurements", "n_devices", "date", "measurements")
+EFFECT_COLUMNS = ("id", "level", "value", "n_measurements", "n_devices", "date", "source")
 SPREAD_COLUMNS = (
-    "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "measurements",
+    "id",
+    "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "source",
 )  # fmt: skip
 _NEGLIGIBLE = 0.002  # effects that change nothing by more are not worth a row
 
@@ -26,43 +27,53 @@ def effect_rows(factors: Factors) -> list[dict[str, str]]:
     kept.sort(key=lambda effect: (order[effect.level], effect.name))
     return [
         {
-            "effect": effect.name,
+            "id": effect.name,
             "level": effect.level,
             "value": f"{effect.value:.4f}",
             "n_measurements": str(effect.n_measurements),
             "n_devices": str(effect.n_devices),
             "date": factors.date,
-            "measurements": factors.source_digest,
+            "source": factors.source_digest,
         }
         for effect in kept
     ]
 
 
 def factors_from(rows: Iterable[Mapping[str, str | None]]) -> Factors:
-    """The effects of a calibration file; raises ProfileError naming the row that is none."""
+    """The effects of a calibration file; raises ProfileError naming the row that is none.
+
+    Rows of one fit belong together: where a user's own fit stands over the packaged one, only the later counts.
+    """
     effects, date, digest = [], "", ""
-    for row in rows:
+    for row in _of_latest_fit(rows):
         try:
             level = next(known for known in get_args(Level) if known == row["level"])
             effects.append(
                 Effect(
-                    name=row["effect"] or "",
+                    name=row["id"] or "",
                     level=level,
                     value=float(row["value"] or ""),
                     n_measurements=int(row["n_measurements"] or ""),
                     n_devices=int(row["n_devices"] or ""),
                 )
             )
-            date, digest = row["date"] or "", row["measurements"] or ""
+            date, digest = row["date"] or "", row["source"] or ""
         except (KeyError, ValueError, StopIteration) as error:
-            raise ProfileError(f"speed calibration, effect {row.get('effect')!r}: {error!r}") from error
+            raise ProfileError(f"speed calibration, effect {row.get('id')!r}: {error!r}") from error
     return Factors(effects=tuple(effects), date=date, source_digest=digest)
+
+
+def _of_latest_fit(rows: Iterable[Mapping[str, str | None]]) -> list[Mapping[str, str | None]]:
+    every = list(rows)
+    latest = max(((row.get("date") or "", row.get("source") or "") for row in every), default=("", ""))
+    return [row for row in every if (row.get("date") or "", row.get("source") or "") == latest]
 
 
 def spread_rows(spreads: Sequence[Spread], date: str, digest: str) -> list[dict[str, str]]:
     """One row per class and state of knowledge."""
     return [
         {
+            "id": f"{spread.speed_class}-{spread.knowledge}",
             "speed_class": spread.speed_class,
             "knowledge": spread.knowledge,
             "low_ratio": f"{spread.low_ratio:.4f}",
@@ -70,7 +81,7 @@ def spread_rows(spreads: Sequence[Spread], date: str, digest: str) -> list[dict[
             "n_groups": str(spread.n_groups),
             "n_rows": str(spread.n_rows),
             "date": date,
-            "measurements": digest,
+            "source": digest,
         }
         for spread in spreads
     ]
@@ -79,7 +90,7 @@ def spread_rows(spreads: Sequence[Spread], date: str, digest: str) -> list[dict[
 def spreads_from(rows: Iterable[Mapping[str, str | None]]) -> tuple[Spread, ...]:
     """The intervals of a calibration file; raises ProfileError naming the row that is none."""
     found = []
-    for row in rows:
+    for row in _of_latest_fit(rows):
         try:
             found.append(
                 Spread(
