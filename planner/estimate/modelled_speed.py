@@ -1,11 +1,12 @@
 """Speeds of a placed model by the operator-level model (`planner.speed`): its terms, interval and what limits it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hardware.spec import Basis, Machine
-from hardware.units import MILLI
+from planner.engines.llama_cpp import Split
 from planner.errors import MissingFactError
 from planner.estimate.memory import Device, layer_devices
 from planner.estimate.placement import Placement
@@ -152,8 +153,8 @@ _STATES = {
 
 def _source(what: str, took: float, ideal: float) -> str:
     if what == _LAUNCHES:
-        return f"{took / MILLI:.2f} ms of launches and element-wise operators"
-    return f"{ideal / MILLI:.2f} ms at the stated peak, {ideal / took:.0%} of it reached" if took else what
+        return "kernels started one after another, and element-wise work"
+    return f"{ideal / took:.0%} of the stated peak" if took else what
 
 
 def _layout(placement: Placement, machine: Machine) -> Layout:
@@ -162,7 +163,10 @@ def _layout(placement: Placement, machine: Machine) -> Layout:
     where = layer_devices(placement.n_layers, placement.split, loads)
     layers = tuple(HOST if gpu is None else gpu for gpu in where[:-1])
     n_cpu_moe = placement.split.n_cpu_moe
-    experts = tuple(HOST if i < n_cpu_moe else home for i, home in enumerate(layers))
+    experts = tuple(
+        _experts_home(i, HOST if i < n_cpu_moe else home, placement.split, loads)
+        for i, home in enumerate(layers)
+    )
     head = HOST if where[-1] is None else where[-1]
     needs_host = HOST in (*layers, *experts, head)
     used = {*layers, *experts, head}
@@ -170,6 +174,17 @@ def _layout(placement: Placement, machine: Machine) -> Layout:
     return Layout(
         gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head
     )
+
+
+def _experts_home(layer: int, home: int, split: Split, gpus: Sequence[Device]) -> int:
+    """Where a layer's experts lie once overrides have moved them; the first pattern that matches decides."""
+    name = f"blk.{layer}.ffn_up_exps.weight"
+    override = next((one for one in split.overrides if re.search(one.pattern, name)), None)
+    if override is None:
+        return home
+    if override.device == "CPU":
+        return HOST
+    return next((i for i, gpu in enumerate(gpus) if gpu.name == override.device), home)
 
 
 def _gpu(device: Device) -> SpeedDevice:
