@@ -9,6 +9,10 @@ from statistics import median
 from planner.readers.speed_rows.place import PlacedRow
 
 
+# Collections copy each other: figures that agree to three digits are one measurement printed twice.
+_COPIED = 0.002
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseFloor:
     """How far independent sources lie apart on the same test of the same model on the same device."""
@@ -33,8 +37,10 @@ def noise_floor(placed: Sequence[PlacedRow]) -> tuple[NoiseFloor, ...]:
     gaps: dict[str, list[float]] = defaultdict(list)
     for key, by_origin in tests.items():
         rates = [median(values) for values in by_origin.values()]
-        if len(rates) > 1:
-            gaps[key[0]].append(median(max(a, b) / min(a, b) - 1 for a, b in combinations(rates, 2)))
+        apart = [max(a, b) / min(a, b) - 1 for a, b in combinations(rates, 2)]
+        independent = [gap for gap in apart if gap > _COPIED]
+        if independent:
+            gaps[key[0]].append(median(independent))
     return tuple(
         NoiseFloor(
             speed_class=name,
