@@ -8,7 +8,6 @@ from statistics import median
 
 from planner.readers.speed_rows.place import PlacedRow
 
-
 # Collections copy each other: figures that agree to three digits are one measurement printed twice.
 _COPIED = 0.002
 
