@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from hardware.errors import UnknownDeviceError
+from hardware.gpu_details import pcie_bytes_per_s
 from hardware.spec import Accelerator, Basis
-from hardware.units import GB, GIB, MIB, TERA, format_bytes
+from hardware.units import GB, GIB, MEGA, MIB, TERA, format_bytes
 from profiles.errors import ProfileError
 from profiles.loader import accelerator_rows
 
@@ -36,6 +37,14 @@ _BRANDS = frozenset(
 _KINDS = frozenset({"gpu", "graphics", "accelerator"})
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[\s_()\-\u2010-\u2015]+")
+# Stated FP16 matrix rate over FP32 vector rate, where units and clocks are not in the profile: makers' data sheets
+# (L40S 362 / 91.6, H100 989 / 67, B200 2250 / 75, MI300X 1307 / 81.7 without dual issue); Apple's GPUs had no
+# matrix units before M5.
+_MATRIX_TO_VECTOR = {
+    "Ada": 4.0, "Hopper": 14.8, "Blackwell": 30.0, "Blackwell Ultra": 30.0, "CDNA2": 8.0, "CDNA3": 16.0,
+    "CDNA4": 29.0, "RDNA3.5": 4.0, "Apple M1": 1.0, "Apple M2": 1.0, "Apple M3": 1.0, "Apple M4": 1.0,
+    "Apple M5": 4.0,
+}  # fmt: skip
 _RATES = {
     "fp16": "fp16_tflop_per_s",
     "bf16": "bf16_tflop_per_s",
@@ -76,6 +85,15 @@ def find_accelerator(
             f"{_shown(name)} can mean more than one device; write the full name, one of: {_choices(found)}"
         )
     return accelerator_from_row(found[0], memory_bytes=memory_bytes)
+
+
+def devices_called(name: str, rows: Iterable[Row] | None = None) -> tuple[Accelerator, ...]:
+    """All profiled devices of a fixed memory size that a name may mean; several for "Tesla V100"."""
+    table = _table(rows)
+    key = _key(name)
+    exact = [row for row in table if key and _is_called(row, name, key)]
+    found = exact or [row for row in table if key and key in _keys(row, "family_names")]
+    return tuple(accelerator_from_row(row) for row in found if _number(row, "memory_mib") is not None)
 
 
 def match_driver_name(
@@ -145,12 +163,44 @@ def accelerator_from_row(row: Row, *, memory_bytes: int | None = None) -> Accele
         memory_type=row.get("memory_type") or None,
         compute_capability=row.get("compute_capability") or None,
         link_bytes_per_s=None if link is None else link * GB,
+        pcie_bytes_per_s=_pcie(row),
+        vector_flop_per_s=_vector_flop_per_s(row),
         memory_basis=_basis(row, "memory_basis"),
         bandwidth_basis=_basis(row, "bandwidth_basis", default=Basis.VENDOR),
         flop_basis=_basis(row, "flop_basis", default=Basis.VENDOR),
         status=row.get("status") or "agree",
         source=row.get("source") or "",
     )
+
+
+def _vector_flop_per_s(row: Row) -> float | None:
+    """FP32 outside the matrix cores: units · lanes · 2 · clock; where those are not known, by the architecture.
+
+    Two instructions at once, which RDNA3 and later can issue in places, are not counted.
+    """
+    units, clock = _number(row, "compute_units"), _number(row, "boost_mhz")
+    lanes = _lanes(row)
+    if units is not None and clock is not None and lanes is not None:
+        return units * lanes * 2 * clock * MEGA
+    ratio = _MATRIX_TO_VECTOR.get(row.get("architecture") or "")
+    rate = _number(row, "fp16_tflop_per_s")
+    return None if ratio is None or rate is None else rate * TERA / ratio
+
+
+def _lanes(row: Row) -> int | None:
+    """FP32 lanes of one unit: CUDA programming guide, table of throughput; AMD and Intel architecture guides."""
+    vendor = row.get("vendor")
+    if vendor == "nvidia":
+        return 64 if (row.get("compute_capability") or "") in ("6.0", "7.0", "7.2", "7.5", "8.0") else 128
+    return {"amd": 64, "intel": 128}.get(vendor or "")
+
+
+def _pcie(row: Row) -> float | None:
+    """What a slot such as "4.0x16" carries; None where the device has none or its lanes are not said."""
+    generation, by, lanes = (row.get("pcie") or "").partition("x")
+    if not by:
+        return None
+    return pcie_bytes_per_s(int(float(generation)), int(lanes))
 
 
 def mig_slice(

@@ -51,7 +51,9 @@ class Accelerator:
     unified_memory: bool = False
     memory_type: str | None = None
     compute_capability: str | None = None
+    vector_flop_per_s: float | None = None  # fp32, outside the matrix cores
     link_bytes_per_s: float | None = None  # one way
+    pcie_bytes_per_s: float | None = None  # one way, all lanes of the slot it is made for
     memory_basis: Basis = Basis.VENDOR
     bandwidth_basis: Basis = Basis.VENDOR
     flop_basis: Basis = Basis.VENDOR  # derived where it is cores x clock x rate, assumed for estimates

@@ -20,6 +20,7 @@ ORDER = (
     ("planner.errors", "planner.progress"),
     ("planner.model",),
     ("planner.engines",),
+    ("planner.speed",),
     ("planner.estimate",),
     ("planner.prices",),
     ("planner.compare",),

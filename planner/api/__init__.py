@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.api.engine_plans import exact
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
+    from planner.api.llama_cpp_factors import speed_factors, speed_spreads
     from planner.api.machines import (
         bench_folder,
         fleet_for,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
+    from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
@@ -67,6 +69,10 @@ _MODULES = {
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
+    "calibrate_speed": "speed_calibration",
+    "speed_factors": "llama_cpp_factors",
+    "speed_spreads": "llama_cpp_factors",
+    "write_speed_calibration": "speed_calibration",
     "TuneAnswer": "tuning",
     "tune": "tuning",
     "MemoryValidation": "validating",
@@ -87,6 +93,7 @@ __all__ = [
     "add_model",
     "bench",
     "bench_folder",
+    "calibrate_speed",
     "default_contexts",
     "demo_model_path",
     "described_models",
@@ -107,11 +114,14 @@ __all__ = [
     "prices",
     "remove_model",
     "report",
+    "speed_factors",
     "speed_facts",
+    "speed_spreads",
     "tune",
     "update_models",
     "validate_memory",
     "validate_speed",
+    "write_speed_calibration",
 ]
 
 

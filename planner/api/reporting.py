@@ -1,6 +1,7 @@
 """All of it for one model on one machine."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -14,7 +15,6 @@ from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens
 from planner.compare.own_cost import own_cost
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.fit import FitRow, fit_row
-from planner.estimate.speed import SpeedFacts
 from planner.model.opened_model import OpenedModel
 from planner.prices.api import reference_prices, same_model_prices
 from planner.progress import Progress, stretch
@@ -49,7 +49,7 @@ def report(
     machine = _report_machine(on, measure, progress)
     model = described_models(opened, (quant,) if quant else ())[0]
     contexts = default_contexts(opened)
-    untouched = SpeedFacts(efficiencies=speed_facts(machine)[0].efficiencies)
+    untouched = replace(speed_facts(machine)[0], local=None)
     before = fit_row(model, machine, LlamaCppFlags(n_context_tokens=contexts[0]), untouched)
     run, why_not = None, _why_not_measured(opened, is_here=on is None, measure=measure)
     if why_not is None and opened.path is not None:

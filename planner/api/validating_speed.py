@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from planner.api.bench_speeds import bench_predictions
 from planner.api.serving_calibration import LATENCY_COLUMNS, measured_rows, row_reader
 from planner.api.serving_facts import serving_facts
 from planner.errors import MalformedError
@@ -14,6 +15,8 @@ from planner.estimate.term import Interval
 from planner.progress import Progress
 from planner.readers.measurement_table import read_table
 from planner.readers.quoting import quoted
+from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
+from planner.speed.held_out import HoldOut
 
 Rows = Sequence[Mapping[str, str]]
 _GROUP_LETTERS = 24  # of a model's name, as measurements are grouped
@@ -36,15 +39,20 @@ class SpeedValidation:
         return len(placed) / max(1, self.n_rows)
 
 
-def validate_speed(path: str | Path, *, progress: Progress | None = None) -> SpeedValidation:
+def validate_speed(
+    path: str | Path, *, hold_out: HoldOut = "auto", progress: Progress | None = None
+) -> SpeedValidation:
     """Predicts what was measured and compares; the table's columns say what kind it is.
+
+    `hold_out` says what fits must not have seen of a llama-bench row (see `bench_predictions`); tables of other
+    kinds are predicted by the packaged fit.
 
     Raises ReadError subclasses for a file that is of no known kind, or for a cell that cannot be read.
     """
     table = read_table(Path(path))
     for columns, predict in PREDICTORS:
         if table.has(columns):
-            found = tuple(predict(table.rows, progress))
+            found = tuple(predict(table.rows, progress, hold_out))
             break
     else:
         kinds = "; or ".join(", ".join(columns) for columns, _ in PREDICTORS)
@@ -58,7 +66,7 @@ def validate_speed(path: str | Path, *, progress: Progress | None = None) -> Spe
     )
 
 
-def _serving(rows: Rows, progress: Progress | None) -> list[SpeedPrediction]:
+def _serving(rows: Rows, progress: Progress | None, _: HoldOut) -> list[SpeedPrediction]:
     """Time per output token and to the first token of every row."""
     facts = serving_facts()
     found, reasons = measured_rows(rows, row_reader())
@@ -104,6 +112,8 @@ def _group(row: Mapping[str, str]) -> str:
 
 
 # Kinds of tables: the columns that tell one, and what predicts its rows.
-PREDICTORS: tuple[tuple[tuple[str, ...], Callable[[Rows, Progress | None], list[SpeedPrediction]]], ...] = (
+Predictor = Callable[[Rows, Progress | None, HoldOut], list[SpeedPrediction]]
+PREDICTORS: tuple[tuple[tuple[str, ...], Predictor], ...] = (
     (LATENCY_COLUMNS, _serving),
+    (BENCH_COLUMNS, bench_predictions),
 )

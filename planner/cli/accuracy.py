@@ -10,9 +10,12 @@ from pathlib import Path
 
 import click
 
+from planner.api.llama_cpp_factors import SCORES_FILE
 from planner.api.validating import validate_memory
 from planner.cli.render import as_markdown
 from planner.report.accuracy_page import INTRODUCTION, LOADS, SERVED, Compared, section_document
+from planner.report.speed_accuracy import speed_section
+from profiles.loader import calibration_rows
 
 _MEMORY = (
     ("memory_llamacpp.csv", "Memory: llama.cpp, ik_llama.cpp and Ollama", LOADS),
@@ -39,6 +42,7 @@ def page(folder: Path) -> str | None:
         )  # fmt: skip
         head, _, tables = as_markdown(section_document(compared)).partition("\n\n### ")
         parts += [head, text.rstrip(), f"### {tables}"]
+    parts.append(speed_section(calibration_rows(SCORES_FILE)))
     return "\n\n".join(parts) + "\n"
 
 

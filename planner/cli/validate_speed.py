@@ -10,26 +10,38 @@ from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.cli.rows_file import rows_option, write_rows
 from planner.report.speed_validation_document import ROW_COLUMNS, speed_row_lines, speed_validation_document
+from planner.speed.held_out import HoldOut
 
 
 @click.command("speed")
 @click.argument("file", type=click.Path(path_type=Path))
 @rows_option
+@click.option(
+    "--hold-out",
+    type=click.Choice(("auto", "none", "cell", "device", "model")),
+    default="auto",
+    show_default=True,
+    help="Refit without each llama-bench row's cell (device, model, type), device or model; none: packaged fit.",
+)
 @format_option
 @mendable_errors
-def command(file: Path, rows_file: Path | None, output_format: str) -> None:
+def command(file: Path, rows_file: Path | None, hold_out: HoldOut, output_format: str) -> None:
     """Predict what somebody measured and compare, one row of FILE at a time.
 
     FILE is a CSV table of latencies of serving engines at a fixed concurrency (columns backend, model_path, system,
-    isl, osl, tp_size, silicon_ttft_ms, silicon_tpot_ms …). A row that cannot be predicted is counted with its reason.
+    isl, osl, tp_size, silicon_ttft_ms, silicon_tpot_ms …), or of llama-bench results (device, backend, engine, model,
+    quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …). A row that cannot be predicted is counted with its
+    reason. With --hold-out auto, llama-bench rows that the packaged fit was made from are predicted by refits that
+    have not seen them, which takes minutes; all others as `planner fit` would.
 
     \b
     Examples:
       planner validate speed latencies.csv
+      planner validate speed bench.csv --hold-out device
       planner validate speed latencies.csv --rows predictions.csv --format json
     """
     with patient_progress("Rows") as progress:
-        found = api.validate_speed(file, progress=progress)
+        found = api.validate_speed(file, hold_out=hold_out, progress=progress)
     if rows_file is not None:
         write_rows(rows_file, ROW_COLUMNS, speed_row_lines(found.predictions))
     document = speed_validation_document(

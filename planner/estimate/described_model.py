@@ -5,6 +5,7 @@ from functools import cached_property
 
 from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight
+from planner.speed.work import ModelWork, model_work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,11 @@ class DescribedModel:
                 fixed[weight.layer] += weight.n_bytes
                 read[weight.layer] += weight.read_bytes_per_token
         return tuple(LayerWeights(*row) for row in zip(fixed, experts, read, expert_read, strict=True))
+
+    @cached_property
+    def work(self) -> ModelWork:
+        """Its layers as the speed model needs them."""
+        return model_work(self.network, self.storage)
 
     @cached_property
     def embedding_bytes(self) -> int:

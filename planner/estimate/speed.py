@@ -28,9 +28,12 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import Correction, LocalRates
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.memory import Device, layer_devices
+from planner.estimate.modelled_speed import modelled_decode, modelled_prefill
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval, Term, total, total_basis
 from planner.model.network import LayerGroup
+from planner.speed.factors import Factors
+from planner.speed.intervals import Spread
 
 _FLOP_PER_PARAMETER = 2  # one multiplication and one addition
 
@@ -51,6 +54,8 @@ class SpeedFacts:
 
     efficiencies: tuple[Efficiency, ...]
     local: LocalRates | None = None
+    factors: Factors | None = None  # of every operator, for GPUs and what runs beside them
+    spreads: tuple[Spread, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,8 @@ def decode_speed(
         if known is not None:
             return _from_local(known, 1)
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    if facts.factors is not None and _main_gpu(placement) is not None:
+        return _decode_by_operators(model, placement, machine, facts, facts.factors, depth_tokens)
     parts = []
     try:
         for device, read_bytes in zip([*gpus, None], reads, strict=True):
@@ -253,6 +260,8 @@ def prefill_speed(
             return _from_local(known, n_prompt_tokens)
     split = placement.split
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
+    if facts.factors is not None and _main_gpu(placement) is not None:
+        return _prefill_by_operators(model, placement, machine, facts, facts.factors, n_prompt_tokens)
     if gpus and (split.n_cpu_moe or split.overrides or 0 < split.n_gpu_layers <= placement.n_layers):
         missing = (
             "prompt speed with part of the weights in RAM is not modelled yet; `planner bench` measures it"
@@ -285,6 +294,68 @@ def prefill_speed(
         flop_per_s, _, _ = _matrix_rate(gpu, machine)
         run_flop = _FLOP_PER_PARAMETER * run.matmul_parameters_per_token * measured.n_tokens
         return prefill_s(run_flop, flop_per_s, efficiency.fraction, efficiency.overhead_s)
+
+    return _corrected(estimate, local.correction("prefill", placement, expected_s), n_prompt_tokens)
+
+
+def _decode_by_operators(
+    model: DescribedModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    factors: Factors,
+    depth_tokens: int,
+) -> SpeedEstimate:
+    """Decode speed by the operator-level model, corrected by benchmarks of other models here."""
+    local = facts.local
+    try:
+        found = modelled_decode(model.work, placement, machine, factors, facts.spreads, depth_tokens)
+    except MissingFactError as error:
+        reads = decode_read_bytes(model, placement, depth_tokens)
+        by_rate = local.decode_by_rate(placement, sum(reads)) if local else None
+        return _missing(error) if by_rate is None else _from_local(by_rate, 1)
+    estimate = SpeedEstimate(tokens_per_s=found.interval, terms=found.terms, limited_by=found.limited_by)
+    if local is None:
+        return estimate
+    here = sum(decode_read_bytes(model, placement, 0))
+    reading = sum(term.value for term in found.terms if term.name.startswith("read"))
+    rest = total(found.terms) - reading
+
+    def expected_s(run: BenchRun, measured: Measurement) -> float | None:
+        # Another model's bytes at the rate of this one's, with as many launches.
+        if run.read_bytes_per_token is None or measured.n_depth_tokens:
+            return None
+        return (reading * run.read_bytes_per_token / here + rest) * measured.n_tokens
+
+    return _corrected(estimate, local.correction("decode", placement, expected_s), 1)
+
+
+def _prefill_by_operators(
+    model: DescribedModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    factors: Factors,
+    n_prompt_tokens: int,
+) -> SpeedEstimate:
+    """Prompt speed by the operator-level model, corrected by benchmarks of other models here."""
+    local = facts.local
+    flop_per_token = prefill_flop(model, n_prompt_tokens) / n_prompt_tokens
+    try:
+        found = modelled_prefill(model.work, placement, machine, factors, facts.spreads, n_prompt_tokens)
+    except MissingFactError as error:
+        by_rate = local.prefill_by_rate(placement, flop_per_token) if local else None
+        return _missing(error) if by_rate is None else _from_local(by_rate, n_prompt_tokens)
+    estimate = SpeedEstimate(tokens_per_s=found.interval, terms=found.terms, limited_by=found.limited_by)
+    if local is None:
+        return estimate
+    per_flop = total(found.terms) / (flop_per_token * n_prompt_tokens)
+
+    def expected_s(run: BenchRun, measured: Measurement) -> float | None:
+        if run.matmul_parameters_per_token is None:
+            return None
+        flop = _FLOP_PER_PARAMETER * run.matmul_parameters_per_token * measured.n_tokens
+        return flop * per_flop
 
     return _corrected(estimate, local.correction("prefill", placement, expected_s), n_prompt_tokens)
 

@@ -13,8 +13,9 @@ from typing import Literal
 from planner.estimate.validation import quantile
 
 SpeedClass = Literal[
-    "dense_decode", "moe_decode", "dense_prefill", "moe_prefill", "offload_decode", "tpot", "ttft"
-]
+    "dense_decode", "moe_decode", "dense_prefill", "moe_prefill", "offload_decode", "offload_prefill", "tpot",
+    "ttft",
+]  # fmt: skip
 # tokens per second, or seconds for the two times
 SpeedQuantity = Literal["tok_s", "tpot", "ttft"]
 

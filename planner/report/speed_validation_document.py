@@ -15,6 +15,7 @@ _WORDS: Final = {
     "dense_prefill": "prompt, dense",
     "moe_prefill": "prompt, mixture of experts",
     "offload_decode": "decode, part in RAM",
+    "offload_prefill": "prompt, part in RAM",
     "tpot": "time per output token",
     "ttft": "time to first token",
 }

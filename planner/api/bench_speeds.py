@@ -1,0 +1,70 @@
+"""Rows of llama-bench tables predicted, by the packaged fit or by fits that have not seen them."""
+
+from collections.abc import Mapping, Sequence
+
+from planner.api.llama_cpp_factors import speed_factors, speed_spreads
+from planner.api.speed_calibration import (
+    PHASES,
+    digest,
+    group_of,
+    held_out_predictions,
+    place_rows,
+    prediction_of,
+    samples_of,
+)
+from planner.estimate.speed_validation import SpeedPrediction
+from planner.progress import Progress
+from planner.readers.speed_rows.bench_row import rows_from
+from planner.readers.speed_rows.place import PlacedRow
+from planner.speed.fitting import fit_effects
+from planner.speed.held_out import HeldOut, HoldOut, known, unseen
+from planner.speed.intervals import choose_spread
+
+
+def bench_predictions(
+    rows: Sequence[Mapping[str, str]], progress: Progress | None = None, hold_out: HoldOut = "auto"
+) -> list[SpeedPrediction]:
+    """Every row of a table of llama-bench results, predicted or with the reason why not.
+
+    "none" predicts with the packaged calibration. The others refit without each row's cell (device, model and
+    type), device or model in turn, which is how rows must be scored that the calibration was fitted to; "auto"
+    does so by cell for exactly those rows, and predicts everything else with the packaged calibration.
+    """
+    read = rows_from(rows, "the table")
+    placed, unplaced = place_rows(read, progress)
+    if hold_out == "auto":
+        hold_out = "cell" if digest(read) == speed_factors().source_digest else "none"
+    found = (
+        [_packaged(row) for row in placed] if hold_out == "none" else _held_out(placed, hold_out, progress)
+    )
+    found += [
+        SpeedPrediction(
+            row=item.row.number, speed_class=None, quantity="tok_s", group=group_of(item.row),
+            measured=item.row.tokens_per_s, reason=item.reason,
+        )
+        for item in unplaced
+    ]  # fmt: skip
+    if progress is not None:
+        progress(1, "")
+    return sorted(found, key=lambda prediction: prediction.row)
+
+
+def _packaged(row: PlacedRow) -> SpeedPrediction:
+    factors = speed_factors()
+    seconds = sum(factors.seconds(row.case))
+    sample = samples_of((row,))[0]
+    spread = choose_spread(speed_spreads(), row.speed_class, known(factors, sample))
+    return prediction_of(row, float(seconds), spread)
+
+
+def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | None) -> list[SpeedPrediction]:
+    """Each row by a fit without its fold, with an interval from the other folds' residuals."""
+    found = []
+    for number, phase in enumerate(PHASES):
+        if progress is not None:
+            progress(0.3 + 0.35 * number, f"refitting {phase} without each {by}")
+        rows = [row for row in placed if row.case.phase == phase]
+        if rows:
+            samples = samples_of(rows)
+            found += held_out_predictions(rows, unseen(samples, fit_effects(samples), by))
+    return found

@@ -1,0 +1,225 @@
+"""Fitting the efficiencies of llama.cpp to measured speeds, and the packaged fit."""
+
+import csv
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.api.llama_cpp_factors import EFFECTS_FILE, SCORES_FILE, SPREADS_FILE
+from planner.errors import MalformedError
+from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
+from planner.progress import Progress
+from planner.readers.speed_rows.bench_row import BenchRow, read_rows
+from planner.readers.speed_rows.models import UnplacedError
+from planner.readers.speed_rows.noise import NoiseFloor, noise_floor
+from planner.readers.speed_rows.place import PlacedRow, place_row
+from planner.speed.effects import Phase
+from planner.speed.factors import Effect, Factors
+from planner.speed.fitting import Fit, Sample, fit_effects
+from planner.speed.held_out import HELD_OUT, HeldOut, Unseen, unseen
+from planner.speed.intervals import Residual, Spread, choose_spread, spreads
+from planner.speed.table import (
+    EFFECT_COLUMNS,
+    SPREAD_COLUMNS,
+    effect_rows,
+    spread_rows,
+)
+
+SCORE_COLUMNS = (
+    "id", "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
+    "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date", "source",
+)  # fmt: skip
+_ANYTHING = (0.1, 10.0)
+PHASES: tuple[Phase, ...] = ("decode", "prefill")
+_FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """A row that no prediction can be made for, and why."""
+
+    row: BenchRow
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedCalibration:
+    """Fitted effects and intervals, with the rows that had no place in the fit."""
+
+    factors: Factors
+    spreads: tuple[Spread, ...]
+    scores: Mapping[HeldOut, tuple[SpeedScore, ...]]  # of refits without each cell, device or model
+    noise: tuple[NoiseFloor, ...]
+    n_rows: int
+    n_placed: int
+    unplaced: tuple[tuple[str, int], ...]  # reason, rows
+
+
+def place_rows(
+    rows: Sequence[BenchRow], progress: Progress | None = None
+) -> tuple[tuple[PlacedRow, ...], tuple[Unplaced, ...]]:
+    """Rows as cases of the speed model, and those that cannot be."""
+    placed, unplaced = [], []
+    for index, row in enumerate(rows):
+        if progress is not None and index % 50 == 0:
+            progress(0.3 * index / len(rows), row.device)
+        try:
+            placed.append(place_row(row))
+        except UnplacedError as reason:
+            unplaced.append(Unplaced(row=row, reason=str(reason)))
+    return tuple(placed), tuple(unplaced)
+
+
+def samples_of(placed: Sequence[PlacedRow]) -> tuple[Sample, ...]:
+    """What the fit sees of placed rows."""
+    return tuple(
+        Sample(case=row.case, measured_s=row.measured_s, cell=row.cell, device=row.device) for row in placed
+    )
+
+
+def group_of(row: BenchRow) -> str:
+    """What counts once in a score: device, architecture, type and backend."""
+    return " | ".join((row.device, (row.architecture or row.model)[:24], row.quantization, row.backend))
+
+
+def digest(rows: Sequence[BenchRow]) -> str:
+    """A short name of exactly these measurements, whatever their order."""
+    lines = sorted(
+        f"{row.device}|{row.model}|{row.quantization}|{row.test}|{row.tokens_per_s}" for row in rows
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def residual_of(row: PlacedRow, guess: Unseen) -> Residual:
+    """What a held-out guess missed by."""
+    return Residual(
+        speed_class=row.speed_class,
+        knowledge=guess.knowledge,
+        group=group_of(row.row),
+        log_ratio=guess.log_s - math.log(row.measured_s),
+    )
+
+
+def prediction_of(row: PlacedRow, seconds: float, spread: Spread | None) -> SpeedPrediction:
+    """A row's prediction; a class of which nothing is known may be ten times faster or slower."""
+    rate = row.n_tokens / seconds
+    low, high = (spread.low_ratio, spread.high_ratio) if spread else _ANYTHING
+    return SpeedPrediction(
+        row=row.row.number,
+        speed_class=row.speed_class,
+        quantity="tok_s",
+        group=group_of(row.row),
+        low=rate * low,
+        expected=rate,
+        high=rate * high,
+        measured=row.row.tokens_per_s,
+    )
+
+
+def held_out_predictions(rows: Sequence[PlacedRow], guesses: Sequence[Unseen]) -> list[SpeedPrediction]:
+    """Held-out guesses of one phase with intervals from the other folds' residuals."""
+    residuals = [residual_of(row, guess) for row, guess in zip(rows, guesses, strict=True)]
+    by_fold = {
+        fold: spreads(
+            residual for residual, guess in zip(residuals, guesses, strict=True) if guess.fold != fold
+        )
+        for fold in {guess.fold for guess in guesses}
+    }
+    return [
+        prediction_of(
+            row, math.exp(guess.log_s), choose_spread(by_fold[guess.fold], row.speed_class, guess.knowledge)
+        )
+        for row, guess in zip(rows, guesses, strict=True)
+    ]
+
+
+def calibrate_speed(
+    paths: Sequence[str | Path], *, date: str, progress: Progress | None = None
+) -> SpeedCalibration:
+    """Fits effects and intervals to measurement files, all rows of which count alike."""
+    rows = [row for path in paths for row in read_rows(Path(path))]
+    placed, unplaced = place_rows(rows, progress)
+    if len(placed) < _FEWEST_ROWS:
+        raise MalformedError(
+            f"{len(placed)} of {len(rows)} rows can be placed, too few to fit; expected {_FEWEST_ROWS} at least"
+        )
+    effects: list[Effect] = []
+    residuals: list[Residual] = []
+    predictions: dict[HeldOut, list[SpeedPrediction]] = {by: [] for by in HELD_OUT}
+    for number, phase in enumerate(PHASES):
+        of_phase = [row for row in placed if row.case.phase == phase]
+        if not of_phase:
+            continue
+        samples = samples_of(of_phase)
+        whole: Fit = fit_effects(samples)
+        effects += whole.effects
+        for step, by in enumerate(HELD_OUT):
+            if progress is not None:
+                progress(0.3 + 0.35 * number + 0.11 * step, f"{phase}: leaving out each {by}")
+            guesses = unseen(samples, whole, by)
+            residuals += [residual_of(row, guess) for row, guess in zip(of_phase, guesses, strict=True)]
+            predictions[by] += held_out_predictions(of_phase, guesses)
+    reasons = Counter(item.reason for item in unplaced)
+    return SpeedCalibration(
+        factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),
+        spreads=spreads(residuals),
+        scores={by: speed_scores(found) for by, found in predictions.items()},
+        noise=noise_floor(placed),
+        n_rows=len(rows),
+        n_placed=len(placed),
+        unplaced=tuple(reasons.most_common()),
+    )
+
+
+def write_speed_calibration(found: SpeedCalibration, folder: Path) -> tuple[Path, ...]:
+    """Writes the three files of a calibration into a folder."""
+    factors = found.factors
+    tables = (
+        (EFFECTS_FILE, EFFECT_COLUMNS, effect_rows(factors)),
+        (SPREADS_FILE, SPREAD_COLUMNS, spread_rows(found.spreads, factors.date, factors.source_digest)),
+        (SCORES_FILE, SCORE_COLUMNS, _score_rows(found)),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, columns, rows in tables:
+        path = folder / f"{name}.csv"
+        _write(path, columns, rows)
+        written.append(path)
+    return tuple(written)
+
+
+def _score_rows(found: SpeedCalibration) -> list[dict[str, str]]:
+    noise = {item.speed_class: item for item in found.noise}
+    return [
+        {
+            "id": f"{by}-{score.speed_class}",
+            "held_out": by,
+            "speed_class": score.speed_class,
+            "n_groups": str(score.n_groups),
+            "n_rows": str(score.n_predictions),
+            "median_error": f"{score.median_error_fraction:.4f}",
+            "p90_error": f"{score.p90_error_fraction:.4f}",
+            "coverage": f"{score.coverage_fraction:.4f}",
+            "width_ratio": f"{score.median_width_ratio:.4f}",
+            "noise_tests": str(floor.n_tests) if floor else "",
+            "noise_median": f"{floor.median_fraction:.4f}" if floor else "",
+            "noise_p90": f"{floor.p90_fraction:.4f}" if floor else "",
+            "n_placed": str(found.n_placed),
+            "n_in_file": str(found.n_rows),
+            "date": found.factors.date,
+            "source": found.factors.source_digest,
+        }
+        for by, scores in found.scores.items()
+        for score in scores
+        for floor in (noise.get(score.speed_class),)
+    ]
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,224 @@
+"""Speeds of a placed model by the operator-level model (`planner.speed`): its terms, interval and what limits it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hardware.spec import Basis, Machine
+from planner.engines.llama_cpp import Split
+from planner.errors import MissingFactError
+from planner.estimate.memory import Device, layer_devices
+from planner.estimate.placement import Placement
+from planner.estimate.term import Interval, Term, total_basis
+from planner.model.ggml_types import type_by_name
+from planner.speed.device import SpeedDevice, cpu_device, gpu_device
+from planner.speed.effects import Phase
+from planner.speed.factors import Case, Factors
+from planner.speed.intervals import Spread, choose_spread, knowledge
+from planner.speed.operators import (
+    HOST,
+    Layout,
+    OperatorTime,
+    decode_operators,
+    prefill_operators,
+)
+from planner.speed.setting import Setting
+from planner.speed.work import ModelWork
+
+__all__ = ["ModelledSpeed", "modelled_decode", "modelled_prefill"]
+
+_NOMINAL_THREADS = 8  # of a host whose processor nobody named, as in the measurements
+# What an operator's time is shown as.
+_SHOWN: Mapping[str, str] = {
+    "read": "read weights", "read_experts": "read experts", "cache": "read cache", "state": "read cache",
+    "vector_read": "read weights", "vector_read_experts": "read experts", "batch_read": "read weights",
+    "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
+    "rescale": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
+    "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
+    "batch_crossing": "change devices",
+}  # fmt: skip
+_LAUNCHES = "launch kernels"
+_READING = frozenset(("read weights", "read experts", "read cache"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelledSpeed:
+    """Terms in seconds, the interval of the rate, and what takes longest, in words."""
+
+    interval: Interval
+    terms: tuple[Term, ...]
+    limited_by: str
+
+
+def modelled_decode(
+    work: ModelWork,
+    placement: Placement,
+    machine: Machine,
+    factors: Factors,
+    spreads: Sequence[Spread],
+    depth_tokens: int,
+) -> ModelledSpeed:
+    """Decoding one sequence at a depth; raises MissingFactError for a device that nothing is known of."""
+    layout = _layout(placement, machine)
+    flags = placement.flags
+    element_bytes = (_element_bytes(flags.k_type) + _element_bytes(flags.v_type)) / 2
+    operators = decode_operators(work, layout, depth_tokens, kv_bytes_per_element=element_bytes)
+    return _modelled("decode", operators, layout, work, placement, factors, spreads, 1)
+
+
+def modelled_prefill(
+    work: ModelWork,
+    placement: Placement,
+    machine: Machine,
+    factors: Factors,
+    spreads: Sequence[Spread],
+    n_prompt_tokens: int,
+) -> ModelledSpeed:
+    """A prompt from an empty cache; raises MissingFactError for a device that nothing is known of."""
+    layout = _layout(placement, machine)
+    flags = placement.flags
+    operators = prefill_operators(
+        work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, fused_attention=flags.flash_attention
+    )
+    return _modelled("prefill", operators, layout, work, placement, factors, spreads, n_prompt_tokens)
+
+
+def _element_bytes(type_name: str) -> float:
+    return type_by_name(type_name).bits_per_weight / 8
+
+
+def _modelled(
+    phase: Phase,
+    operators: tuple[OperatorTime, ...],
+    layout: Layout,
+    work: ModelWork,
+    placement: Placement,
+    factors: Factors,
+    spreads: Sequence[Spread],
+    n_tokens: int,
+) -> ModelledSpeed:
+    case = Case(
+        phase=phase,
+        operators=operators,
+        layout=layout,
+        setting=Setting(flash_attention=placement.flags.flash_attention),
+        model_key=work.key,
+        architecture=work.architecture,
+    )
+    seconds = factors.seconds(case)
+    names = [load.device.name for load in placement.loads if load.device.is_gpu]
+    sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for time, took in zip(operators, seconds, strict=True):
+        where = "RAM" if time.device == HOST else names[time.device]
+        entry = sums[_SHOWN.get(time.operator, _LAUNCHES), where]
+        entry[0] += float(took)
+        entry[1] += float(time.ideal_s)
+    state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
+    source = f"operators fitted on {factors.date}; measured before: {_STATES[state]}"
+    terms = tuple(
+        Term(
+            name=f"{what} on {where}",
+            value=took,
+            unit="s",
+            basis=Basis.DERIVED,
+            source=_source(what, took, ideal),
+        )
+        for (what, where), (took, ideal) in sums.items()
+    )
+    kind = "offload" if layout.is_split_with_host else "moe" if work.has_experts else "dense"
+    spread = choose_spread(spreads, f"{kind}_{phase}", state)
+    if spread is None:
+        raise MissingFactError(f"no {kind} {phase} was measured yet; `planner bench` measures this one")
+    rate = n_tokens / sum(term.value for term in terms)
+    interval = Interval(
+        low=rate * spread.low_ratio,
+        expected=rate,
+        high=rate * spread.high_ratio,
+        basis=total_basis(terms),
+        source=f"{source}; {spread.n_groups} groups of measurements that fits had not seen",
+    )
+    what, where = max(sums, key=lambda key: sums[key][0])
+    limited_by = f"{where} bandwidth" if what in _READING else f"{what} on {where}"
+    return ModelledSpeed(interval=interval, terms=terms, limited_by=limited_by)
+
+
+_STATES = {
+    "both": "device and model",
+    "device": "the device, not the model",
+    "model": "the model, not the device",
+    "neither": "neither device nor model",
+}
+
+
+def _source(what: str, took: float, ideal: float) -> str:
+    if what == _LAUNCHES:
+        return "kernels started one after another, and element-wise work"
+    return f"{ideal / took:.0%} of the stated peak" if took else what
+
+
+def _layout(placement: Placement, machine: Machine) -> Layout:
+    """Devices and layers of a placement; raises MissingFactError for a rate that nobody knows."""
+    loads = [load.device for load in placement.loads if load.device.is_gpu]
+    where = layer_devices(placement.n_layers, placement.split, loads)
+    layers = tuple(HOST if gpu is None else gpu for gpu in where[:-1])
+    n_cpu_moe = placement.split.n_cpu_moe
+    experts = tuple(
+        _experts_home(i, HOST if i < n_cpu_moe else home, placement.split, loads)
+        for i, home in enumerate(layers)
+    )
+    head = HOST if where[-1] is None else where[-1]
+    needs_host = HOST in (*layers, *experts, head)
+    used = {*layers, *experts, head}
+    gpus = tuple(_gpu(device) if i in used else _unused(device) for i, device in enumerate(loads))
+    return Layout(
+        gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head
+    )
+
+
+def _experts_home(layer: int, home: int, split: Split, gpus: Sequence[Device]) -> int:
+    """Where a layer's experts lie once overrides have moved them; the first pattern that matches decides."""
+    name = f"blk.{layer}.ffn_up_exps.weight"
+    override = next((one for one in split.overrides if re.search(one.pattern, name)), None)
+    if override is None:
+        return home
+    if override.device == "CPU":
+        return HOST
+    return next((i for i, gpu in enumerate(gpus) if gpu.name == override.device), home)
+
+
+def _gpu(device: Device) -> SpeedDevice:
+    accelerator = device.gpu.accelerator if device.gpu else None
+    name = device.gpu.name if device.gpu else device.name
+    if accelerator is None or device.gpu is None:
+        raise MissingFactError(
+            f"the memory bandwidth of {name!r} is unknown; `planner bench` measures its effect"
+        )
+    found = gpu_device(accelerator, device.gpu.backend)
+    if found is None:
+        raise MissingFactError(f"the matrix rate of {name!r} is unknown; `planner bench` measures its effect")
+    return found
+
+
+def _unused(device: Device) -> SpeedDevice:
+    """A GPU that holds nothing, whose rates do not matter."""
+    return cpu_device(device.name, 1.0, 1, beside_gpu=True)
+
+
+def _host(machine: Machine) -> SpeedDevice:
+    rate = (
+        machine.memory_bandwidth.per_s
+        if machine.memory_bandwidth is not None
+        else machine.cpu_memory_bytes_per_s
+    )
+    if rate is None:
+        what = (
+            "the RAM's bandwidth is unknown; add its type, for example DDR5-5600"
+            if machine.described
+            else "this CPU's memory bandwidth is unknown; measure it once with `planner hardware --measure`"
+        )
+        raise MissingFactError(what)
+    cpu = machine.cpu
+    cores = (cpu.n_physical_cores or cpu.n_usable_threads) if cpu else _NOMINAL_THREADS
+    name = cpu.model if cpu else "unnamed"
+    return cpu_device(name, rate, cores, beside_gpu=True)

@@ -1,0 +1,100 @@
+"""What one device promises, in the terms that operators are timed in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hardware.spec import Accelerator
+
+# Laptop chips clock higher the more power their makers allow: an RTX 4070 Laptop boosts to 1.23 to 2.18 GHz, and
+# the profile has 1.70. Peaks are those of the highest clock, efficiencies say how far from it such chips run.
+_MOBILE_CLOCK = 1.28
+_COPY_FRACTION = 0.8  # of a link's rate: what a good copy of a large tensor reaches
+# A core of a processor with AVX2: two 8-wide fused multiply-adds a cycle at 3.5 GHz. Efficiencies are relative to
+# this nominal rate, so its exact value does not matter for processors that were measured.
+_NOMINAL_CORE_FLOP_PER_S = 32 * 3.5e9
+_LEAST_CPU_FRACTION = 0.25  # VNNI and AMX multiply int8 up to 4 times as fast as the nominal rate
+
+DeviceKind = Literal["gpu", "cpu"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedDevice:
+    """A GPU or a processor as the speed model sees it: peaks, and the names its efficiencies go by."""
+
+    key: str  # profile id of a GPU, "cpu:" and the processor's name
+    kind: DeviceKind
+    backend: str  # cuda | rocm | vulkan | metal | sycl | cpu | host (a processor beside a GPU)
+    family: str  # architecture / kind of memory: an A100 and an RTX 3090 are both Ampere, and unlike
+    memory_kind: str  # hbm | gddr | shared | ram
+    memory_bytes_per_s: float
+    matrix_flop_per_s: float
+    fp16_flop_per_s: float
+    vector_flop_per_s: float  # fp32, outside the matrix cores
+    least_matrix_fraction: float  # of the time at matrix_flop_per_s that the fastest number type could take
+    is_mobile: bool = False  # a laptop's chip, whose stated clock says little of what its maker lets it take
+    link_bytes_per_s: float | None = None  # from main memory, one way; None where that is the same memory
+
+
+def matrix_flop_per_s(dense_flop_per_s: Mapping[str, float]) -> float | None:
+    """The rate at which matrices can be multiplied, whichever way the vendor states it: max(FP16, INT8 / 2).
+
+    llama.cpp multiplies quantized weights as INT8 and F16 ones with FP16 accumulation; GeForce cards do both
+    at twice the FP16 rate that is stated for FP32 accumulation. None where neither rate is known.
+    """
+    rates = [rate for rate in (dense_flop_per_s.get("fp16"), dense_flop_per_s.get("int8", 0.0) / 2) if rate]
+    return max(rates, default=None)
+
+
+def gpu_device(accelerator: Accelerator, backend: str) -> SpeedDevice | None:
+    """A profiled GPU under a backend; None when no rate of its arithmetic is known."""
+    matrix = matrix_flop_per_s(accelerator.dense_flop_per_s)
+    if matrix is None:
+        return None
+    is_mobile = "-laptop" in accelerator.id
+    clock = _MOBILE_CLOCK if is_mobile else 1.0
+    kind = memory_kind(accelerator)
+    peak = max(matrix, accelerator.dense_flop_per_s.get("int8", 0.0))
+    pcie = None if accelerator.unified_memory else accelerator.pcie_bytes_per_s
+    return SpeedDevice(
+        key=accelerator.id,
+        kind="gpu",
+        backend=backend,
+        family=f"{accelerator.architecture}/{kind}",
+        memory_kind=kind,
+        memory_bytes_per_s=accelerator.memory_bytes_per_s,
+        matrix_flop_per_s=clock * matrix,
+        fp16_flop_per_s=clock * (accelerator.dense_flop_per_s.get("fp16") or matrix),
+        vector_flop_per_s=clock * (accelerator.vector_flop_per_s or matrix),
+        least_matrix_fraction=matrix / peak,
+        is_mobile=is_mobile,
+        link_bytes_per_s=None if pcie is None else _COPY_FRACTION * pcie,
+    )
+
+
+def memory_kind(accelerator: Accelerator) -> str:
+    """Stacked, graphics or shared memory: what latency and efficiency go by."""
+    name = accelerator.memory_type or ""
+    if accelerator.unified_memory or name.startswith(("LP", "DDR")):
+        return "shared"
+    return "hbm" if name.startswith("HBM") else "gddr"
+
+
+def cpu_device(name: str, memory_bytes_per_s: float, n_threads: int, *, beside_gpu: bool) -> SpeedDevice:
+    """A processor: the bandwidth of its memory, and a nominal rate for the cores that work.
+
+    One that runs only what no GPU holds waits for it at every layer, so it counts as a backend of its own.
+    """
+    rate = n_threads * _NOMINAL_CORE_FLOP_PER_S
+    return SpeedDevice(
+        key=f"cpu:{name}",
+        kind="cpu",
+        backend="host" if beside_gpu else "cpu",
+        family="host" if beside_gpu else "cpu",
+        memory_kind="ram",
+        memory_bytes_per_s=memory_bytes_per_s,
+        matrix_flop_per_s=rate,
+        fp16_flop_per_s=rate,
+        vector_flop_per_s=rate,
+        least_matrix_fraction=_LEAST_CPU_FRACTION,
+    )

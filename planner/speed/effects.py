@@ -1,0 +1,173 @@
+"""By which factors an operator is slower than ideal: names of effects, from what is general to what is special.
+
+    seconds = ideal · (least + exp(base of the operator + Σ effects))
+
+`least` is 1 for reading memory and for a device's fastest number type when multiplying: no estimate beats the
+peak. Effects are logarithms with a prior around 0: an operator on a device that nobody measured keeps its
+family's, its backend's and every device's factor, and only its own is missing. A model and its architecture
+stretch the whole step instead.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from planner.speed.device import SpeedDevice
+from planner.speed.setting import Setting
+
+Phase = Literal["prefill", "decode"]
+Level = Literal[
+    "operator", "backend", "memory", "family", "device", "type", "type_backend", "type_family", "age", "build",
+    "engine", "attention", "several", "model", "architecture",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What is known of an operator before any measurement."""
+
+    start: float  # of the logarithm, where fitting begins
+    bound: Literal["none", "bytes", "flop"] = "none"  # what its ideal time cannot be beaten by
+    group: str | None = None  # operators of a group share a device's effects
+    types: str | None = None  # the name that its type classes go by; None where types play no role
+    shared_memory: bool = False  # takes effects of the kind of memory
+    follows_build: bool = False  # depends on how the build reaches matrix cores
+    follows_age: bool = False
+    follows_attention: bool = False
+    follows_split: bool = False  # several GPUs
+    general: bool = False  # no effects below the backend
+
+
+OPERATORS = {
+    "read": Operator(
+        start=-1.6, bound="bytes", group="memory", types="read", shared_memory=True,
+        follows_build=True, follows_age=True, follows_split=True,
+    ),
+    "read_experts": Operator(
+        start=-0.7, bound="bytes", group="memory", types="read", shared_memory=True, follows_build=True,
+    ),
+    "unpack": Operator(start=-3.0, types="unpack"),
+    "cache": Operator(
+        start=-0.5, bound="bytes", group="memory", shared_memory=True, follows_age=True, follows_attention=True,
+    ),
+    "state": Operator(start=0.0, general=True),
+    "launch": Operator(
+        start=0.5, group="launch", follows_build=True, follows_age=True, follows_split=True,
+    ),
+    "launch_router": Operator(start=0.5, group="launch"),
+    "launch_state": Operator(start=0.5, group="launch"),
+    "crossing": Operator(start=2.0, general=True),
+    "step": Operator(start=1.0, group="launch", general=True, follows_split=True),
+    "vector_read": Operator(start=-1.6, bound="bytes", group="memory", types="vector_read"),
+    "vector_read_experts": Operator(start=0.0, bound="bytes", group="memory", types="vector_read"),
+    "vector_multiply": Operator(start=2.0, bound="flop", group="multiply", types="vector_multiply"),
+    "vector_multiply_experts": Operator(start=2.0, bound="flop", group="multiply", types="vector_multiply"),
+    "batch_read": Operator(
+        start=-0.5, bound="bytes", group="memory", types="batch_read", follows_build=True, follows_age=True,
+    ),
+    "batch_read_experts": Operator(
+        start=0.0, bound="bytes", group="memory", types="batch_read", follows_build=True,
+    ),
+    "multiply": Operator(
+        start=0.7, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
+        follows_age=True, follows_split=True,
+    ),
+    "multiply_experts": Operator(
+        start=1.0, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
+    ),
+    "rescale": Operator(start=-2.0, types="rescale", follows_build=True, follows_age=True),
+    "attention": Operator(
+        start=1.2, group="multiply", follows_build=True, follows_age=True, follows_attention=True,
+        follows_split=True,
+    ),
+    "scores": Operator(start=-0.5, group="memory", follows_age=True, follows_attention=True),
+    "scan": Operator(start=-1.0, general=True),
+    "activations": Operator(start=0.0, group="memory"),
+    "batch_launch": Operator(
+        start=1.0, group="launch", follows_build=True, follows_age=True, follows_split=True,
+    ),
+    "batch_crossing": Operator(start=1.0, general=True),
+    "copy_weights": Operator(start=0.0, bound="bytes", general=True),
+}  # fmt: skip
+
+# Measured on one processor of its own (docs/calibration.md): decoding reaches 0.68 of the measured bandwidth.
+_PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
+# On the same processor prompts reach 0.3 to 2.2 times the fp32 rate, by type: about the rate itself.
+_PROCESSOR_MULTIPLY_START = math.log(1 - 0.25)
+
+
+def start_logarithm(operator: str, device: SpeedDevice) -> float:
+    """Where an operator's factor lies before any measurement."""
+    if device.kind == "cpu" and operator in ("read", "read_experts", "vector_read", "vector_read_experts"):
+        return _PROCESSOR_READ_START
+    if device.kind == "cpu" and operator in ("multiply", "multiply_experts"):
+        return _PROCESSOR_MULTIPLY_START
+    return OPERATORS[operator].start
+
+
+def least_factor(operator: str, device: SpeedDevice) -> float:
+    """The factor that no measurement can beat: 1 for bytes, the fastest number type's share for FLOP."""
+    bound = OPERATORS[operator].bound
+    return {"none": 0.0, "bytes": 1.0, "flop": device.least_matrix_fraction}[bound]
+
+
+def operator_effects(
+    operator: str, type_class: str, device: SpeedDevice, setting: Setting, phase: Phase, n_gpus: int
+) -> Iterator[tuple[Level, str]]:
+    """The effects on an operator, each with its level, from general to special."""
+    facts = OPERATORS[operator]
+    backend, family = device.backend, device.family
+    here = f"{operator} {backend}"
+    yield "operator", operator
+    yield "backend", here
+    if not facts.general:
+        yield "family", f"{here} {family}"
+    if facts.shared_memory:
+        yield "memory", f"{here} {device.memory_kind}"
+    if facts.group is not None:
+        yield "family", f"all-{facts.group}-{phase} {backend} {family}"
+        yield "device", f"all-{facts.group}-{phase} {backend} {device.key}"
+        yield "device", f"all-{facts.group}-{phase} any {device.key}"
+        if device.is_mobile:
+            yield "family", f"all-{facts.group}-{phase} mobile"
+        if facts.group != "launch":
+            yield "device", f"{here} {device.key}"
+    if type_class and facts.types is not None:
+        yield from _type_effects(operator, facts.types, type_class, device)
+    if backend == "cuda" and facts.follows_age and not setting.modern:
+        yield "age", f"{operator} old"
+        yield "age", f"{operator} old {family}"
+    if facts.follows_build and backend in ("rocm", "vulkan"):
+        yield "build", f"{here} {setting.matrix_cores}"
+        if backend == "rocm":
+            yield "build", f"{here} {setting.blas}"
+            if type_class:
+                yield "build", f"{here} {setting.blas} {type_class}"
+    if setting.engine != "llama.cpp":
+        yield "engine", f"{here} {setting.engine}"
+    if facts.follows_attention:
+        yield "attention", f"{operator} {setting.attention}"
+        yield "attention", f"{here} {setting.attention}"
+        yield "attention", f"{here} {family} {setting.attention}"
+    if facts.follows_split and n_gpus > 1:
+        yield "several", f"{operator} several"
+        yield "several", f"{here} several"
+        yield "several", f"{here} several {device.key}"
+
+
+def _type_effects(
+    operator: str, types: str, type_class: str, device: SpeedDevice
+) -> Iterator[tuple[Level, str]]:
+    name = f"type-{types} {type_class}"
+    yield "type", name
+    yield "type_backend", f"{name} {device.backend}"
+    yield "type_family", f"{name} {device.backend} {device.family}"
+    if types in ("read", "multiply"):
+        yield "type_backend", f"type-{operator} {type_class} {device.backend} alone"
+
+
+def model_effects(phase: Phase, model_key: str, architecture: str) -> Iterator[tuple[Level, str]]:
+    """What a model and its architecture stretch the whole step by."""
+    yield "model", f"model-{phase} {model_key}"
+    yield "architecture", f"architecture-{phase} {architecture}"

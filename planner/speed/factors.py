@@ -1,0 +1,125 @@
+"""Fitted factors applied to operators: from ideal seconds to expected ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from planner.speed.effects import (
+    Level,
+    Phase,
+    least_factor,
+    model_effects,
+    operator_effects,
+    start_logarithm,
+)
+from planner.speed.operators import Layout, OperatorTime
+from planner.speed.setting import Setting
+
+# exp of more than this would be a factor that no kernel has; it keeps a fit that goes astray finite.
+LARGEST_LOGARITHM = 12.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """One fitted effect: a logarithm added to every operator that has it."""
+
+    name: str
+    level: Level
+    value: float
+    n_measurements: int  # that it has a say in
+    n_devices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is asked: operators in ideal seconds on a layout, with the engine's setting and the model's names."""
+
+    phase: Phase
+    operators: tuple[OperatorTime, ...]
+    layout: Layout
+    setting: Setting
+    model_key: str
+    architecture: str
+
+    def effects_of(self, time: OperatorTime) -> list[tuple[Level, str]]:
+        """The effects on one of its operators."""
+        device = self.layout.device(time.device)
+        n_gpus = len(self.layout.gpus)
+        return list(
+            operator_effects(time.operator, time.type_class, device, self.setting, self.phase, n_gpus)
+        )
+
+    @property
+    def step_effects(self) -> list[tuple[Level, str]]:
+        """The effects on the step as a whole."""
+        return list(model_effects(self.phase, self.model_key, self.architecture))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factors:
+    """All fitted effects of an engine, with when and on what they were fitted."""
+
+    effects: tuple[Effect, ...]
+    date: str = ""
+    source_digest: str = ""  # of the measurements, so that a file is not scored on what it taught
+    levels_sd: Mapping[Level, float] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> Mapping[str, float]:
+        """Effects by name."""
+        return {effect.name: effect.value for effect in self.effects}
+
+    def factor(self, case: Case, time: OperatorTime) -> float:
+        """By how much one operator is slower than ideal."""
+        logarithm = start_logarithm(time.operator, case.layout.device(time.device))
+        values = self.values
+        for _, name in case.effects_of(time):
+            logarithm += values.get(name, 0.0)
+        logarithm = max(-LARGEST_LOGARITHM, min(LARGEST_LOGARITHM, logarithm))
+        device = case.layout.device(time.device)
+        return least_factor(time.operator, device) + math.exp(logarithm)
+
+    def seconds(self, case: Case) -> tuple[Any, ...]:
+        """Expected seconds of each operator of a case, in its order; arrays where the ideal times are.
+
+        What the model adds stretches every operator, down to its least factor at most.
+        """
+        stretch = math.exp(sum(self.values.get(name, 0.0) for _, name in case.step_effects))
+        return tuple(
+            time.ideal_s
+            * max(
+                least_factor(time.operator, case.layout.device(time.device)),
+                stretch * self.factor(case, time),
+            )
+            for time in case.operators
+        )
+
+    def knows_device(self, case: Case) -> bool:
+        """Whether any device of the case was measured in this phase and backend."""
+        return all(
+            any(
+                f"all-{group}-{case.phase} {device.backend} {device.key}" in self.values
+                for group in ("memory", "multiply", "launch")
+            )
+            for device in _used(case)
+        )
+
+    def knows_family(self, case: Case) -> bool:
+        """Whether each device's family was measured in this phase and backend."""
+        return all(
+            any(
+                f"all-{group}-{case.phase} {device.backend} {device.family}" in self.values
+                for group in ("memory", "multiply", "launch")
+            )
+            for device in _used(case)
+        )
+
+    def knows_model(self, case: Case) -> bool:
+        """Whether the model was measured in this phase, on any device."""
+        return f"model-{case.phase} {case.model_key}" in self.values
+
+
+def _used(case: Case) -> Sequence[Any]:
+    return [case.layout.device(index) for index in sorted({time.device for time in case.operators})]

@@ -1,0 +1,214 @@
+"""Fits the effects to measurements: a hierarchical model of log time, solved with NumPy.
+
+Log of the measured time of each row = log Σ operators ideal · (least + exp(Σ effects)) + noise. Effects have a
+normal prior around 0 whose spread belongs to their level, so a device with few measurements stays near its family,
+a family near its backend. Noise is Student's t with 4 degrees of freedom, so that one broken row does not bend the rest.
+Rows of one cell (device, model, type) share most of their error: n of them weigh n / (1 + (n − 1)·0.6).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.speed.effects import OPERATORS, Level, least_factor, start_logarithm
+from planner.speed.factors import LARGEST_LOGARITHM, Case, Effect
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+# What an effect's spread is shared with: effects of its level on operators of its kind.
+SpreadKind = Literal["reading", "other", "step"]
+Spread = tuple[Level, SpreadKind]
+# Prior spreads, natural logarithms. They follow an empirical-Bayes estimate on the packaged measurements (the mean
+# of squared effect plus posterior variance), with models and architectures held to what whole steps differ by:
+# left free, architectures take over the operators' own factors. Noise is what repeats of one test by different
+# people differ by.
+SPREAD_SD: Mapping[Spread, float] = {
+    ("operator", "reading"): 1.5, ("backend", "reading"): 0.2, ("memory", "reading"): 0.2,
+    ("family", "reading"): 0.2, ("device", "reading"): 0.2, ("type", "reading"): 0.3,
+    ("type_backend", "reading"): 0.25, ("type_family", "reading"): 0.15, ("age", "reading"): 0.1,
+    ("build", "reading"): 0.15, ("engine", "reading"): 0.25, ("several", "reading"): 0.1,
+    ("attention", "reading"): 0.2,
+    ("operator", "other"): 1.5, ("backend", "other"): 0.5, ("memory", "other"): 0.3, ("family", "other"): 0.35,
+    ("device", "other"): 0.25, ("type", "other"): 0.3, ("type_backend", "other"): 0.3,
+    ("type_family", "other"): 0.2, ("age", "other"): 0.2, ("build", "other"): 0.25, ("engine", "other"): 0.4,
+    ("attention", "other"): 0.4, ("several", "other"): 0.3,
+    ("model", "step"): 0.1, ("architecture", "step"): 0.08,
+}  # fmt: skip
+NOISE_SD: Mapping[str, float] = {"decode": 0.06, "prefill": 0.12}
+_T_DEGREES = 4.0
+_CORRELATION_IN_CELL = 0.6
+_ITERATIONS = 12
+_MORE_ITERATIONS = 3  # from where another fit of nearly the same samples ended
+_LONGEST_STEP = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One measured case; `cell` names what repeats of it share, `device` and `source` where it came from."""
+
+    case: Case
+    measured_s: float
+    cell: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Fitted effects of one phase."""
+
+    effects: tuple[Effect, ...]
+
+
+def spread_kind(operator: str) -> SpreadKind:
+    """Reading large weights lies within a few tenths of the peak, so its excess varies more than others' do."""
+    return "reading" if OPERATORS[operator].bound == "bytes" and OPERATORS[operator].start < -1 else "other"
+
+
+class Design:
+    """Samples as arrays: every operator's ideal time, and which effects it has."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+        self.names: dict[str, int] = {}
+        self.spreads: list[Spread] = []
+        row: list[int] = []
+        entry: list[int] = []
+        effect: list[int] = []
+        step_row: list[int] = []
+        step_effect: list[int] = []
+        ideal: list[float] = []
+        least: list[float] = []
+        start: list[float] = []
+        for index, sample in enumerate(samples):
+            for time in sample.case.operators:
+                if time.ideal_s <= 0:
+                    continue
+                for level, name in sample.case.effects_of(time):
+                    entry.append(len(row))
+                    effect.append(self._index(name, (level, spread_kind(time.operator))))
+                row.append(index)
+                ideal.append(float(time.ideal_s))
+                least.append(least_factor(time.operator, sample.case.layout.device(time.device)))
+                start.append(start_logarithm(time.operator, sample.case.layout.device(time.device)))
+            for level, name in sample.case.step_effects:
+                step_row.append(index)
+                step_effect.append(self._index(name, (level, "step")))
+        self.row, self.entry, self.effect, self.step_row, self.step_effect = (
+            np.array(x, dtype=np.int64) for x in (row, entry, effect, step_row, step_effect)
+        )
+        self.ideal, self.least, self.start = (np.array(x, dtype=np.float64) for x in (ideal, least, start))
+        self.log_measured = np.log([sample.measured_s for sample in samples])
+
+    def _index(self, name: str, spread: Spread) -> int:
+        if name not in self.names:
+            self.names[name] = len(self.spreads)
+            self.spreads.append(spread)
+        return self.names[name]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and effects."""
+        return len(self.samples), len(self.spreads)
+
+    def log_seconds(self, values: Floats) -> Floats:
+        """Log of the expected time of every row."""
+        _, total, _ = self._times(values)
+        return cast(Floats, np.log(total) + self._stretch(values))
+
+    def jacobian(self, values: Floats) -> tuple[Floats, Floats]:
+        """Log of the expected time, and its derivative by every effect."""
+        excess, total, rows = self._times(values)
+        share = self.ideal * excess / total[self.row]
+        flat = self.row[self.entry] * rows[1] + self.effect
+        slope = _sums(flat, share[self.entry], rows[0] * rows[1])
+        slope += _sums(self.step_row * rows[1] + self.step_effect, None, rows[0] * rows[1])
+        return np.log(total) + self._stretch(values), slope.reshape(rows)
+
+    def _stretch(self, values: Floats) -> Floats:
+        return _sums(self.step_row, values[self.step_effect], self.shape[0])
+
+    def _times(self, values: Floats) -> tuple[Floats, Floats, tuple[int, int]]:
+        added = _sums(self.entry, values[self.effect], len(self.ideal))
+        excess = np.exp(np.clip(self.start + added, -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
+        seconds = self.ideal * (self.least + excess)
+        return excess, _sums(self.row, seconds, self.shape[0]), self.shape
+
+    def values_from(self, known: Mapping[str, float]) -> Floats:
+        """Effects fitted elsewhere, 0 for those that are new."""
+        return np.array([known.get(name, 0.0) for name in self.names], dtype=np.float64)
+
+
+def _sums(index: Ints, values: Floats | None, length: int) -> Floats:
+    """Sums of values by index; with None, counts."""
+    return np.bincount(index, weights=values, minlength=length).astype(np.float64)
+
+
+def cell_weights(samples: Sequence[Sample]) -> Floats:
+    """What each row of a cell of n weighs: 1 / (1 + (n − 1)·ρ)."""
+    sizes = Counter(sample.cell for sample in samples)
+    weights = [1 / (1 + (sizes[sample.cell] - 1) * _CORRELATION_IN_CELL) for sample in samples]
+    return np.array(weights, dtype=np.float64)
+
+
+def fit_effects(samples: Sequence[Sample], like: Fit | None = None) -> Fit:
+    """The effects that explain samples of one phase; with `like`, starting from its values.
+
+    Starting elsewhere than at 0 only saves steps: the samples alone decide where they end.
+    """
+    design = Design(samples)
+    weights = cell_weights(samples)
+    noise = NOISE_SD[samples[0].case.phase]
+    variance = np.array([SPREAD_SD[spread] ** 2 for spread in design.spreads])
+    known = {} if like is None else {effect.name: effect.value for effect in like.effects}
+    values = design.values_from(known)
+    for _ in range(_ITERATIONS if like is None else _MORE_ITERATIONS):
+        expected, slope = design.jacobian(values)
+        residual = design.log_measured - expected
+        trust = (_T_DEGREES + 1) / (_T_DEGREES + (residual / noise) ** 2)
+        step = _most_likely(slope, residual + slope @ values, variance, weights * trust / noise**2) - values
+        longest = float(np.abs(step).max(initial=0.0))
+        values = values + step * min(1.0, _LONGEST_STEP / max(longest, 1e-12))
+    return Fit(effects=_effects(design, values))
+
+
+def _most_likely(slope: Floats, target: Floats, variance: Floats, weight: Floats) -> Floats:
+    """Values with slope · values near target, drawn to 0: V·Jᵀ (J·V·Jᵀ + W⁻¹)⁻¹ target.
+
+    Solved in the space of rows, which are fewer than effects; single precision makes the large product twice as
+    fast and is far finer than any measurement.
+    """
+    scaled = (slope * np.sqrt(variance)).astype(np.float32)
+    covariance = (scaled @ scaled.T).astype(np.float64)
+    covariance[np.diag_indices(len(target))] += 1 / weight
+    return variance * (slope.T @ np.linalg.solve(covariance, target))
+
+
+def _effects(design: Design, values: Floats) -> tuple[Effect, ...]:
+    """Effects with how many rows and devices each has a say in."""
+    pairs = set(zip(design.effect.tolist(), design.row[design.entry].tolist(), strict=True))
+    pairs |= set(zip(design.step_effect.tolist(), design.step_row.tolist(), strict=True))
+    rows: Counter[int] = Counter(effect for effect, _ in pairs)
+    devices: dict[int, set[str]] = {}
+    for effect, row in pairs:
+        devices.setdefault(effect, set()).add(design.samples[row].device)
+    return tuple(
+        Effect(
+            name=name,
+            level=design.spreads[index][0],
+            value=float(values[index]),
+            n_measurements=rows[index],
+            n_devices=len(devices[index]),
+        )
+        for name, index in design.names.items()
+    )
+
+
+def log_seconds(samples: Sequence[Sample], fit: Fit) -> Any:
+    """Log of the time that a fit expects for samples, measured or not."""
+    design = Design(samples)
+    return design.log_seconds(design.values_from({effect.name: effect.value for effect in fit.effects}))

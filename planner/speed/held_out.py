@@ -1,0 +1,57 @@
+"""Every sample predicted by a fit that has not seen its group, with what that fit knew: the ground of all scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from planner.speed.cross_validation import folds_of
+from planner.speed.factors import Factors
+from planner.speed.fitting import Fit, Sample, fit_effects, log_seconds
+from planner.speed.intervals import Knowledge, knowledge
+
+HeldOut = Literal["cell", "device", "model"]
+# What a validation may ask for: none keeps the packaged fit, auto decides by the file.
+HoldOut = Literal["auto", "none", "cell", "device", "model"]
+HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
+_KEYS: Mapping[HeldOut, Callable[[Sample], str]] = {
+    "cell": lambda sample: sample.cell,
+    "device": lambda sample: sample.device,
+    "model": lambda sample: sample.case.model_key,
+}
+# Large groups that are left out alone, and the folds that the others share.
+FOLDS: Mapping[HeldOut, tuple[int, int]] = {"cell": (0, 8), "device": (16, 12), "model": (8, 4)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """One sample's expected log time by a fit without its fold, the fold, and what that fit knew of it."""
+
+    log_s: float
+    fold: int
+    knowledge: Knowledge
+
+
+def unseen(samples: Sequence[Sample], whole: Fit, by: HeldOut) -> tuple[Unseen, ...]:
+    """Predictions of samples of one phase, each by a fit of the other folds."""
+    key = _KEYS[by]
+    folds = np.array(folds_of([key(sample) for sample in samples], *FOLDS[by]))
+    found: list[Unseen | None] = [None] * len(samples)
+    for fold in range(sum(FOLDS[by])):
+        out = np.flatnonzero(folds == fold).tolist()
+        if not out:
+            continue
+        kept = [samples[i] for i in np.flatnonzero(folds != fold).tolist()]
+        fitted = fit_effects(kept, like=whole)
+        factors = Factors(effects=fitted.effects)
+        times = log_seconds([samples[i] for i in out], fitted)
+        for i, log_s in zip(out, times.tolist(), strict=True):
+            found[i] = Unseen(log_s=log_s, fold=fold, knowledge=known(factors, samples[i]))
+    return tuple(item for item in found if item is not None)
+
+
+def known(factors: Factors, sample: Sample) -> Knowledge:
+    """What a fit knows of a sample's device and model."""
+    case = sample.case
+    return knowledge(device=factors.knows_device(case), model=factors.knows_model(case))

@@ -1,0 +1,270 @@
+"""The operators of one step in ideal seconds: bytes over bandwidth, FLOP over peak, launches in microseconds.
+
+Nothing here is fitted. `effects` says by which factors each operator is slower than ideal, `calibration` holds
+them. Arguments may be NumPy arrays of depths, prompts or batches; every ideal time then is an array.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.model.weight import expected_read_share
+from planner.speed.device import SpeedDevice
+from planner.speed.work import ClassWeights, LayerWork, ModelWork
+
+F16_BYTES = 2.0
+_F32_BYTES = 4.0
+_LAUNCH_S = 1e-6  # the unit that launches count in; how long one takes is fitted
+# Kernels of a layer beside one for each tensor: rotation, cache writes, attention, activation, additions.
+_OTHER_KERNELS = 8
+# A router's: logits, soft-max, top k, gathering, weighting, summing (build_moe_ffn in llama-graph.cpp).
+_ROUTER_KERNELS = 12
+_STATE_KERNELS = 12  # convolution, gates, norms, scan of a recurrent layer
+_STEP_KERNELS = 10  # embedding, head, sampling, synchronization
+# Times that a token's hidden vector is written to or read from memory in a layer, f32.
+_ACTIVATION_PASSES = 12
+_SCORE_BYTES = 16  # scores written, read, normalized, read again, without a fused attention kernel
+# Prompts up to here go through the kernels that multiply vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda).
+VECTOR_TOKENS = 8
+# From here on weights in RAM are copied to the GPU (GGML_OP_OFFLOAD_MIN_BATCH, op_offload in llama-context.cpp).
+OFFLOAD_TOKENS = 32
+
+# Types whose products need no scales; all others multiply each block's sum by its scales in fp32, outside the matrix
+# cores (mmq.cuh, mul_mm.comp), which cards with many of those and few others wait for.
+_UNSCALED = frozenset(("F16", "BF16", "F32"))
+
+HOST = -1  # index of main memory among the devices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Which device holds each layer, its experts, and the head: indices into `gpus`, or HOST."""
+
+    gpus: tuple[SpeedDevice, ...]
+    host: SpeedDevice | None
+    layers: tuple[int, ...]
+    experts: tuple[int, ...]
+    head: int
+
+    def device(self, index: int) -> SpeedDevice:
+        """A device by its index."""
+        if index == HOST:
+            assert self.host is not None, "a layout that uses main memory has a host"
+            return self.host
+        return self.gpus[index]
+
+    @property
+    def n_crossings(self) -> int:
+        """Times that a token's vector changes devices on its way through the layers."""
+        between = sum(a != b for a, b in zip(self.layers, self.layers[1:], strict=False))
+        return between + 2 * sum(a != b for a, b in zip(self.layers, self.experts, strict=True))
+
+    @property
+    def is_split_with_host(self) -> bool:
+        """Whether main memory holds a part of what a GPU would run."""
+        return bool(self.gpus) and HOST in (*self.layers, *self.experts)
+
+
+def layout_on_one(device: SpeedDevice, n_layers: int) -> Layout:
+    """Everything on one device."""
+    home = HOST if device.kind == "cpu" else 0
+    gpus = () if device.kind == "cpu" else (device,)
+    host = device if device.kind == "cpu" else None
+    return Layout(gpus=gpus, host=host, layers=(home,) * n_layers, experts=(home,) * n_layers, head=home)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorTime:
+    """One kind of operator on one device: its ideal seconds, over all layers there."""
+
+    device: int
+    operator: str
+    type_class: str
+    ideal_s: Any
+
+
+class _Sums:
+    """Ideal seconds added up by device, operator and class."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[int, str, str], Any] = defaultdict(float)
+
+    def add(self, device: int, operator: str, type_class: str, ideal_s: Any) -> None:
+        key = (device, operator, type_class)
+        self._sums[key] = self._sums[key] + ideal_s
+
+    def times(self) -> tuple[OperatorTime, ...]:
+        return tuple(
+            OperatorTime(device=device, operator=operator, type_class=name, ideal_s=ideal_s)
+            for (device, operator, name), ideal_s in self._sums.items()
+        )
+
+
+def decode_operators(
+    model: ModelWork,
+    layout: Layout,
+    depth_tokens: Any,
+    n_sequences: Any = 1,
+    *,
+    kv_bytes_per_element: float = F16_BYTES,
+) -> tuple[OperatorTime, ...]:
+    """One new token for each sequence at a depth of cached tokens; seconds of the whole step.
+
+    Reading: bytes / bandwidth, experts that any of the sequences picks once. Unpacking: 2 FLOP an element and
+    sequence outside the matrix cores. Caches and states: once per sequence.
+    """
+    sums = _Sums()
+    for place, weights in _placed_weights(model, layout):
+        device = layout.device(place)
+        for weight in weights:
+            share = expected_read_share(weight.active_fraction, n_sequences) if weight.is_expert else 1.0
+            name = "read_experts" if weight.is_expert else "read"
+            sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
+            active = 2 * weight.n_elements * weight.active_fraction * n_sequences
+            if weight.n_elements:
+                sums.add(place, "unpack", weight.type_class, active / device.vector_flop_per_s)
+    for home, layer in zip(layout.layers, model.layers, strict=True):
+        device = layout.device(home)
+        sums.add(home, "launch", "", _LAUNCH_S * (layer.n_tensors + _OTHER_KERNELS))
+        if layer.has_experts:
+            sums.add(home, "launch_router", "", _LAUNCH_S * _ROUTER_KERNELS)
+        if layer.mixer is None:
+            continue
+        cached = sum(
+            cache.entries_read(depth_tokens) * cache.elements_per_entry for cache in layer.mixer.token_caches
+        )
+        rate = device.memory_bytes_per_s
+        if layer.mixer.token_caches:
+            sums.add(home, "cache", "", cached * kv_bytes_per_element * n_sequences / rate)
+        if layer.mixer.state_elements:
+            moved = 2 * layer.mixer.state_elements * _F32_BYTES * n_sequences
+            sums.add(home, "state", "", moved / rate)
+            sums.add(home, "launch_state", "", _LAUNCH_S * _STATE_KERNELS)
+    if layout.n_crossings:
+        sums.add(0 if layout.gpus else HOST, "crossing", "", _LAUNCH_S * layout.n_crossings)
+    sums.add(layout.head, "step", "", _LAUNCH_S * _STEP_KERNELS)
+    return sums.times()
+
+
+def prefill_operators(
+    model: ModelWork,
+    layout: Layout,
+    n_tokens: int,
+    n_past_tokens: Any = 0,
+    *,
+    n_ubatch: int = 512,
+    fused_attention: bool = True,
+    copies_weights: bool = True,
+) -> tuple[OperatorTime, ...]:
+    """A prompt of `n_tokens` behind `n_past_tokens`, in micro-batches; seconds of the whole prompt.
+
+    Every micro-batch reads the weights (experts that any of its tokens picks) and launches the kernels again.
+    Weights in RAM are copied to the first GPU where the engine does so (`copies_weights`), from 32 tokens on.
+    """
+    n_batches = max(1.0, n_tokens / n_ubatch)
+    in_batch = min(n_tokens, n_ubatch)
+    small = n_tokens <= VECTOR_TOKENS
+    sums = _Sums()
+    for place, weights in _placed_weights(model, layout, with_head=False):
+        copied = bool(place == HOST and layout.gpus and n_tokens >= OFFLOAD_TOKENS)
+        for weight in weights:
+            share = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
+            moved = weight.n_bytes * share * n_batches
+            runs_on = place
+            if copied and (copies_weights or not weight.is_expert):
+                runs_on = 0
+                link = layout.gpus[0].link_bytes_per_s
+                if link is not None:
+                    sums.add(0, "copy_weights", "", moved / link)
+            _add_product(sums, layout, runs_on, weight, moved, n_tokens, small=small)
+    for weight in model.head:
+        moved = weight.n_bytes * n_batches  # one token of each micro-batch is projected at least
+        rate = layout.device(layout.head).memory_bytes_per_s
+        sums.add(layout.head, "vector_read" if small else "batch_read", weight.type_class, moved / rate)
+    for home, layer in zip(layout.layers, model.layers, strict=True):
+        _add_mixing(
+            sums, layout.device(home), home, model.hidden_size, layer, n_tokens, n_past_tokens,
+            n_batches, fused_attention=fused_attention,
+        )  # fmt: skip
+    if layout.n_crossings:
+        moved = layout.n_crossings * n_tokens * model.hidden_size * _F32_BYTES
+        link = next((gpu.link_bytes_per_s for gpu in layout.gpus if gpu.link_bytes_per_s), None)
+        copies = moved / link if link else 0.0
+        place = 0 if layout.gpus else HOST
+        sums.add(place, "batch_crossing", "", _LAUNCH_S * layout.n_crossings * n_batches + copies)
+    return sums.times()
+
+
+def _add_product(
+    sums: _Sums, layout: Layout, place: int, weight: ClassWeights, moved_bytes: float, n_tokens: int,
+    *, small: bool,
+) -> None:  # fmt: skip
+    device = layout.device(place)
+    kind = "vector" if small else "batch"
+    suffix = "_experts" if weight.is_expert else ""
+    sums.add(place, f"{kind}_read{suffix}", weight.type_class, moved_bytes / device.memory_bytes_per_s)
+    if weight.n_elements:
+        flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
+        name = f"{'vector_multiply' if small else 'multiply'}{suffix}"
+        sums.add(place, name, weight.type_class, flop / device.matrix_flop_per_s)
+        if not small and weight.type_class not in _UNSCALED:
+            sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
+
+
+def _add_mixing(
+    sums: _Sums,
+    device: SpeedDevice,
+    home: int,
+    hidden_size: int,
+    layer: LayerWork,
+    n_tokens: int,
+    n_past_tokens: Any,
+    n_batches: float,
+    *,
+    fused_attention: bool,
+) -> None:
+    rate = device.memory_bytes_per_s
+    passes = _ACTIVATION_PASSES * (2 if layer.has_experts else 1)
+    sums.add(home, "activations", "", n_tokens * hidden_size * _F32_BYTES * passes / rate)
+    kernels = layer.n_tensors + _OTHER_KERNELS + (_ROUTER_KERNELS if layer.has_experts else 0)
+    sums.add(home, "batch_launch", "", _LAUNCH_S * kernels * n_batches)
+    mixer = layer.mixer
+    if mixer is None:
+        return
+    sums.add(home, "attention", "", mixer.prefill_flop(n_tokens, n_past_tokens) / device.fp16_flop_per_s)
+    if not fused_attention and mixer.token_caches:
+        n_scores = n_tokens * (n_past_tokens + n_tokens / 2) * getattr(mixer, "n_heads", 1)
+        sums.add(home, "scores", "", n_scores * _SCORE_BYTES / rate)
+    if mixer.state_elements:
+        sums.add(home, "scan", "", _LAUNCH_S * n_tokens / 100)
+
+
+def _placed_weights(
+    model: ModelWork, layout: Layout, *, with_head: bool = True
+) -> Sequence[tuple[int, Sequence[ClassWeights]]]:
+    """Weights by the device that reads them, those alike added up so that a sweep has few terms."""
+    sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for home, experts, layer in zip(layout.layers, layout.experts, model.layers, strict=True):
+        for weight in layer.weights:
+            place = experts if weight.is_expert else home
+            entry = sums[place, weight.type_class, weight.is_expert, weight.active_fraction]
+            entry[0] += weight.n_bytes
+            entry[1] += weight.n_elements
+    if with_head:
+        for weight in model.head:
+            entry = sums[layout.head, weight.type_class, False, 1.0]
+            entry[0] += weight.n_bytes
+            entry[1] += weight.n_elements
+    found: dict[int, list[ClassWeights]] = defaultdict(list)
+    for (place, name, is_expert, fraction), (n_bytes, n_elements) in sums.items():
+        found[place].append(
+            ClassWeights(
+                type_class=name,
+                is_expert=is_expert,
+                active_fraction=fraction,
+                n_bytes=n_bytes,
+                n_elements=n_elements,
+            )
+        )
+    return tuple(found.items())

@@ -1,0 +1,107 @@
+"""Fitted effects and intervals as rows of a CSV file, and back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
+
+from planner.speed.effects import Level
+from planner.speed.factors import Effect, Factors
+from planner.speed.intervals import KNOWLEDGE, Spread
+from profiles.errors import ProfileError
+
+EFFECT_COLUMNS = ("id", "level", "value", "n_measurements", "n_devices", "date", "source")
+SPREAD_COLUMNS = (
+    "id",
+    "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "source",
+)  # fmt: skip
+_NEGLIGIBLE = 0.002  # effects that change nothing by more are not worth a row
+
+
+def effect_rows(factors: Factors) -> list[dict[str, str]]:
+    """One row per effect that matters, by level and name."""
+    order = {level: number for number, level in enumerate(get_args(Level))}
+    kept = [
+        effect
+        for effect in factors.effects
+        if abs(effect.value) >= _NEGLIGIBLE or effect.level in ("device", "model", "family")
+    ]
+    kept.sort(key=lambda effect: (order[effect.level], effect.name))
+    return [
+        {
+            "id": effect.name,
+            "level": effect.level,
+            "value": f"{effect.value:.4f}",
+            "n_measurements": str(effect.n_measurements),
+            "n_devices": str(effect.n_devices),
+            "date": factors.date,
+            "source": factors.source_digest,
+        }
+        for effect in kept
+    ]
+
+
+def factors_from(rows: Iterable[Mapping[str, str | None]]) -> Factors:
+    """The effects of a calibration file; raises ProfileError naming the row that is none.
+
+    Rows of one fit belong together: where a user's own fit stands over the packaged one, only the later counts.
+    """
+    effects, date, digest = [], "", ""
+    for row in _of_latest_fit(rows):
+        try:
+            level = next(known for known in get_args(Level) if known == row["level"])
+            effects.append(
+                Effect(
+                    name=row["id"] or "",
+                    level=level,
+                    value=float(row["value"] or ""),
+                    n_measurements=int(row["n_measurements"] or ""),
+                    n_devices=int(row["n_devices"] or ""),
+                )
+            )
+            date, digest = row["date"] or "", row["source"] or ""
+        except (KeyError, ValueError, StopIteration) as error:
+            raise ProfileError(f"speed calibration, effect {row.get('id')!r}: {error!r}") from error
+    return Factors(effects=tuple(effects), date=date, source_digest=digest)
+
+
+def _of_latest_fit(rows: Iterable[Mapping[str, str | None]]) -> list[Mapping[str, str | None]]:
+    every = list(rows)
+    latest = max(((row.get("date") or "", row.get("source") or "") for row in every), default=("", ""))
+    return [row for row in every if (row.get("date") or "", row.get("source") or "") == latest]
+
+
+def spread_rows(spreads: Sequence[Spread], date: str, digest: str) -> list[dict[str, str]]:
+    """One row per class and state of knowledge."""
+    return [
+        {
+            "id": f"{spread.speed_class}-{spread.knowledge}",
+            "speed_class": spread.speed_class,
+            "knowledge": spread.knowledge,
+            "low_ratio": f"{spread.low_ratio:.4f}",
+            "high_ratio": f"{spread.high_ratio:.4f}",
+            "n_groups": str(spread.n_groups),
+            "n_rows": str(spread.n_rows),
+            "date": date,
+            "source": digest,
+        }
+        for spread in spreads
+    ]
+
+
+def spreads_from(rows: Iterable[Mapping[str, str | None]]) -> tuple[Spread, ...]:
+    """The intervals of a calibration file; raises ProfileError naming the row that is none."""
+    found = []
+    for row in _of_latest_fit(rows):
+        try:
+            found.append(
+                Spread(
+                    speed_class=row["speed_class"] or "",
+                    knowledge=next(state for state in KNOWLEDGE if state == row["knowledge"]),
+                    low_ratio=float(row["low_ratio"] or ""),
+                    high_ratio=float(row["high_ratio"] or ""),
+                    n_groups=int(row["n_groups"] or ""),
+                    n_rows=int(row["n_rows"] or ""),
+                )
+            )
+        except (KeyError, ValueError, StopIteration) as error:
+            raise ProfileError(f"speed intervals, {row.get('speed_class')!r}: {error!r}") from error
+    return tuple(found)

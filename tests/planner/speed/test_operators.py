@@ -1,0 +1,119 @@
+"""Ideal seconds of operators, worked out by hand, and physics as properties."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.speed.operators import (
+    HOST as RAM,
+)
+from planner.speed.operators import (
+    Layout,
+    OperatorTime,
+    decode_operators,
+    layout_on_one,
+    prefill_operators,
+)
+from tests.planner.speed.cases import GPU, HOST, dense, mixture
+
+
+def ideal(times: tuple[OperatorTime, ...], operator: str, device: int = 0) -> float:
+    return float(sum(time.ideal_s for time in times if (time.operator, time.device) == (operator, device)))
+
+
+def test_a_dense_token_reads_everything_once() -> None:
+    times = decode_operators(dense(), layout_on_one(GPU, 4), 0)
+    # 4 layers of 1 GB and a head of 0.2 GB at 1 TB/s.
+    assert ideal(times, "read") == pytest.approx(4.2e-3)
+    # Two elements a byte, 2 FLOP each, at 100 TFLOP/s.
+    assert ideal(times, "unpack") == pytest.approx(4.2e9 * 2 * 2 / 100e12)
+    # 9 tensors and 8 kernels beside them, in 4 layers, 1 µs each.
+    assert ideal(times, "launch") == pytest.approx(68e-6)
+
+
+def test_a_token_reads_the_cache_at_its_depth() -> None:
+    times = decode_operators(dense(), layout_on_one(GPU, 4), 1000)
+    # 1000 tokens · 2 heads · 64 elements · keys and values · 2 bytes · 4 layers at 1 TB/s.
+    assert ideal(times, "cache") == pytest.approx(1000 * 2 * 64 * 2 * 2 * 4 / 1e12)
+
+
+def test_a_token_reads_the_experts_it_picks_and_a_batch_reads_them_once() -> None:
+    layout = layout_on_one(GPU, 4)
+    assert ideal(decode_operators(mixture(), layout, 0), "read_experts") == pytest.approx(4 * 2e9 / 16 / 1e12)
+    # Of 16 experts, 8 tokens with one pick each reach 1 − (15/16)^8 of them.
+    batch = decode_operators(mixture(), layout, 0, 8)
+    assert ideal(batch, "read_experts") == pytest.approx(4 * 2e9 * (1 - (15 / 16) ** 8) / 1e12)
+
+
+def test_experts_in_ram_are_read_there_and_copied_for_a_prompt() -> None:
+    layout = Layout(gpus=(GPU,), host=HOST, layers=(0,) * 4, experts=(RAM, RAM, 0, 0), head=0)
+    assert layout.is_split_with_host
+    decode = decode_operators(mixture(), layout, 0)
+    assert ideal(decode, "read_experts", RAM) == pytest.approx(2 * 2e9 / 16 / 100e9)
+    assert ideal(decode, "read_experts") == pytest.approx(2 * 2e9 / 16 / 1e12)
+    prompt = prefill_operators(mixture(), layout, 512)
+    # 512 tokens reach nearly every one of 16 experts; both layers' cross the link of 20 GB/s.
+    assert ideal(prompt, "copy_weights") == pytest.approx(2 * 2e9 / 20e9, rel=1e-6)
+    assert ideal(prompt, "multiply_experts", RAM) == 0
+    # The fork multiplies them where they lie, and so does everybody for a few tokens.
+    stays = prefill_operators(mixture(), layout, 512, copies_weights=False)
+    assert ideal(stays, "copy_weights") == 0
+    assert ideal(stays, "multiply_experts", RAM) > 0
+    assert ideal(prefill_operators(mixture(), layout, 16), "copy_weights") == 0
+
+
+def test_a_prompt_multiplies_every_token_and_reads_once_per_micro_batch() -> None:
+    times = prefill_operators(dense(), layout_on_one(GPU, 4), 2048, n_ubatch=512)
+    assert ideal(times, "multiply") == pytest.approx(2 * 8e9 * 2048 / 100e12)  # 8e9 elements in 4 layers
+    assert ideal(times, "batch_read") == pytest.approx(4 * 4.2e9 / 1e12)  # 4 micro-batches
+
+
+def test_unfused_attention_moves_its_scores() -> None:
+    layout = layout_on_one(GPU, 4)
+    assert ideal(prefill_operators(dense(), layout, 512), "scores") == 0
+    plain = prefill_operators(dense(), layout, 512, fused_attention=False)
+    assert ideal(plain, "scores") == pytest.approx(512 * 256 * 8 * 16 * 4 / 1e12)
+
+
+def test_a_split_model_crosses_between_devices() -> None:
+    layout = Layout(gpus=(GPU, GPU), host=None, layers=(0, 0, 1, 1), experts=(0, 0, 1, 1), head=1)
+    assert layout.n_crossings == 1
+    assert ideal(decode_operators(dense(), layout, 0), "crossing") == pytest.approx(1e-6)
+    # Layers run one after another: together the GPUs take as long as one.
+    one = ideal(decode_operators(dense(), layout_on_one(GPU, 4), 0), "read")
+    both = decode_operators(dense(), layout, 0)
+    assert ideal(both, "read") + ideal(both, "read", 1) == pytest.approx(one)
+
+
+def test_a_sweep_is_one_call() -> None:
+    depths = np.array([0, 1000, 100_000])
+    swept = decode_operators(dense(), layout_on_one(GPU, 4), depths, np.array([1, 4, 16]))
+    for i, (depth, n) in enumerate(zip(depths.tolist(), (1, 4, 16), strict=True)):
+        single = decode_operators(dense(), layout_on_one(GPU, 4), depth, n)
+        for one, many in zip(single, swept, strict=True):
+            values = np.broadcast_to(many.ideal_s, depths.shape)
+            assert values[i] == pytest.approx(one.ideal_s)
+
+
+@given(depth=st.integers(0, 10**6), more=st.integers(0, 10**5))
+def test_more_context_never_takes_less(depth: int, more: int) -> None:
+    layout = layout_on_one(GPU, 4)
+
+    def total(n: int) -> float:
+        return math.fsum(time.ideal_s for time in decode_operators(dense(), layout, n))
+
+    assert total(depth + more) >= total(depth)
+
+
+@given(n=st.integers(9, 20_000))
+def test_a_longer_prompt_takes_longer_and_moves_smoothly(n: int) -> None:
+    layout = layout_on_one(GPU, 4)
+
+    def total(n_tokens: int) -> float:
+        return math.fsum(time.ideal_s for time in prefill_operators(dense(), layout, n_tokens))
+
+    here, there = total(n), total(n + 1)
+    assert here < there < here * (1 + 3 / n) + 1e-9
