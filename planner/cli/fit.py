@@ -69,7 +69,12 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     show_default=True,
     help="Tokens computed at once while reading a prompt.",
 )
-@click.option("--flash-attention/--no-flash-attention", default=True, show_default=True)
+@click.option(
+    "--flash-attention/--no-flash-attention",
+    default=True,
+    show_default=True,
+    help="Attention that never holds all scores at once; a quantized KV cache needs it.",
+)
 @mendable_errors  # above what reads a pasted command line, which may be at fault too
 @serving_options
 @placement_options

@@ -112,7 +112,7 @@ def serving_options(command: F) -> F:
     """--engine and what goes with it, given to the command as one value `serving`."""
     options = (
         click.option("--engine", type=click.Choice(ENGINES), default="llama.cpp", show_default=True,
-                     help="Which engine is to run it; the options below are for vllm and sglang, --engine-version for ollama too."),
+                     help="Which engine is to run it; --tp to --output-tokens are for vllm and sglang alone."),
         click.option("--engine-version", metavar="VERSION", default=None,
                      help="Its release, such as 0.11.0; rules and defaults differ. The newest known when left out."),
         click.option("--tp", type=_Sizes(), default=None, help="Tensor-parallel sizes; all that divide when left out."),

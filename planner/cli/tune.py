@@ -83,7 +83,13 @@ from planner.report.tune_document import tune_document
     show_default=True,
     help="Of full tuning: 16 bits with FP32 master weights, all in bf16, or FP32 with autocast.",
 )
-@click.option("--optimizer", type=click.Choice(tuple(OPTIMIZERS)), default="adamw", show_default=True)
+@click.option(
+    "--optimizer",
+    type=click.Choice(tuple(OPTIMIZERS)),
+    default="adamw",
+    show_default=True,
+    help="What steps the weights; its state is often the largest part of full tuning.",
+)
 @click.option(
     "--checkpointing/--no-checkpointing",
     default=True,
