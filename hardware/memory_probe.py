@@ -67,7 +67,7 @@ def measure_memory_bandwidth(
         buffer_bytes = bandwidth_buffer_bytes(cpu, n_threads, memory.available_bytes)
     np = importlib.import_module("numpy")
     n_items = buffer_bytes // n_threads // _ITEM_BYTES
-    sampled = _sample_reads(n_threads, n_items, lambda _: np.full(n_items, 1, np.int64), budget_s, progress)
+    sampled = _sample_reads(n_threads, n_items, lambda _: np.full(n_items, 1.0).view(np.int64), budget_s, progress)
     return _rate(
         sampled.rates,
         method=f"numpy {sampled.kernel} over {format_bytes(buffer_bytes)}, upper quartile",
@@ -96,7 +96,7 @@ def measure_mapped_read(
     n_items = n_bytes // n_threads // _ITEM_BYTES
     try:
         with tempfile.TemporaryFile(prefix=".mapped-read-", suffix=".tmp", dir=folder) as file:
-            block = np.full(_BLOCK_BYTES // _ITEM_BYTES, 1, np.int64)
+            block = np.full(_BLOCK_BYTES // _ITEM_BYTES, 1.0)  # not small integers: as floats they are slow to add
             for _ in range(0, n_bytes, _BLOCK_BYTES):
                 file.write(block)
             file.flush()
@@ -197,12 +197,15 @@ def _sample_reads(
         # Written, or first read, by the thread that will read it: its pages then lie near that thread's processor.
         own.integers = own_part(place)
         own.floats = own.integers.view(np.float64)
+        own.halves = own.floats[: n_items // 2], own.floats[-(n_items // 2) :]
         barrier.wait()
 
     kernels: dict[str, Callable[[], Any]] = {
         "bitwise_or.reduce": lambda: np.bitwise_or.reduce(own.integers),
         "maximum.reduce": lambda: np.maximum.reduce(own.integers),
         "add.reduce": lambda: np.add.reduce(own.floats),
+        # Two streams at once: a core that waits for its one prefetcher reaches the memory's limit only so.
+        "einsum of two halves": lambda: np.einsum("i,i->", *own.halves),
     }
     trials: dict[str, list[float]] = {name: [] for name in kernels}
     rates: list[float] = []
