@@ -25,6 +25,7 @@ Describe = Callable[[str], Machine]
 _MAX_GPUS = 1024
 _COUNT = re.compile(r"\d{1,6}")
 _MIG_RESOURCE = re.compile(r"nvidia\.com/mig-([\w.+-]{1,40})")
+_MIG_COMPUTE = re.compile(r"(\d)g\.")
 _MIG_PRODUCT = re.compile(r"(.+)-MIG-(\d{1,2}[gc][\w.+]{1,30})")
 _VRAM = re.compile(r"(\d{1,6})(?:G|Gi)")
 _SHARED = "-SHARED"
@@ -212,6 +213,8 @@ def _mig(
 ) -> _Kind:
     whole = match_driver_name(card, None, rows)
     accelerator = None
+    if n_slices is None and (of_compute := _MIG_COMPUTE.match(profile)):
+        n_slices = int(of_compute.group(1))  # the profile's own name says it: "1g.10gb"
     if whole is not None and memory_bytes and n_slices:
         total = 4 if card.startswith(_FOUR_SLICES) else 7
         accelerator = mig_slice(whole, memory_bytes=memory_bytes, n_slices=n_slices, n_slices_total=total)

@@ -96,6 +96,11 @@ def placement_options(command: F) -> F:
                 "--command already says where layers go; leave out the other placement options"
             )
         line = parse(command_text)
+        if line == CommandLine():
+            raise click.UsageError(
+                f"{command_text[:60]!r} is no command line of llama-server, vllm serve or SGLang; "
+                "paste it whole, for example 'llama-server -m model.gguf -c 32768 -ngl 20'"
+            )
         return command(*args, wanted=Wanted(given=given_split_of(line), command=line), **kwargs)
 
     return wrapped  # type: ignore[return-value]

@@ -23,10 +23,15 @@ _PREFIXES = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "sycl": "SYCL",
 def on_this_machine(given: GivenSplit, machine: Machine, flags: LlamaCppFlags, n_layers: int) -> GivenSplit:
     """The same placement with devices by the machine's names ("GPU 1" for CUDA1).
 
-    Raises MalformedError for a pattern that is no regular expression or a device that is not there, and
-    MissingFactError where something is to lie in RAM of which nobody said how much there is.
+    Raises MalformedError for a pattern that is no regular expression, a device that is not there or more shares
+    than GPUs, and MissingFactError where something is to lie in RAM of which nobody said how much there is.
     """
     gpus, ram = devices(machine)
+    if given.tensor_split is not None and gpus and len(given.tensor_split) > len(gpus):
+        raise MalformedError(
+            f"-ts gives {len(given.tensor_split)} shares and {machine.name} has "
+            f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}; give one for each"
+        )
     overrides = tuple(
         TensorOverride(pattern=_checked(override.pattern), device=_device(override, gpus))
         for override in given.overrides

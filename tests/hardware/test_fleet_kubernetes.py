@@ -140,6 +140,16 @@ def test_slices_of_the_single_strategy_are_counted_as_slices() -> None:
     )
 
 
+def test_a_slices_own_name_says_its_share_where_a_label_is_missing() -> None:
+    labels = H100_LABELS | {
+        "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb",
+        "nvidia.com/gpu.memory": "40192",
+    }
+    gpu = machine(node("n", labels, {"nvidia.com/gpu": "2"})).gpus[0]
+    assert gpu.accelerator is not None
+    assert gpu.accelerator.dense_flop_per_s["fp16"] == pytest.approx(312e12 * 3 / 7)
+
+
 def test_slices_of_the_mixed_strategy_stand_beside_whole_cards() -> None:
     labels = H100_LABELS | {
         "nvidia.com/mig.strategy": "mixed",

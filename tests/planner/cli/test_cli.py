@@ -121,6 +121,12 @@ def test_wrong_usage_is_exit_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
+def test_a_command_line_of_something_else_is_no_command_line() -> None:
+    result = run("fit", "qwen3-8b", "--command", "ls -la")
+    assert result.exit_code == 2
+    assert "'ls -la' is no command line of llama-server" in " ".join(result.output.split())
+
+
 def test_a_mistyped_command_gets_a_suggestion() -> None:
     assert "Did you mean 'fit'?" in run("fti").stderr
 

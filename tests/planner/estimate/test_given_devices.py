@@ -45,6 +45,12 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) ->
         _here(_sent("exps", name), machine(card(0), card(1)))
 
 
+def test_more_shares_than_gpus_are_refused() -> None:
+    # llama.cpp would silently leave out the last one, and with it a third of what was meant.
+    with pytest.raises(MalformedError, match="-ts gives 3 shares and .* has 2 GPUs; give one for each"):
+        _here(GivenSplit(tensor_split=(1, 1, 1)), machine(card(0), card(1)))
+
+
 def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(MalformedError, match="cannot be read"):
         _here(_sent("(exps", "CPU"), machine(card()))
