@@ -47,7 +47,7 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(name: str) ->
 
 def test_more_shares_than_gpus_are_refused() -> None:
     # llama.cpp would silently leave out the last one, and with it a third of what was meant.
-    with pytest.raises(MalformedError, match="-ts gives 3 shares and .* has 2 GPUs; give one for each"):
+    with pytest.raises(MalformedError, match=r"-ts gives 3 shares and .* has 2 GPUs; give one"):
         _here(GivenSplit(tensor_split=(1, 1, 1)), machine(card(0), card(1)))
 
 
