@@ -21,32 +21,39 @@ from hardware.spec import MeasuredRate
 from hardware.units import GIB, MIB, format_bytes
 
 Progress = Callable[[float], None]  # told the fraction done, 0 to 1
+Clock = Callable[[], float]  # seconds, from any start
 
 _BLOCK_BYTES = 8 * MIB
 _MAX_FILE_BYTES = 2 * GIB
 _FREE_SHARE = 20  # a temporary file takes at most 1/20 of what is free
-_MIN_FILE_BYTES = 64 * MIB
 _SAMPLE_BLOCKS = 4  # a sample is 32 MiB: long against one request, short against the budget
 _WRITING_SHARE = 0.4
 _MIN_SAMPLES = 3
+_MIN_FILE_BYTES = _BLOCK_BYTES * _SAMPLE_BLOCKS * _MIN_SAMPLES
 
 
 def measure_disk_read(
-    folder: Path, budget_s: float = 2.5, progress: Progress | None = None, *, file: Path | None = None
+    folder: Path,
+    budget_s: float = 2.5,
+    progress: Progress | None = None,
+    *,
+    file: Path | None = None,
+    clock: Clock = time.perf_counter,
 ) -> MeasuredRate:
     """Bytes per second of one sequential read under `folder`: of `file`, or of a temporary file.
 
     The rate is that of all bytes over all time, since a disk that stalls now and then loads no faster for it.
     Raises HardwareError, one line, where the folder cannot be written or the file is too small to measure.
     """
-    deadline = time.perf_counter() + budget_s
+    deadline = clock() + budget_s
     try:
         if file is not None:
-            return _read(file, deadline, progress, what=f"of {file.name}")
+            return _read(file, deadline, clock, progress, what=f"of {file.name}")
         with tempfile.NamedTemporaryFile(prefix=".disk-read-", suffix=".tmp", dir=folder) as temporary:
             path = Path(temporary.name)
-            n_bytes = _write(path, folder, time.perf_counter() + budget_s * _WRITING_SHARE)
-            return _read(path, deadline, progress, what=f"of a temporary file of {format_bytes(n_bytes)}")
+            n_bytes = _write(path, folder, clock() + budget_s * _WRITING_SHARE, clock)
+            what = f"of a temporary file of {format_bytes(n_bytes)}"
+            return _read(path, deadline, clock, progress, what=what)
     except OSError as error:
         raise HardwareError(
             f"cannot measure the disk under {folder}: {error.strerror or error}; "
@@ -54,7 +61,7 @@ def measure_disk_read(
         ) from error
 
 
-def _write(path: Path, folder: Path, deadline: float) -> int:
+def _write(path: Path, folder: Path, deadline: float, clock: Clock) -> int:
     """Fill a file until the time or its share of free space is used up; the bytes are on the disk afterwards."""
     usage = os.statvfs(folder)
     most = min(_MAX_FILE_BYTES, usage.f_bavail * usage.f_frsize // _FREE_SHARE)
@@ -69,9 +76,7 @@ def _write(path: Path, folder: Path, deadline: float) -> int:
         block.write(os.urandom(_BLOCK_BYTES))
         descriptor, _ = _open(path, os.O_WRONLY)
         try:
-            while n_bytes + _BLOCK_BYTES <= most and (
-                n_bytes < _MIN_FILE_BYTES or time.perf_counter() < deadline
-            ):
+            while n_bytes + _BLOCK_BYTES <= most and (n_bytes < _MIN_FILE_BYTES or clock() < deadline):
                 block[:8] = n_bytes.to_bytes(8, "little")  # no two blocks are equal, so none is stored once
                 written = os.write(descriptor, block)
                 if written != _BLOCK_BYTES:
@@ -83,33 +88,33 @@ def _write(path: Path, folder: Path, deadline: float) -> int:
     return n_bytes
 
 
-def _read(path: Path, deadline: float, progress: Progress | None, *, what: str) -> MeasuredRate:
+def _read(path: Path, deadline: float, clock: Clock, progress: Progress | None, *, what: str) -> MeasuredRate:
     size = path.stat().st_size // _BLOCK_BYTES * _BLOCK_BYTES
-    if size < _BLOCK_BYTES * _SAMPLE_BLOCKS * _MIN_SAMPLES:
+    if size < _MIN_FILE_BYTES:
         raise HardwareError(
             f"{path.name} has {format_bytes(path.stat().st_size)}, too little to measure a disk with; name a file "
-            f"of at least {format_bytes(_BLOCK_BYTES * _SAMPLE_BLOCKS * _MIN_SAMPLES)}"
+            f"of at least {format_bytes(_MIN_FILE_BYTES)}"
         )
-    started = time.perf_counter()
+    started = clock()
     samples: list[float] = []
     position = 0
     with closing(mmap.mmap(-1, _BLOCK_BYTES)) as block:
         descriptor, direct = _open(path, os.O_RDONLY)
         try:
-            while len(samples) < _MIN_SAMPLES or time.perf_counter() < deadline:
+            while len(samples) < _MIN_SAMPLES or clock() < deadline:
                 if position + _BLOCK_BYTES * _SAMPLE_BLOCKS > size:
                     position = 0
                     if not direct:
                         _drop_cache(descriptor)
-                before = time.perf_counter()
+                before = clock()
                 for _ in range(_SAMPLE_BLOCKS):
                     if os.preadv(descriptor, [block], position) != _BLOCK_BYTES:
                         raise OSError(f"{path.name} became shorter while it was read")
                     position += _BLOCK_BYTES
-                samples.append(time.perf_counter() - before)
+                samples.append(clock() - before)
                 if progress is not None:
                     span = max(deadline - started, 1e-9)
-                    progress(min(1.0, (time.perf_counter() - started) / span))
+                    progress(min(1.0, (clock() - started) / span))
         finally:
             os.close(descriptor)
     if progress is not None:

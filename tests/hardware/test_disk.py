@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from hardware.disk_probe import measure_disk_read
 from hardware.errors import HardwareError
 from hardware.probes.disk import read_disk, weights_folder
-from hardware.units import GB, MIB
+from hardware.units import MIB
 from tests.hardware.file_tree import tree
 
 MOUNTS = """22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw
@@ -89,16 +88,38 @@ def test_this_disk_agrees_with_df(tmp_path: Path) -> None:
     assert (disk.file_system, disk.total_bytes, disk.mount_point) == (kind, int(size), target)
 
 
+class Clock:
+    """A clock that is `step_s` later each time it is read, however slow the machine is."""
+
+    def __init__(self, step_s: float) -> None:
+        self.step_s = step_s
+        self.n_read = 0
+
+    def __call__(self) -> float:
+        self.n_read += 1
+        return self.n_read * self.step_s
+
+
 def test_a_disk_is_measured_within_its_time(tmp_path: Path) -> None:
-    started = time.perf_counter()
     told: list[float] = []
-    rate = measure_disk_read(tmp_path, budget_s=0.6, progress=told.append)
-    # At least 64 MiB are written and 96 MiB read whatever the budget: 10 s leaves room for a slow disk.
-    assert time.perf_counter() - started < 10
-    assert 1e6 < rate.per_s < 100 * GB  # from a memory card to a hypervisor's cache
-    assert rate.n_samples >= 3
+    clock = Clock(0.01)
+    rate = measure_disk_read(tmp_path, budget_s=0.6, progress=told.append, clock=clock)
+    # 60 readings of this clock are the budget. Writing takes its 96 MiB and then asks until 40 % are gone; each
+    # sample of reading asks before, after, for the bar and whether to go on, so the last one ends at most four later.
+    assert clock.n_read * clock.step_s == pytest.approx(0.6, abs=0.06)
+    assert rate.n_samples > 3  # it went on for as long as there was time
+    # A sample is 32 MiB and takes one step.
+    assert rate.per_s == pytest.approx(32 * MIB / clock.step_s)
+    assert told == sorted(told)
     assert told[-1] == 1.0
     assert list(tmp_path.iterdir()) == []  # the temporary file is gone
+
+
+def test_a_disk_that_is_too_slow_for_the_time_is_measured_all_the_same(tmp_path: Path) -> None:
+    clock = Clock(100.0)  # all of the time is gone before the first byte
+    rate = measure_disk_read(tmp_path, budget_s=0.6, clock=clock)
+    assert rate.n_samples == 3
+    assert rate.per_s == pytest.approx(32 * MIB / clock.step_s)
 
 
 def test_an_existing_file_is_read_and_left(tmp_path: Path) -> None:

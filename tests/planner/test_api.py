@@ -47,7 +47,10 @@ def test_memory_is_what_the_engine_reports(
 @needs_engine
 @pytest.mark.engine
 def test_a_benchmark_becomes_the_estimate(smollm2_path: Path) -> None:
-    """After a run the estimate for the same file is its own quartile, to the cache of a shallow test."""
+    """After a run the estimate for the same file is its own quartile, to the cache of a shallow test.
+
+    On a busy machine the tests are shortened, to a single token at worst.
+    """
     before = api.fit(str(smollm2_path), contexts=[1024]).rows[0]
     assert before.decode.tokens_per_s is None  # nothing is known of this machine's memory yet
     run = api.bench(str(smollm2_path), budget_s=8).run
@@ -60,7 +63,12 @@ def test_a_benchmark_becomes_the_estimate(smollm2_path: Path) -> None:
     prompt = run.measurement("prefill")
     assert prompt is not None
     assert after.prefill.tokens_per_s is not None
-    assert after.prefill.tokens_per_s.expected == pytest.approx(prompt.quartile_tokens_per_s, rel=0.1)
+    # The head works once a prompt: 49,152 · 576 = 28 M weights beside the layers' 106 M, shared by its tokens. The
+    # estimate is for 512.
+    head_share = 28 / 106 / prompt.n_prompt_tokens
+    assert after.prefill.tokens_per_s.expected == pytest.approx(
+        prompt.quartile_tokens_per_s * (1 + head_share), rel=0.1
+    )
 
 
 def test_what_is_not_here_cannot_be_measured() -> None:

@@ -30,9 +30,8 @@ _HALF_PRECISION_BYTES = 1.4  # of the predicted bytes outside the experts, where
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRow:
-    """A row's model as it lies in memory."""
+    """A row's model as it lies in memory, without its list of tensors: a table names hundreds of models."""
 
-    storage: Storage
     work: ModelWork
     preset: str
 
@@ -60,7 +59,7 @@ def _stored(model: str, label: str, file_bytes: int) -> StoredRow:
                 rest_bytes = sum(weight.n_bytes for weight in storage.weights if not weight.is_expert)
                 scale = (file_bytes - experts) / rest_bytes
     work = model_work(network, storage, scale=scale, expert_scale=expert_scale, main_class=fork_class)
-    return StoredRow(storage=storage, work=work, preset=storage.label)
+    return StoredRow(work=work, preset=storage.label)
 
 
 def preset_of(label: str, network: Network) -> tuple[str | None, str | None]:
