@@ -4,9 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hardware.spec import Basis, Machine
-from planner.engines.llama_cpp import Split
+from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.errors import MissingFactError
 from planner.estimate.memory import Device, layer_devices
 from planner.estimate.placement import Placement
@@ -15,7 +16,7 @@ from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
-from planner.speed.intervals import Spread, choose_spread, knowledge
+from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge
 from planner.speed.operators import (
     HOST,
     Layout,
@@ -26,7 +27,15 @@ from planner.speed.operators import (
 from planner.speed.setting import Setting
 from planner.speed.work import ModelWork
 
-__all__ = ["ModelledSpeed", "modelled_decode", "modelled_prefill"]
+__all__ = [
+    "ModelledSpeed",
+    "Rates",
+    "case_rates",
+    "decode_case",
+    "modelled_decode",
+    "modelled_prefill",
+    "placed_layout",
+]
 
 _NOMINAL_THREADS = 8  # of a host whose processor nobody named, as in the measurements
 # What an operator's time is shown as.
@@ -51,6 +60,48 @@ class ModelledSpeed:
     limited_by: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Tokens per second with bounds; arrays where depths or batches are."""
+
+    low: Any
+    expected: Any
+    high: Any
+    seconds: tuple[Any, ...]  # of each operator
+    state: Knowledge
+    spread: Spread
+
+
+def case_rates(
+    case: Case, factors: Factors, spreads: Sequence[Spread], n_tokens: Any, *, has_experts: bool
+) -> Rates:
+    """Rates of `n_tokens` in a step; raises MissingFactError for a kind of step that nobody measured."""
+    seconds = factors.seconds(case)
+    state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
+    kind = "offload" if case.layout.is_split_with_host else "moe" if has_experts else "dense"
+    spread = choose_spread(spreads, f"{kind}_{case.phase}", state)
+    if spread is None:
+        raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
+    rate = n_tokens / sum(seconds)
+    return Rates(
+        low=rate * spread.low_ratio,
+        expected=rate,
+        high=rate * spread.high_ratio,
+        seconds=seconds,
+        state=state,
+        spread=spread,
+    )
+
+
+def decode_case(
+    work: ModelWork, layout: Layout, flags: LlamaCppFlags, depth_tokens: Any, n_sequences: Any
+) -> Case:
+    """A step of decoding: `n_sequences`, each at a depth of cached tokens; both may be arrays."""
+    element_bytes = (_element_bytes(flags.k_type) + _element_bytes(flags.v_type)) / 2
+    operators = decode_operators(work, layout, depth_tokens, n_sequences, kv_bytes_per_element=element_bytes)
+    return _case("decode", operators, layout, work, flags)
+
+
 def modelled_decode(
     work: ModelWork,
     placement: Placement,
@@ -58,13 +109,12 @@ def modelled_decode(
     factors: Factors,
     spreads: Sequence[Spread],
     depth_tokens: int,
+    n_sequences: int = 1,
 ) -> ModelledSpeed:
-    """Decoding one sequence at a depth; raises MissingFactError for a device that nothing is known of."""
-    layout = _layout(placement, machine)
-    flags = placement.flags
-    element_bytes = (_element_bytes(flags.k_type) + _element_bytes(flags.v_type)) / 2
-    operators = decode_operators(work, layout, depth_tokens, kv_bytes_per_element=element_bytes)
-    return _modelled("decode", operators, layout, work, placement, factors, spreads, 1)
+    """Decoding `n_sequences` together, each at a depth; raises MissingFactError for a device that nothing is known of."""
+    layout = placed_layout(placement, machine)
+    case = decode_case(work, layout, placement.flags, depth_tokens, n_sequences)
+    return _modelled(case, work, placement, factors, spreads, n_sequences)
 
 
 def modelled_prefill(
@@ -76,46 +126,53 @@ def modelled_prefill(
     n_prompt_tokens: int,
 ) -> ModelledSpeed:
     """A prompt from an empty cache; raises MissingFactError for a device that nothing is known of."""
-    layout = _layout(placement, machine)
+    layout = placed_layout(placement, machine)
     flags = placement.flags
     operators = prefill_operators(
         work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, fused_attention=flags.flash_attention
     )
-    return _modelled("prefill", operators, layout, work, placement, factors, spreads, n_prompt_tokens)
+    case = _case("prefill", operators, layout, work, flags)
+    return _modelled(case, work, placement, factors, spreads, n_prompt_tokens)
 
 
 def _element_bytes(type_name: str) -> float:
     return type_by_name(type_name).bits_per_weight / 8
 
 
-def _modelled(
+def _case(
     phase: Phase,
     operators: tuple[OperatorTime, ...],
     layout: Layout,
+    work: ModelWork,
+    flags: LlamaCppFlags,
+) -> Case:
+    return Case(
+        phase=phase,
+        operators=operators,
+        layout=layout,
+        setting=Setting(flash_attention=flags.flash_attention),
+        model_key=work.key,
+        architecture=work.architecture,
+    )
+
+
+def _modelled(
+    case: Case,
     work: ModelWork,
     placement: Placement,
     factors: Factors,
     spreads: Sequence[Spread],
     n_tokens: int,
 ) -> ModelledSpeed:
-    case = Case(
-        phase=phase,
-        operators=operators,
-        layout=layout,
-        setting=Setting(flash_attention=placement.flags.flash_attention),
-        model_key=work.key,
-        architecture=work.architecture,
-    )
-    seconds = factors.seconds(case)
+    rates = case_rates(case, factors, spreads, n_tokens, has_experts=work.has_experts)
     names = [load.device.name for load in placement.loads if load.device.is_gpu]
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for time, took in zip(operators, seconds, strict=True):
+    for time, took in zip(case.operators, rates.seconds, strict=True):
         where = "RAM" if time.device == HOST else names[time.device]
         entry = sums[_SHOWN.get(time.operator, _LAUNCHES), where]
         entry[0] += float(took)
         entry[1] += float(time.ideal_s)
-    state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
-    source = f"operators fitted on {factors.date}; measured before: {_STATES[state]}"
+    source = f"operators fitted on {factors.date}; measured before: {_STATES[rates.state]}"
     terms = tuple(
         Term(
             name=f"{what} on {where}",
@@ -126,17 +183,12 @@ def _modelled(
         )
         for (what, where), (took, ideal) in sums.items()
     )
-    kind = "offload" if layout.is_split_with_host else "moe" if work.has_experts else "dense"
-    spread = choose_spread(spreads, f"{kind}_{phase}", state)
-    if spread is None:
-        raise MissingFactError(f"no {kind} {phase} was measured yet; `planner bench` measures this one")
-    rate = n_tokens / sum(term.value for term in terms)
     interval = Interval(
-        low=rate * spread.low_ratio,
-        expected=rate,
-        high=rate * spread.high_ratio,
+        low=float(rates.low),
+        expected=float(rates.expected),
+        high=float(rates.high),
         basis=total_basis(terms),
-        source=f"{source}; {spread.n_groups} groups of measurements that fits had not seen",
+        source=f"{source}; {rates.spread.n_groups} groups of measurements that fits had not seen",
     )
     what, where = max(sums, key=lambda key: sums[key][0])
     limited_by = f"{where} bandwidth" if what in _READING else f"{what} on {where}"
@@ -157,7 +209,7 @@ def _source(what: str, took: float, ideal: float) -> str:
     return f"{ideal / took:.0%} of the stated peak" if took else what
 
 
-def _layout(placement: Placement, machine: Machine) -> Layout:
+def placed_layout(placement: Placement, machine: Machine) -> Layout:
     """Devices and layers of a placement; raises MissingFactError for a rate that nobody knows."""
     loads = [load.device for load in placement.loads if load.device.is_gpu]
     where = layer_devices(placement.n_layers, placement.split, loads)

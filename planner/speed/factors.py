@@ -1,7 +1,7 @@
 """Fitted factors applied to operators: from ideal seconds to expected ones."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,15 +71,24 @@ class Factors:
         """Effects by name."""
         return {effect.name: effect.value for effect in self.effects}
 
+    @cached_property
+    def _known(self) -> dict[Hashable, float]:
+        """Factors asked for before: a sweep asks for the same few again and again."""
+        return {}
+
     def factor(self, case: Case, time: OperatorTime) -> float:
         """By how much one operator is slower than ideal."""
-        logarithm = start_logarithm(time.operator, case.layout.device(time.device))
-        values = self.values
-        for _, name in case.effects_of(time):
-            logarithm += values.get(name, 0.0)
-        logarithm = max(-LARGEST_LOGARITHM, min(LARGEST_LOGARITHM, logarithm))
         device = case.layout.device(time.device)
-        return least_factor(time.operator, device) + math.exp(logarithm)
+        key = (
+            time.operator, time.type_class, device, case.setting, case.phase, len(case.layout.gpus)
+        )  # fmt: skip
+        if key not in self._known:
+            logarithm = start_logarithm(time.operator, device)
+            for _, name in case.effects_of(time):
+                logarithm += self.values.get(name, 0.0)
+            logarithm = max(-LARGEST_LOGARITHM, min(LARGEST_LOGARITHM, logarithm))
+            self._known[key] = least_factor(time.operator, device) + math.exp(logarithm)
+        return self._known[key]
 
     def seconds(self, case: Case) -> tuple[Any, ...]:
         """Expected seconds of each operator of a case, in its order; arrays where the ideal times are.

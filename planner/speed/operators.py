@@ -5,10 +5,11 @@ them. Arguments may be NumPy arrays of depths, prompts or batches; every ideal t
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planner.model.token_cache import least
 from planner.model.weight import expected_read_share
 from planner.speed.device import SpeedDevice
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
@@ -112,7 +113,8 @@ def decode_operators(
     """One new token for each sequence at a depth of cached tokens; seconds of the whole step.
 
     Reading: bytes / bandwidth, experts that any of the sequences picks once. Unpacking: 2 FLOP an element and
-    sequence outside the matrix cores. Caches and states: once per sequence.
+    sequence outside the matrix cores, up to as many sequences as the kernels for vectors take; those beyond are
+    multiplied as prompts are. Caches and states: once per sequence.
     """
     sums = _Sums()
     for place, weights in _placed_weights(model, layout):
@@ -121,30 +123,42 @@ def decode_operators(
             share = expected_read_share(weight.active_fraction, n_sequences) if weight.is_expert else 1.0
             name = "read_experts" if weight.is_expert else "read"
             sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
-            active = 2 * weight.n_elements * weight.active_fraction * n_sequences
-            if weight.n_elements:
-                sums.add(place, "unpack", weight.type_class, active / device.vector_flop_per_s)
-    for home, layer in zip(layout.layers, model.layers, strict=True):
+            _add_decoded_product(sums, place, device, weight, n_sequences)
+    for (home, _), layer, n in _alike(layout, model):
         device = layout.device(home)
-        sums.add(home, "launch", "", _LAUNCH_S * (layer.n_tensors + _OTHER_KERNELS))
+        sums.add(home, "launch", "", _LAUNCH_S * n * (layer.n_tensors + _OTHER_KERNELS))
         if layer.has_experts:
-            sums.add(home, "launch_router", "", _LAUNCH_S * _ROUTER_KERNELS)
+            sums.add(home, "launch_router", "", _LAUNCH_S * n * _ROUTER_KERNELS)
         if layer.mixer is None:
             continue
         cached = sum(
             cache.entries_read(depth_tokens) * cache.elements_per_entry for cache in layer.mixer.token_caches
         )
-        rate = device.memory_bytes_per_s
+        rate = device.memory_bytes_per_s / n
         if layer.mixer.token_caches:
-            sums.add(home, "cache", "", cached * kv_bytes_per_element * n_sequences / rate)
+            sums.add(home, "cache", "", cached * (kv_bytes_per_element / rate) * n_sequences)
         if layer.mixer.state_elements:
             moved = 2 * layer.mixer.state_elements * _F32_BYTES * n_sequences
             sums.add(home, "state", "", moved / rate)
-            sums.add(home, "launch_state", "", _LAUNCH_S * _STATE_KERNELS)
+            sums.add(home, "launch_state", "", _LAUNCH_S * n * _STATE_KERNELS)
     if layout.n_crossings:
         sums.add(0 if layout.gpus else HOST, "crossing", "", _LAUNCH_S * layout.n_crossings)
     sums.add(layout.head, "step", "", _LAUNCH_S * _STEP_KERNELS)
     return sums.times()
+
+
+def _add_decoded_product(
+    sums: _Sums, place: int, device: SpeedDevice, weight: ClassWeights, n_sequences: Any
+) -> None:
+    if not weight.n_elements:
+        return
+    flop = 2 * weight.n_elements * weight.active_fraction
+    as_vectors = least(n_sequences, VECTOR_TOKENS)
+    sums.add(place, "unpack", weight.type_class, flop * as_vectors / device.vector_flop_per_s)
+    beyond = n_sequences - as_vectors
+    if not isinstance(beyond, int) or beyond:
+        name = "multiply_experts" if weight.is_expert else "multiply"
+        sums.add(place, name, weight.type_class, flop * beyond / device.matrix_flop_per_s)
 
 
 def prefill_operators(
@@ -240,17 +254,29 @@ def _add_mixing(
         sums.add(home, "scan", "", _LAUNCH_S * n_tokens / 100)
 
 
+def _alike(layout: Layout, model: ModelWork) -> Iterator[tuple[tuple[int, int], LayerWork, int]]:
+    """Layers that are the very same and lie alike: the devices of them and their experts, one, how many."""
+    counts: dict[tuple[int, int, int], int] = {}
+    seen: dict[int, LayerWork] = {}
+    for home, experts, layer in zip(layout.layers, layout.experts, model.layers, strict=True):
+        key = (home, experts, id(layer))
+        counts[key] = counts.get(key, 0) + 1
+        seen[key[2]] = layer
+    for (home, experts, which), n in counts.items():
+        yield (home, experts), seen[which], n
+
+
 def _placed_weights(
     model: ModelWork, layout: Layout, *, with_head: bool = True
 ) -> Sequence[tuple[int, Sequence[ClassWeights]]]:
     """Weights by the device that reads them, those alike added up so that a sweep has few terms."""
     sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for home, experts, layer in zip(layout.layers, layout.experts, model.layers, strict=True):
+    for (home, experts), layer, n in _alike(layout, model):
         for weight in layer.weights:
             place = experts if weight.is_expert else home
             entry = sums[place, weight.type_class, weight.is_expert, weight.active_fraction]
-            entry[0] += weight.n_bytes
-            entry[1] += weight.n_elements
+            entry[0] += n * weight.n_bytes
+            entry[1] += n * weight.n_elements
     if with_head:
         for weight in model.head:
             entry = sums[layout.head, weight.type_class, False, 1.0]

@@ -1,7 +1,7 @@
 """A model's layers as the speed model needs them: bytes and elements by kernel class, and what mixes tokens."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 from hardware.units import GIGA
@@ -101,14 +101,19 @@ def model_work(
     for group in as_run(network).groups:
         for layer in group.layers:
             mixers[layer] = group.mixer
+    # Most layers are alike: each kind is kept once, and timed once.
+    kinds: dict[Hashable, LayerWork] = {}
+    layers = []
+    for found, n, mixer in zip(per_layer, n_tensors, mixers, strict=True):
+        kind = (n, id(mixer), *((key, *sums) for key, sums in found.items()))
+        if kind not in kinds:
+            kinds[kind] = LayerWork(weights=_frozen(found), n_tensors=n, mixer=mixer)
+        layers.append(kinds[kind])
     return ModelWork(
         key=f"{network.architecture} {network.parameters.text / GIGA:.2f}",
         architecture=network.architecture,
         hidden_size=network.hidden_size,
-        layers=tuple(
-            LayerWork(weights=_frozen(per_layer[i]), n_tensors=n_tensors[i], mixer=mixers[i])
-            for i in range(network.n_layers)
-        ),
+        layers=tuple(layers),
         head=_frozen(head),
     )
 

@@ -1,6 +1,7 @@
 """Ideal seconds of operators, worked out by hand, and physics as properties."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,10 +93,45 @@ def test_a_sweep_is_one_call() -> None:
     depths = np.array([0, 1000, 100_000])
     swept = decode_operators(dense(), layout_on_one(GPU, 4), depths, np.array([1, 4, 16]))
     for i, (depth, n) in enumerate(zip(depths.tolist(), (1, 4, 16), strict=True)):
-        single = decode_operators(dense(), layout_on_one(GPU, 4), depth, n)
-        for one, many in zip(single, swept, strict=True):
-            values = np.broadcast_to(many.ideal_s, depths.shape)
-            assert values[i] == pytest.approx(one.ideal_s)
+        single = {
+            (one.operator, one.type_class): one.ideal_s
+            for one in decode_operators(dense(), layout_on_one(GPU, 4), depth, n)
+        }
+        for many in swept:
+            # An operator that one step does not need takes no time among steps that do.
+            expected = single.get((many.operator, many.type_class), 0.0)
+            assert np.broadcast_to(many.ideal_s, depths.shape)[i] == pytest.approx(expected)
+
+
+def test_a_large_batch_is_multiplied_as_a_prompt_is() -> None:
+    times = decode_operators(dense(), layout_on_one(GPU, 4), 0, 20)
+    # Weights are read once; 8 of 20 sequences are unpacked for, the other 12 multiplied on the matrix cores:
+    # 4.2 GB of two elements a byte, 2 FLOP each, at 100 TFLOP/s.
+    assert ideal(times, "read") == pytest.approx(4.2e-3)
+    assert ideal(times, "unpack") == pytest.approx(8 * 4.2e9 * 2 * 2 / 100e12)
+    assert ideal(times, "multiply") == pytest.approx(12 * 4.2e9 * 2 * 2 / 100e12)
+
+
+@given(depth=st.integers(0, 10**5), n=st.integers(1, 500))
+def test_a_larger_batch_takes_longer_and_gives_more(depth: int, n: int) -> None:
+    layout = layout_on_one(GPU, 4)
+
+    def total(n_sequences: int) -> float:
+        return math.fsum(time.ideal_s for time in decode_operators(mixture(), layout, depth, n_sequences))
+
+    assert total(n) < total(n + 1) < total(n) * (n + 1) / n
+
+
+def test_layers_that_are_the_same_are_timed_like_layers_that_only_look_alike() -> None:
+    same, alike = dense(), dense()
+    alike = replace(alike, layers=tuple(replace(layer) for layer in alike.layers))
+    assert len({id(layer) for layer in alike.layers}) == 4
+    layout = layout_on_one(GPU, 4)
+    for one, other in zip(
+        decode_operators(same, layout, 5000), decode_operators(alike, layout, 5000), strict=True
+    ):
+        assert one.operator == other.operator
+        assert one.ideal_s == pytest.approx(other.ideal_s)
 
 
 @given(depth=st.integers(0, 10**6), more=st.integers(0, 10**5))
