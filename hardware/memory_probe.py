@@ -67,7 +67,9 @@ def measure_memory_bandwidth(
         buffer_bytes = bandwidth_buffer_bytes(cpu, n_threads, memory.available_bytes)
     np = importlib.import_module("numpy")
     n_items = buffer_bytes // n_threads // _ITEM_BYTES
-    sampled = _sample_reads(n_threads, n_items, lambda _: np.full(n_items, 1.0).view(np.int64), budget_s, progress)
+    sampled = _sample_reads(
+        n_threads, n_items, lambda _: np.full(n_items, 1.0).view(np.int64), budget_s, progress
+    )
     return _rate(
         sampled.rates,
         method=f"numpy {sampled.kernel} over {format_bytes(buffer_bytes)}, upper quartile",
@@ -96,7 +98,9 @@ def measure_mapped_read(
     n_items = n_bytes // n_threads // _ITEM_BYTES
     try:
         with tempfile.TemporaryFile(prefix=".mapped-read-", suffix=".tmp", dir=folder) as file:
-            block = np.full(_BLOCK_BYTES // _ITEM_BYTES, 1.0)  # not small integers: as floats they are slow to add
+            block = np.full(
+                _BLOCK_BYTES // _ITEM_BYTES, 1.0
+            )  # not small integers: as floats they are slow to add
             for _ in range(0, n_bytes, _BLOCK_BYTES):
                 file.write(block)
             file.flush()

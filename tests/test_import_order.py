@@ -23,7 +23,7 @@ ORDER = (
     ("planner.speed",),
     ("planner.estimate",),
     ("planner.prices",),
-    ("planner.compare",),
+    ("planner.compare", "planner.load"),
     ("planner.report",),
     ("planner.readers", "planner.bench"),
     ("planner.api",),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
     from planner.api.llama_cpp_factors import speed_factors, speed_spreads
+    from planner.api.load_testing import load_test
     from planner.api.machines import (
         bench_folder,
         fleet_for,
@@ -63,6 +64,7 @@ _MODULES = {
     "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
     "bench": "benchmarks",
+    "load_test": "load_testing",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "prices": "pricing",
@@ -108,6 +110,7 @@ __all__ = [
     "gather_fleet",
     "inspect",
     "list_models",
+    "load_test",
     "machine_for",
     "open_model",
     "open_model_with_card",

@@ -1,0 +1,105 @@
+"""Load a real llama-server several times and compare: python benchmarks/load_llama_server.py MODEL.gguf
+
+Needs xllamacpp (`pip install '.[fit]'`), whose wheel holds llama-server. Prints capacity and knee of each run, how far they
+lie apart, and our counts beside the server's own; exits with 1 when runs differ by more than 10 % or counts by 5 %.
+"""
+
+import argparse
+import multiprocessing
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from planner.bench.endpoint.load_test import run_load_test
+from planner.load.lengths import parse_lengths
+from planner.load.load_test import LoadQuestion, LoadTest
+
+RUNS_WITHIN, COUNTS_WITHIN = 0.10, 0.05
+
+
+def serve(model: str, n_slots: int, n_threads: int, address: "multiprocessing.Queue[str]") -> None:
+    """A llama-server in a process of its own."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = model
+    params.port = 0
+    params.n_ctx = 2048 * n_slots
+    params.n_parallel = n_slots
+    params.endpoint_metrics = True
+    params.cpuparams.n_threads = n_threads
+    server = xllamacpp.Server(params)
+    address.put(server.listening_address)
+    time.sleep(3600)
+
+
+def main() -> int:
+    """Start, load, compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--budget-s", type=float, default=60.0)
+    parser.add_argument("--slots", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--prompt", default="64")
+    parser.add_argument("--output", default="32")
+    options = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    addresses = context.Queue()
+    server = context.Process(
+        target=serve, args=(options.model, options.slots, options.threads, addresses), daemon=True
+    )
+    server.start()
+    tests: list[LoadTest] = []
+    try:
+        question = LoadQuestion(
+            base_url=addresses.get(timeout=120),
+            prompt=parse_lengths(options.prompt),
+            output=parse_lengths(options.output),
+            budget_s=options.budget_s,
+            highest_concurrency=2 * options.slots,
+        )
+        for number in range(1, options.runs + 1):
+            test = run_load_test(question)
+            tests.append(test)
+            show(number, test)
+    finally:
+        server.terminate()
+        server.join()
+    return 0 if verdict(tests) else 1
+
+
+def show(number: int, test: LoadTest) -> None:
+    """One run in a line."""
+    assert test.knee is not None and test.account is not None
+    levels = ", ".join(f"{level.concurrency}: {level.requests_per_s:.2f}" for level in test.levels)
+    alone = test.levels[0].ttft
+    assert alone is not None
+    print(
+        f"run {number}: capacity {test.knee.requests_per_s:.2f} requests/s, knee {test.knee.concurrency:.2f}, "
+        f"TTFT p50 alone {alone.of(50) * 1e3:.0f} ms; requests/s at {levels}; output tokens "
+        f"{test.own_output_tokens} here, {test.account.n_output_tokens:.0f} by the server",
+        flush=True,
+    )
+
+
+def verdict(tests: list[LoadTest]) -> bool:
+    """Whether runs and counts agree."""
+    capacities = [test.knee.requests_per_s for test in tests if test.knee]
+    knees = [test.knee.concurrency for test in tests if test.knee]
+    apart = max(max(values) / statistics.median(values) - 1 for values in (capacities, knees))
+    apart = max(apart, max(1 - min(values) / statistics.median(values) for values in (capacities, knees)))
+    counts = max(
+        abs(test.own_output_tokens / test.account.n_output_tokens - 1)
+        for test in tests
+        if test.account and test.account.n_output_tokens
+    )
+    print(f"runs lie up to {apart:.1%} from their median, counts {counts:.2%} from the server's")
+    return apart <= RUNS_WITHIN and counts <= COUNTS_WITHIN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

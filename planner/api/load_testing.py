@@ -1,0 +1,55 @@
+"""Load a server and say what it gave."""
+
+from pathlib import Path
+
+from planner.bench.endpoint.load_test import run_load_test
+from planner.bench.endpoint.server import base_url_of
+from planner.bench.endpoint.trace import read_trace
+from planner.load.lengths import Lengths
+from planner.load.load_test import Call, LoadQuestion, LoadTest
+from planner.progress import Progress
+
+_MOST_OF_A_TRACE = 100_000
+
+
+def load_test(
+    url: str,
+    *,
+    prompt: Lengths,
+    output: Lengths,
+    model: str | None = None,
+    call: Call | None = None,
+    api_key: str | None = None,
+    concurrencies: tuple[int, ...] = (),
+    rates_per_s: tuple[float, ...] = (),
+    trace: Path | None = None,
+    n_shared_prefix_tokens: int = 0,
+    budget_s: float = 120.0,
+    most_requests: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LoadTest:
+    """Loads a server that speaks OpenAI's protocol; a trace is followed for the budget or `most_requests`."""
+    plans = (
+        ()
+        if trace is None
+        else read_trace(trace, limit=min(most_requests or _MOST_OF_A_TRACE, _MOST_OF_A_TRACE))
+    )
+    return run_load_test(
+        LoadQuestion(
+            base_url=base_url_of(url),
+            model=model,
+            call=call,
+            prompt=prompt,
+            output=output,
+            concurrencies=concurrencies,
+            rates_per_s=rates_per_s,
+            trace=tuple(plan for plan in plans if (plan.arrival_s or 0.0) <= budget_s),
+            n_shared_prefix_tokens=n_shared_prefix_tokens,
+            budget_s=budget_s,
+            most_requests=most_requests,
+            seed=seed,
+        ),
+        api_key=api_key,
+        progress=progress,
+    )

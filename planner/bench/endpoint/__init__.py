@@ -1,0 +1,1 @@
+"""Load tests of servers that speak OpenAI's protocol: vLLM, SGLang, llama-server, LM Studio, hosted APIs."""

@@ -1,0 +1,16 @@
+"""Everything that was sent in one stretch of a load test."""
+
+from dataclasses import dataclass
+
+from planner.load.request_record import RequestRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawLoad:
+    """Everything that was sent in one stretch, in the order of its end."""
+
+    records: tuple[RequestRecord, ...]
+    started_s: float
+    stopped_s: float  # when no more were begun
+    n_cut_off: int  # still unanswered when the wait for them was over
+    n_not_sent: int  # of an open loop: too many were under way

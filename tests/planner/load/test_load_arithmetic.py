@@ -1,0 +1,188 @@
+"""The arithmetic of load tests, by hand."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.bench.endpoint.prompt_text import PromptScale, scale_from
+from planner.bench.endpoint.server_metrics import account, read_counters
+from planner.bench.endpoint.trace import read_trace
+from planner.errors import BenchError, MalformedError, NotFoundError
+from planner.load.knee import LoadPoint, find_knee
+from planner.load.lengths import endless_plans, parse_lengths, poisson_plans
+from planner.load.load_summary import percentiles, summarize
+from planner.load.raw_load import RawLoad
+from planner.load.request_record import RequestRecord
+
+
+def record(sent: float, *tokens: float, planned: float | None = None, n: int | None = None) -> RequestRecord:
+    return RequestRecord(
+        planned_s=sent if planned is None else planned, sent_s=sent, end_s=tokens[-1], token_s=tokens,
+        n_prompt_tokens=10, n_output_tokens=len(tokens) if n is None else n,
+    )  # fmt: skip
+
+
+def test_latencies_of_one_request() -> None:
+    # Due at 1.0, sent late at 1.2, tokens at 1.5, 1.6, 1.8, which the server counts as 4 (one piece held two).
+    one = record(1.2, 1.5, 1.6, 1.8, planned=1.0, n=4)
+    assert one.ttft_s == pytest.approx(0.5)
+    assert one.e2e_s == pytest.approx(0.8)
+    assert one.tpot_s == pytest.approx(0.3 / 3)
+    assert record(0, 1.0).tpot_s is None
+
+
+def test_the_first_burst_does_not_count() -> None:
+    # Two places. Each has had one answer at 2.0; from there on answers come every 0.5 s until 5.0: 6 answers in 3 s.
+    first = [record(0, 0.9, 1.0), record(0, 1.9, 2.0)]
+    later = [record(2.0 + 0.5 * i, 2.3 + 0.5 * i, 2.5 + 0.5 * i) for i in range(6)]
+    raw = RawLoad(records=(*first, *later), started_s=0, stopped_s=5.0, n_cut_off=0, n_not_sent=0)
+    level = summarize(raw, concurrency=2)
+    assert level.window_s == pytest.approx(3.0)
+    assert level.requests_per_s == pytest.approx(2.0)
+    assert level.output_tokens_per_s == pytest.approx(4.0)
+    assert level.ttft is not None and level.ttft.mean == pytest.approx(0.3)
+
+
+def test_percentiles_are_numpys() -> None:
+    found = percentiles([4.0, 1.0, 3.0, 2.0])
+    assert found is not None
+    assert found.at == pytest.approx((2.5, 3.7, 3.85, 3.97))
+    assert percentiles([]) is None
+
+
+@given(st.lists(st.floats(0.001, 1e4), min_size=1, max_size=50))
+def test_percentiles_rise_and_stay_within(values: list[float]) -> None:
+    found = percentiles(values)
+    assert found is not None
+    assert all(a <= b for a, b in itertools.pairwise(found.at))
+    assert min(values) <= found.at[0] and found.at[-1] <= max(values)
+
+
+def point(concurrency: float, capacity: float, alone_s: float) -> LoadPoint:
+    """A server that obeys the asymptotes exactly."""
+    rate = min(concurrency / alone_s, capacity)
+    return LoadPoint(concurrency=concurrency, requests_per_s=rate, e2e_s=concurrency / rate)
+
+
+@given(capacity=st.floats(0.5, 50), alone_s=st.floats(0.1, 10))
+def test_the_knee_is_where_the_two_bounds_meet(capacity: float, alone_s: float) -> None:
+    points = [point(2**power, max(capacity, 1 / alone_s), alone_s) for power in range(14)]
+    knee = find_knee(points)
+    assert knee is not None and knee.is_reached
+    assert knee.requests_per_s == pytest.approx(max(capacity, 1 / alone_s))
+    assert knee.concurrency == pytest.approx(max(1.0, capacity * alone_s))
+
+
+def test_without_a_single_request_there_is_no_knee() -> None:
+    assert find_knee([point(2, 5, 1), point(4, 5, 1)]) is None
+    rising = find_knee([point(1, 100, 1), point(2, 100, 1), point(4, 100, 1)])
+    assert rising is not None and not rising.is_reached
+
+
+@pytest.mark.parametrize("text", ["512", "256-1024", "lognormal:300:0.5"])
+def test_lengths_are_read_as_they_are_written(text: str) -> None:
+    assert str(parse_lengths(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "0", "9-3", "-5", "many", "lognormal:0:1", "1e9", "lognormal:5"])
+def test_other_lengths_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no length in tokens"):
+        parse_lengths(text)
+
+
+def test_a_log_normal_has_its_median() -> None:
+    plans = itertools.islice(endless_plans(parse_lengths("lognormal:300:0.8"), parse_lengths("1"), 1), 4001)
+    lengths = sorted(plan.n_prompt_tokens for plan in plans)
+    # The median of n draws is off by about 1.25·σ/√n = 1.6 % in log; three of these.
+    assert lengths[2000] == pytest.approx(300, rel=0.05)
+
+
+def test_poisson_arrivals_have_their_rate_and_their_spread() -> None:
+    plans = poisson_plans(parse_lengths("1"), parse_lengths("1"), rate_per_s=20, duration_s=200, seed=3)
+    # 4,000 expected, ± √4000 = 63; three of these.
+    assert abs(len(plans) - 4000) < 190
+    gaps = [(b.arrival_s or 0) - (a.arrival_s or 0) for a, b in itertools.pairwise(plans)]
+    mean = sum(gaps) / len(gaps)
+    variance = sum((gap - mean) ** 2 for gap in gaps) / len(gaps)
+    assert variance**0.5 / mean == pytest.approx(1.0, rel=0.06)  # an exponential's spread is its mean
+    with pytest.raises(BenchError, match="gave none"):
+        poisson_plans(parse_lengths("1"), parse_lengths("1"), rate_per_s=0.001, duration_s=1, seed=3)
+
+
+def test_words_become_tokens_by_two_counts() -> None:
+    # 40 words were 57 tokens and 200 words 217: 17 of a template and one a word.
+    scale = scale_from(40, 57, 200, 217)
+    assert (scale.fixed_tokens, scale.tokens_per_word) == (17.0, 1.0)
+    assert scale.n_words(117) == 100
+    assert scale.n_words(3) == 1
+    assert scale_from(40, 57, 200, 57) == PromptScale()  # counts that cannot be true
+
+
+def test_a_page_of_counters_is_read_with_its_noise() -> None:
+    before = read_counters("vllm:prompt_tokens_total 5\n")
+    after = read_counters(
+        '# TYPE x counter\nvllm:prompt_tokens_total{engine="0"} 15.0\nvllm:prompt_tokens_total{engine="1"} 10\n'
+        "vllm:generation_tokens_total 7 1700000000000\nvllm:time_to_first_token_seconds_sum 3.0\n"
+        "vllm:time_to_first_token_seconds_count 6\nbroken{ 1\nother NaN\n\x1b[31m 4\n"
+    )
+    found = account(before, after)
+    assert found is not None
+    assert (found.n_prompt_tokens, found.n_output_tokens, found.mean_ttft_s) == (20.0, 7.0, 0.5)
+    assert account({}, read_counters("go_goroutines 5")) is None
+
+
+AZURE = (
+    "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n"
+    "2023-11-16 18:15:50.9951690,396,109\n2023-11-16 18:15:46.0000000,10,0\n"
+)
+
+
+MOONCAKE = (
+    '{"timestamp": 1000, "input_length": 374, "output_length": 44, "hash_ids": [1]}\n\n'
+    '{"timestamp": 5315, "input_length": 396, "output_length": 109}\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("azure.csv", AZURE.replace("0000,", ",").replace("6805900", "680590").replace("9951690", "995169")),
+        (
+            "mooncake.jsonl",
+            MOONCAKE,
+        ),
+        ("own.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,374,44\n4.315,396,109\n"),
+    ],
+)
+def test_public_traces_are_read(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    first, second = read_trace(path)
+    assert (first.arrival_s, first.n_prompt_tokens, first.n_output_tokens) == (0.0, 374, 44)
+    assert second.arrival_s == pytest.approx(4.315, abs=0.001)
+    assert second.n_output_tokens == 109
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "", "holds no request"),
+        ("a.csv", "x,y\n1,2\n", "none of the known columns"),
+        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,many,3\n", "row 1"),
+        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\nnan,3,3\n", "impossible"),
+        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,3,1e30\n", "impossible"),
+        ("a.jsonl", "{", "line 1 of the trace is not JSON"),
+        ("a.jsonl", "[1]", "not an object"),
+        ("a.csv", "\x00", "holds no request"),
+    ],
+)
+def test_broken_traces_are_told_in_a_line(tmp_path: Path, name: str, text: str, said: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(MalformedError, match=said):
+        read_trace(path)
+    with pytest.raises(NotFoundError):
+        read_trace(tmp_path / "none.csv")
