@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         machine_for,
         speed_facts,
     )
+    from planner.api.measurement_files import Given
     from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.own_models import add_model, remove_model, update_models
@@ -71,6 +72,7 @@ _MODULES = {
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
+    "Given": "measurement_files",
     "calibrate_speed": "speed_calibration",
     "speed_factors": "llama_cpp_factors",
     "speed_spreads": "llama_cpp_factors",
@@ -89,6 +91,7 @@ __all__ = [
     "BenchAnswer",
     "CatalogueAnswer",
     "FitAnswer",
+    "Given",
     "MemoryValidation",
     "SpeedValidation",
     "TuneAnswer",

@@ -31,16 +31,6 @@ from planner.readers.measurement_table import read_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LATENCY_COLUMNS = (
-    "backend",
-    "model_path",
-    "system",
-    "isl",
-    "osl",
-    "tp_size",
-    "silicon_ttft_ms",
-    "silicon_tpot_ms",
-)
 SOURCE = "sample of serving latencies in the aiconfigurator-core wheel (Apache-2.0)"
 
 
@@ -85,7 +75,7 @@ def measured_rows(
 def calibrate_serving(path: str | Path, progress: Progress | None = None) -> ServingCalibration:
     """Fits rates to a file of latencies, each measurement once, and predicts every group by a fit without it."""
     found, reasons = measured_rows(read_table(Path(path)).rows, row_reader())
-    distinct = tuple({row.identity: row for row in found.values()}.values())
+    distinct = tuple({row.identity: row for row in found.values() if row.ttft_s is not None}.values())
     measured = _measured(distinct)
     rates = fit_rates(measured)
     left_out = leave_groups_out(measured, rates, progress=progress)
@@ -105,7 +95,7 @@ def _measured(rows: Sequence[LatencyRow]) -> Measured:
     return Measured(
         questions=batch([row.deployment for row in rows]),
         tpot_s=np.array([row.tpot_s for row in rows]),
-        ttft_s=np.array([row.ttft_s for row in rows]),
+        ttft_s=np.array([row.ttft_s for row in rows], dtype=float),
         groups=[row.group for row in rows],
     )
 

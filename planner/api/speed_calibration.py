@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.api.llama_cpp_factors import EFFECTS_FILE, SCORES_FILE, SPREADS_FILE
+from planner.api.measurement_files import measurement_table
 from planner.errors import MalformedError
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress
-from planner.readers.speed_rows.bench_row import BenchRow, read_rows
+from planner.readers.measurements.given import NOTHING_GIVEN, Given
+from planner.readers.quoting import quoted
+from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
+from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.models import UnplacedError
 from planner.readers.speed_rows.noise import NoiseFloor, noise_floor
 from planner.readers.speed_rows.place import PlacedRow, place_row
@@ -136,11 +140,26 @@ def held_out_predictions(rows: Sequence[PlacedRow], guesses: Sequence[Unseen]) -
     ]
 
 
+def bench_rows(path: str | Path, given: Given = NOTHING_GIVEN) -> tuple[BenchRow, ...]:
+    """The benchmarks of llama.cpp in a file of any format; raises MalformedError for one of serving engines."""
+    table = measurement_table(path, given)
+    if not table.has(BENCH_COLUMNS):
+        raise MalformedError(
+            f"{quoted(path)} holds latencies of a serving engine, expected benchmarks of llama.cpp; `planner validate "
+            "speed` compares such files"
+        )
+    return rows_from(table.rows, quoted(path))
+
+
 def calibrate_speed(
-    paths: Sequence[str | Path], *, date: str, progress: Progress | None = None
+    paths: Sequence[str | Path],
+    *,
+    date: str,
+    given: Given = NOTHING_GIVEN,
+    progress: Progress | None = None,
 ) -> SpeedCalibration:
     """Fits effects and intervals to measurement files, all rows of which count alike."""
-    rows = [row for path in paths for row in read_rows(Path(path))]
+    rows = [row for path in paths for row in bench_rows(path, given)]
     placed, unplaced = place_rows(rows, progress)
     if len(placed) < _FEWEST_ROWS:
         raise MalformedError(

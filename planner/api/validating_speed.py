@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from planner.api.bench_speeds import bench_predictions
-from planner.api.serving_calibration import LATENCY_COLUMNS, measured_rows, row_reader
+from planner.api.measurement_files import measurement_table
+from planner.api.serving_calibration import measured_rows, row_reader
 from planner.api.serving_facts import serving_facts
-from planner.errors import MalformedError
+from planner.estimate.serving_speed.latency_rows import COLUMNS as LATENCY_COLUMNS
 from planner.estimate.serving_speed.served_latency import served_latencies
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.estimate.term import Interval
 from planner.progress import Progress
-from planner.readers.measurement_table import read_table
-from planner.readers.quoting import quoted
+from planner.readers.measurements.given import NOTHING_GIVEN, Given
 from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.speed.held_out import HoldOut
 
@@ -40,23 +40,25 @@ class SpeedValidation:
 
 
 def validate_speed(
-    path: str | Path, *, hold_out: HoldOut = "auto", progress: Progress | None = None
+    path: str | Path,
+    *,
+    given: Given = NOTHING_GIVEN,
+    hold_out: HoldOut = "auto",
+    progress: Progress | None = None,
 ) -> SpeedValidation:
-    """Predicts what was measured and compares; the table's columns say what kind it is.
+    """Predicts what was measured in a file of any format that is read, and compares.
+
+    `given` are facts that the file's format leaves out.
 
     `hold_out` says what fits must not have seen of a llama-bench row (see `bench_predictions`); tables of other
     kinds are predicted by the packaged fit.
 
-    Raises ReadError subclasses for a file that is of no known kind, or for a cell that cannot be read.
+    Raises ReadError subclasses for a file that is of no known format, or for a number that cannot be read, and
+    MissingFactError where a fact has to be given.
     """
-    table = read_table(Path(path))
-    for columns, predict in PREDICTORS:
-        if table.has(columns):
-            found = tuple(predict(table.rows, progress, hold_out))
-            break
-    else:
-        kinds = "; or ".join(", ".join(columns) for columns, _ in PREDICTORS)
-        raise MalformedError(f"{quoted(table.name)} is no table of measured speeds; such tables have {kinds}")
+    table = measurement_table(path, given)
+    predict = next(predict for columns, predict in PREDICTORS if table.has(columns))
+    found = tuple(predict(table.rows, progress, hold_out))
     return SpeedValidation(
         name=Path(path).name,
         n_rows=len(table.rows),
@@ -76,7 +78,13 @@ def _serving(rows: Rows, progress: Progress | None, _: HoldOut) -> list[SpeedPre
     for number, answer in zip(numbers, answers, strict=True):
         measured = found[number]
         predictions.append(_time(number, rows[number], "tpot", measured.tpot_s, answer.tpot_s))
-        predictions.append(_time(number, rows[number], "ttft", measured.ttft_s, answer.ttft_s))
+        if measured.ttft_s is None:
+            predictions.append(
+                SpeedPrediction(row=number, speed_class=None, quantity="ttft", group=_group(rows[number]),
+                                measured=None, reason=measured.ttft_reason)
+            )  # fmt: skip
+        else:
+            predictions.append(_time(number, rows[number], "ttft", measured.ttft_s, answer.ttft_s))
     predictions += [
         SpeedPrediction(row=number, speed_class=None, quantity="tpot", group=_group(rows[number]), measured=None,
                         reason=reason)

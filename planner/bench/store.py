@@ -71,7 +71,17 @@ def _read(path: Path) -> BenchRun:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not isinstance(content, dict) or content.get("kind") != _KIND:
+    return run_from(content)
+
+
+def is_run(content: object) -> bool:
+    """Whether JSON calls itself a benchmark run."""
+    return isinstance(content, Mapping) and content.get("kind") == _KIND
+
+
+def run_from(content: object) -> BenchRun:
+    """The run that JSON holds; raises ValueError saying what is wrong with it."""
+    if not isinstance(content, Mapping) or not is_run(content):
         raise ValueError(f'its "kind" is not {_KIND!r}')
     if content.get("schema_version") != SCHEMA_VERSION:
         raise ValueError(f"schema_version {_short(content.get('schema_version'))}, known is {SCHEMA_VERSION}")

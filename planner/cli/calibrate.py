@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from planner import api
+from planner.cli.measurement_options import given_options
 from planner.cli.options import format_option, mendable_errors
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
@@ -27,9 +28,12 @@ from planner.report.speed_calibration_document import speed_calibration_document
     default=None,
     help="The date to put into the rows, such as 2026-11-27; today's without it.",
 )
+@given_options
 @format_option
 @mendable_errors
-def command(files: tuple[Path, ...], out: Path, date: str | None, output_format: str) -> None:
+def command(
+    files: tuple[Path, ...], out: Path, date: str | None, given: api.Given, output_format: str
+) -> None:
     """Fit the efficiencies of llama.cpp to measured speeds, with intervals from what refits miss by.
 
     FILES are tables as `planner validate speed` reads them. All rows of all files are fitted together: what one
@@ -43,7 +47,10 @@ def command(files: tuple[Path, ...], out: Path, date: str | None, output_format:
     """
     with patient_progress("Fit") as progress:
         found = api.calibrate_speed(
-            files, date=date or datetime.datetime.now(datetime.UTC).date().isoformat(), progress=progress
+            files,
+            date=date or datetime.datetime.now(datetime.UTC).date().isoformat(),
+            given=given,
+            progress=progress,
         )
     written = api.write_speed_calibration(found, out)
     render(speed_calibration_document(found, [path.name for path in written]), output_format)

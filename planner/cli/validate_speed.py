@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from planner import api
+from planner.cli.measurement_options import given_options
 from planner.cli.options import format_option, mendable_errors
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
@@ -23,25 +24,32 @@ from planner.speed.held_out import HoldOut
     show_default=True,
     help="Refit without each llama-bench row's cell (device, model, type), device or model; none: packaged fit.",
 )
+@given_options
 @format_option
 @mendable_errors
-def command(file: Path, rows_file: Path | None, hold_out: HoldOut, output_format: str) -> None:
+def command(
+    file: Path, rows_file: Path | None, hold_out: HoldOut, given: api.Given, output_format: str
+) -> None:
     """Predict what somebody measured and compare, one row of FILE at a time.
 
-    FILE is a CSV table of latencies of serving engines at a fixed concurrency (columns backend, model_path, system,
-    isl, osl, tp_size, silicon_ttft_ms, silicon_tpot_ms …), or of llama-bench results (device, backend, engine, model,
-    quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …). A row that cannot be predicted is counted with its
-    reason. With --hold-out auto, llama-bench rows that the packaged fit was made from are predicted by refits that
+    FILE is what llama-bench (JSON, JSONL, CSV, Markdown), llama-batched-bench, `vllm bench serve`, SGLang's
+    bench_serving, GuideLLM, AIPerf, GenAI-Perf or `planner bench` wrote, or a CSV table of such results: of
+    llama-bench's (device, backend, engine, model, quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …) or of
+    latencies at a fixed concurrency (backend, model_path, system, isl, osl, tp_size, silicon_ttft_ms,
+    silicon_tpot_ms …). What a format leaves out, such as the GPUs, is given by options. A row that cannot be predicted
+    is counted with its reason. With --hold-out auto, llama-bench rows that the packaged fit was made from are predicted by refits that
     have not seen them, which takes minutes; all others as `planner fit` would.
 
     \b
     Examples:
       planner validate speed latencies.csv
+      llama-bench -m model.gguf -o json > bench.json; planner validate speed bench.json
       planner validate speed bench.csv --hold-out device
+      planner validate speed vllm.json --device "4x H100 SXM" --engine vllm
       planner validate speed latencies.csv --rows predictions.csv --format json
     """
     with patient_progress("Rows") as progress:
-        found = api.validate_speed(file, hold_out=hold_out, progress=progress)
+        found = api.validate_speed(file, given=given, hold_out=hold_out, progress=progress)
     if rows_file is not None:
         write_rows(rows_file, ROW_COLUMNS, speed_row_lines(found.predictions))
     document = speed_validation_document(

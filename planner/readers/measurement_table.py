@@ -43,12 +43,17 @@ def read_table(path: Path) -> MeasurementTable:
         raise MalformedError(
             f"{quoted(path)} is not UTF-8 at byte {error.start:,}; save it as CSV in UTF-8"
         ) from None
+    return parse_table(str(path), text)
+
+
+def parse_table(name: str, text: str) -> MeasurementTable:
+    """The table in a CSV file's text; raises MalformedError, whose message names row and column."""
     if "\0" in text:
-        raise MalformedError(f"{quoted(path)} holds null characters; it is no CSV file")
+        raise MalformedError(f"{quoted(name)} holds null characters; it is no CSV file")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     previous = csv.field_size_limit(_MAX_CELL_CHARS)
     try:
-        return _table(str(path), reader)
+        return _table(name, reader)
     finally:
         csv.field_size_limit(previous)
 

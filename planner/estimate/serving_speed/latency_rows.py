@@ -20,7 +20,7 @@ from hardware.units import MILLI
 from planner.engines.sharding import Parallel, split_problem
 from planner.errors import MissingFactError
 from planner.estimate.served_names import candidates
-from planner.estimate.serving_speed.deployment import Deployment
+from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
 from planner.model.formats.fp4 import nvfp4
 from planner.model.formats.fp8 import Fp8
@@ -33,6 +33,11 @@ from planner.model.opened_model import OpenedModel
 ModelOf = Callable[[str], OpenedModel | None]
 DeviceOf = Callable[[str], Accelerator | None]
 
+COLUMNS: Final = (
+    "backend", "model_path", "system", "isl", "osl", "tp_size", "silicon_ttft_ms", "silicon_tpot_ms",
+)  # fmt: skip
+# The precision of weights as their repository holds them; others are copies made of it.
+AS_PUBLISHED: Final = "published"
 # Names of the systems in such files, as accelerators are called here.
 _SYSTEMS: Final[Mapping[str, str]] = {
     "h100_sxm": "H100 SXM", "h200_sxm": "H200 SXM", "b200_sxm": "B200 SXM", "b300_sxm": "B300 SXM", "gb200": "GB200",
@@ -53,7 +58,8 @@ class LatencyRow:
 
     deployment: Deployment
     tpot_s: float
-    ttft_s: float
+    ttft_s: float | None  # None where the load says nothing of it, with the reason beside it
+    ttft_reason: str
     group: str
     identity: tuple[object, ...]  # rows that are equal in it are one measurement, written twice
 
@@ -104,6 +110,8 @@ class RowReader:
 
 
 def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
+    if row.get("left_out"):
+        raise MissingFactError(row["left_out"])
     if row.get("mode", "agg") != "agg":
         raise MissingFactError("prefill and decode on machines of their own are not timed yet")
     engine = row.get("backend", "")
@@ -115,21 +123,25 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         name = name.replace(old, new) if name.startswith(old) else name
     precision = row.get("precision", "")
     ranks, n_requests = _spread(row)
-    tpot_s, ttft_s = _milliseconds(row, "silicon_tpot_ms"), _milliseconds(row, "silicon_ttft_ms")
+    tpot_s = _milliseconds(row, "silicon_tpot_ms")
+    ttft_reason = row.get("ttft_left_out") or ""
+    ttft_s = None if ttft_reason else _milliseconds(row, "silicon_ttft_ms")
+    load = reader.load(name, precision, ranks)
     deployment = Deployment(
-        load=reader.load(name, precision, ranks),
+        load=load,
         accelerator=accelerator,
         engine=engine,
         n_requests=n_requests,
         n_prompt_tokens=_whole(row, "isl"),
         n_output_tokens=_whole(row, "osl"),
         cache_element_bytes=_cache_bytes(accelerator, engine, precision),
-        weight_unit=_UNITS.get(precision, "fp16"),
+        weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
     )
     return LatencyRow(
         deployment=deployment,
         tpot_s=tpot_s,
         ttft_s=ttft_s,
+        ttft_reason=ttft_reason,
         group=f"{row['system']}|{row['model_path']}|{precision}|{engine}",
         identity=(row["system"], name, precision, engine, ranks, n_requests, row["isl"], row["osl"], tpot_s),
     )
@@ -200,7 +212,9 @@ def _layout(opened: OpenedModel, precision: str) -> FormatLayout:
     ):
         return published
     network = opened.network
-    if precision in ("", "bf16"):
+    if precision == AS_PUBLISHED and published is not None:
+        return published
+    if precision in ("", "bf16", AS_PUBLISHED):
         return lay_out(network, QuantizationPlan(method="none", linear=None))
     if precision == "fp8":
         return lay_out(network, QuantizationPlan(method="fp8", linear=Fp8(), kept=Plain(dtype="BF16")))

@@ -1,10 +1,9 @@
 """One measured test as a table gives it, before anybody asks what its names mean."""
 
-import csv
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from hardware.units import GIB, GIGA
 from planner.errors import MalformedError
@@ -29,7 +28,7 @@ class BenchRow:
     model: str
     architecture: str
     quantization: str
-    file_bytes: float
+    file_bytes: float | None
     parameters: float | None
     n_gpu_layers: int | None  # None for all of them
     n_gpu_layers_said: bool
@@ -42,10 +41,12 @@ class BenchRow:
     n_depth_tokens: int
     n_prompt_tokens: int
     n_generated_tokens: int
+    n_sequences: int  # at once; rates are those of all of them together
     tokens_per_s: float
     test: str
     origin: str
     notes: str
+    left_out: str  # why it cannot be placed, where its file says so
 
     @property
     def build_number(self) -> int | None:
@@ -57,18 +58,6 @@ class BenchRow:
     def command(self) -> str:
         """Everything that quotes the command line."""
         return f"{self.notes} {self.offload}"
-
-
-def read_rows(path: Path) -> tuple[BenchRow, ...]:
-    """The rows of a CSV of llama-bench results; raises an error naming the line that is none."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise MalformedError(
-                f"{path.name}: found no column {', '.join(missing)}; expected a CSV with {', '.join(COLUMNS)}"
-            )
-        return rows_from(reader, path.name)
 
 
 def rows_from(rows: Iterable[Mapping[str, str | None]], shown: str) -> tuple[BenchRow, ...]:
@@ -92,7 +81,7 @@ def _row(number: int, row: Mapping[str, str]) -> BenchRow:
     if flash is None and "-fa" in said("notes").split():
         flash = True
     rate = float(said("tok_s"))
-    if rate <= 0:
+    if not 0 < rate < math.inf:
         raise ValueError(f"found tok_s = {rate}, expected a positive number")
     return BenchRow(
         number=number,
@@ -105,7 +94,7 @@ def _row(number: int, row: Mapping[str, str]) -> BenchRow:
         model=said("model"),
         architecture=said("arch"),
         quantization=said("quant"),
-        file_bytes=float(said("file_size_gib")) * GIB,
+        file_bytes=float(said("file_size_gib")) * GIB if said("file_size_gib") else None,
         parameters=float(parameters) * GIGA if parameters else None,
         n_gpu_layers=None if layers in ("", "all") else int(layers),
         n_gpu_layers_said=bool(layers),
@@ -118,8 +107,10 @@ def _row(number: int, row: Mapping[str, str]) -> BenchRow:
         n_depth_tokens=int(said("n_depth") or 0),
         n_prompt_tokens=int(said("n_prompt") or 0),
         n_generated_tokens=int(said("n_gen") or 0),
+        n_sequences=int(said("n_sequences") or 1),
         tokens_per_s=rate,
         test=said("test"),
         origin=said("origin"),
         notes=said("notes"),
+        left_out=said("left_out"),
     )

@@ -63,6 +63,8 @@ class PlacedRow:
 
 def place_row(row: BenchRow) -> PlacedRow:
     """The case of a row; raises UnplacedError with the reason where there is none."""
+    if row.left_out:
+        raise UnplacedError(row.left_out)
     if bool(row.n_prompt_tokens) == bool(row.n_generated_tokens):
         raise UnplacedError("prompt and generation in one figure")
     phase: Phase = "decode" if row.n_generated_tokens else "prefill"
@@ -73,7 +75,9 @@ def place_row(row: BenchRow) -> PlacedRow:
     bytes_per_element = _cache_bytes(row)
     if phase == "decode":
         depth = row.n_depth_tokens + row.n_generated_tokens // 2
-        operators = decode_operators(stored.work, layout, depth, kv_bytes_per_element=bytes_per_element)
+        operators = decode_operators(
+            stored.work, layout, depth, row.n_sequences, kv_bytes_per_element=bytes_per_element
+        )
     else:
         operators = prefill_operators(
             stored.work,
@@ -84,7 +88,7 @@ def place_row(row: BenchRow) -> PlacedRow:
             fused_attention=setting.flash_attention is True,
             copies_weights=setting.copies_weights,
         )
-    n_tokens = 1 if phase == "decode" else row.n_prompt_tokens
+    n_tokens = row.n_sequences if phase == "decode" else row.n_prompt_tokens
     kind = "offload" if layout.is_split_with_host else "moe" if stored.work.has_experts else "dense"
     speed_class = next(name for name in get_args(SpeedClass) if name == f"{kind}_{phase}")
     return PlacedRow(
@@ -190,7 +194,9 @@ def _exceeds(row: BenchRow, accelerators: Sequence[Accelerator]) -> bool:
         return False  # "all", by an engine that makes it fit
     if any(accelerator.unified_memory for accelerator in accelerators):
         return False
-    return row.file_bytes > sum(accelerator.memory_bytes for accelerator in accelerators)
+    return row.file_bytes is not None and row.file_bytes > sum(
+        accelerator.memory_bytes for accelerator in accelerators
+    )
 
 
 def _spread(n_layers: int, in_ram: set[int], accelerators: Sequence[Accelerator]) -> tuple[int, ...]:

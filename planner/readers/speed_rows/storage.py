@@ -38,13 +38,18 @@ class StoredRow:
 
 def stored_row(row: BenchRow, model: str) -> StoredRow:
     """The preset, scaled; raises UnplacedError where the network cannot be stored so."""
-    return _stored(model, row.quantization, round(row.file_bytes))
+    return _stored(model, row.quantization, None if row.file_bytes is None else round(row.file_bytes))
 
 
 @cache
-def _stored(model: str, label: str, file_bytes: int) -> StoredRow:
+def _stored(model: str, label: str, file_bytes: int | None) -> StoredRow:
     network = catalogue_networks()[model]
     preset, fork_class = preset_of(label, network)
+    if file_bytes is None:
+        if preset is None:
+            raise UnplacedError(f"{label!r} names no preset, and the row does not say how large the file is")
+        storage = _preset(network, preset)
+        return StoredRow(work=model_work(network, storage), preset=storage.label)
     storage = _preset(network, preset) if preset else _nearest(network, file_bytes)
     scale = file_bytes / storage.total_bytes
     expert_scale = None

@@ -160,7 +160,7 @@ def test_a_table_of_something_else_is_told_what_speeds_look_like(tmp_path: Path)
     file.write_text("model,price\na,1\n")
     found = run("speed", str(file))
     assert found.exit_code == 1
-    assert "is no table of measured speeds" in found.stderr
+    assert "has none of the formats that are read" in found.stderr
 
 
 @pytest.mark.skipif(not SCORER.exists(), reason="the scorer and its table are not beside the project")

@@ -1,0 +1,93 @@
+"""Measurement files of every format, runs of our own benchmarks among them."""
+
+from pathlib import Path
+from typing import Final
+
+from hardware.inspect import inspect_machine, machine_fingerprint
+from hardware.units import GIB, GIGA
+from planner.bench.store import is_run, run_from
+from planner.errors import MalformedError
+from planner.estimate.measurement import BenchRun
+from planner.readers.measurement_table import MeasurementTable
+from planner.readers.measurements.format import MeasurementFormat
+from planner.readers.measurements.given import NOTHING_GIVEN, Given
+from planner.readers.measurements.llama_bench_fields import COLUMNS, devices_of
+from planner.readers.measurements.registry import read_measurements
+from planner.readers.measurements.text import MeasurementText
+from planner.readers.quoting import quoted
+
+
+def measurement_table(path: str | Path, given: Given = NOTHING_GIVEN) -> MeasurementTable:
+    """The rows of a file of any format that is read, as one of two kinds of table.
+
+    Raises a ReadError for a file that is none, and MissingFactError where a person has to add what it leaves out.
+    """
+    return read_measurements(Path(path), given, (OWN_RUN,))
+
+
+def _recognises(file: MeasurementText) -> bool:
+    return any(is_run(item) for item in file.objects or ())
+
+
+def _read(file: MeasurementText, given: Given) -> MeasurementTable:
+    rows: list[dict[str, str]] = []
+    for item in file.objects or ():
+        if not is_run(item):
+            continue
+        try:
+            rows += run_rows(run_from(item), file.name, given)
+        except ValueError as error:
+            raise MalformedError(f"{quoted(file.name)} is no benchmark run: {error}") from None
+    return MeasurementTable(name=file.name, columns=COLUMNS, rows=tuple(rows))
+
+
+__all__ = ["OWN_RUN", "Given", "measurement_table", "run_rows"]
+
+OWN_RUN: Final = MeasurementFormat(name="planner bench run", recognises=_recognises, read=_read)
+
+
+def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:
+    """Each measurement of a run, at the quartile that estimates use."""
+    said = _this_machine(run)
+    cpu = given.processor or said.get("cpu_info", "")
+    base = dict.fromkeys(COLUMNS, "") | {
+        "backend": given.backend or run.backend,
+        "engine": given.engine or run.engine,
+        "build": given.build or run.engine_build,
+        "model": given.model or run.model_name,
+        "quant": given.quantization or run.quantization,
+        "file_size_gib": f"{run.model_bytes / GIB:.12g}",
+        "params_b": f"{run.n_parameters / GIGA:.12g}",
+        "ngl": "all" if run.n_gpu_layers < 0 else str(run.n_gpu_layers),
+        "fa": "1" if run.flash_attention else "0",
+        "n_ubatch": str(run.n_ubatch),
+        "type_k": run.kv_type,
+        "threads": str(run.n_threads),
+        "cpu": cpu,
+        "n_sequences": "1",
+        "origin": run.machine_fingerprint,
+        "notes": f"-b {run.n_batch}",
+    }
+    base |= devices_of(said, base["backend"], cpu, given, file)
+    return [
+        base
+        | {
+            "n_prompt": str(item.n_prompt_tokens),
+            "n_gen": str(item.n_generated_tokens),
+            "n_depth": str(item.n_depth_tokens),
+            "test": item.name,
+            "tok_s": f"{item.quartile_tokens_per_s:.12g}",
+        }
+        for item in run.measurements
+    ]
+
+
+def _this_machine(run: BenchRun) -> dict[str, str]:
+    """The names of processor and GPUs, where the run was made on the machine that asks."""
+    machine = inspect_machine()
+    if machine_fingerprint(machine) != run.machine_fingerprint:
+        return {}
+    return {
+        "cpu_info": machine.cpu.model if machine.cpu else "",
+        "gpu_info": ", ".join(gpu.name for gpu in machine.gpus),
+    }
