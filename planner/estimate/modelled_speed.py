@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardware.spec import Basis, Machine
+from hardware.units import TERA, format_rate_bytes_per_s
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.errors import MissingFactError
 from planner.estimate.memory import Device, layer_devices
@@ -191,8 +192,26 @@ def _modelled(
         source=f"{source}; {rates.spread.n_groups} groups of measurements that fits had not seen",
     )
     what, where = max(sums, key=lambda key: sums[key][0])
-    limited_by = f"{where} bandwidth" if what in _READING else f"{what} on {where}"
+    index = HOST if where == "RAM" else names.index(where)
+    limited_by = _limit(what, where, case.layout.device(index))
     return ModelledSpeed(interval=interval, terms=terms, limited_by=limited_by)
+
+
+def _limit(what: str, where: str, device: SpeedDevice) -> str:
+    """What a step waits for longest, as an engineer would say it: "memory bandwidth of GPU 0 (936.2 GB/s)"."""
+    if what in _READING:
+        rate = format_rate_bytes_per_s(device.memory_bytes_per_s)
+        return f"RAM bandwidth ({rate})" if where == "RAM" else f"memory bandwidth of {where} ({rate})"
+    processor = "the CPU" if where == "RAM" else where
+    if what in ("multiply", "attention"):
+        rate = device.matrix_flop_per_s if what == "multiply" else device.fp16_flop_per_s
+        of = "matrix" if what == "multiply" else "attention"
+        return f"{of} arithmetic on {processor} ({rate / TERA:,.1f} TFLOP/s)"
+    if what == "copy weights" and device.link_bytes_per_s is not None:
+        return f"copying weights from RAM to {where} ({format_rate_bytes_per_s(device.link_bytes_per_s)})"
+    if what == "change devices":
+        return "passing activations between devices"
+    return f"kernel launches on {processor}" if device.kind == "gpu" else f"starting operators on {processor}"
 
 
 _STATES = {

@@ -69,3 +69,20 @@ def test_an_unknown_ram_is_said_only_where_it_matters() -> None:
     assert "RAM's bandwidth is unknown" in (estimate.missing or "")
     small = model("llama")
     assert decode_speed(small, place(small, box, FLAGS), box, FACTS).tokens_per_s is not None
+
+
+def test_what_limits_a_speed_is_said_with_its_rate() -> None:
+    big, box = model("llama-70b"), machine(card(memory_gib=24))
+    split = decode_speed(big, place(big, box, FLAGS), box, FACTS)
+    # Most of 70B lies in RAM, which is an order of magnitude slower than the card.
+    assert split.limited_by is not None
+    assert split.limited_by.startswith("RAM bandwidth (")
+    assert split.limited_by.endswith(" GB/s)")
+    card_alone = machine(card(memory_gib=96, gb_per_s=1000))
+    placed = place(big, card_alone, FLAGS)
+    assert decode_speed(big, placed, card_alone, FACTS).limited_by == (
+        "memory bandwidth of GPU 0 (1,000.0 GB/s)"
+    )
+    prompt = prefill_speed(big, placed, card_alone, FACTS, 4096).limited_by
+    assert prompt is not None
+    assert prompt.startswith("matrix arithmetic on GPU 0 (")
