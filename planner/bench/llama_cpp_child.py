@@ -1,22 +1,16 @@
-"""The process that runs the engine, apart from ours: it may crash, hang or be killed without harm.
+"""The process that runs llama.cpp for a benchmark or asks it about memory.
 
-Run as `python -P -m planner.bench.llama_cpp_child`. It reads one JSON request on standard input, answers in
-JSON lines on standard output (see planner.bench.protocol), and ends when its standard input closes, so that
-it never outlives the program that started it.
+Run as `python -P -m planner.bench.llama_cpp_child`.
 """
 
-import json
-import os
-import resource
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from planner.bench.child_process import Reporter, serve
 from planner.bench.llama_cpp_library import (
     Context,
     LlamaLibrary,
@@ -35,59 +29,19 @@ _LOADING_INTERVAL_S = 0.25
 _LOADING_SHARE = 0.1  # of the progress display
 
 
-class _Reporter:
-    """Writes events on the pipe to the parent."""
-
-    def __init__(self, pipe: TextIO) -> None:
-        self._pipe = pipe
-
-    def send(self, event: str, **facts: Any) -> None:
-        self._pipe.write(json.dumps({"event": event, **facts}) + "\n")
-        self._pipe.flush()
-
-
 def main() -> int:
-    """Serves one request; the exit status is 0 unless the engine itself brings the process down."""
-    _die_alone()
-    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever libraries print must not mix with the events
-    line = sys.stdin.buffer.readline()
-    if not line:
-        return 0  # whoever started this has gone before asking
-    request = json.loads(line)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    reporter = _Reporter(pipe)
-    try:
-        if request["mode"] == "memory":
-            _memory(request, reporter)
-        else:
-            _Bench(request, reporter).run()
-    except (EngineError, ImportError) as error:
-        reporter.send("error", message=" ".join(str(error).split()))
-        return 0
-    reporter.send("done", done_fraction=1.0)
-    return 0
+    """Serves one request."""
+    return serve(_handle)
 
 
-def _die_alone() -> None:
-    """Whatever goes wrong here stays here: if memory runs out, this process is the one to take."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash need not write gigabytes of weights to disk
-    score = Path("/proc/self/oom_score_adj")
-    if score.exists():
-        try:
-            score.write_text("1000")
-        except OSError as error:  # read-only /proc: only a precaution is lost
-            print(f"oom_score_adj: {error}", file=sys.stderr)  # noqa: T201 (goes to the captured log)
+def _handle(request: dict[str, Any], reporter: Reporter) -> None:
+    if request["mode"] == "memory":
+        _memory(request, reporter)
+    else:
+        _Bench(request, reporter).run()
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 4096):
-        pass
-    os._exit(0)
-
-
-def _open(reporter: _Reporter, n_gpu_layers: int) -> tuple[LlamaLibrary, str]:
+def _open(reporter: Reporter, n_gpu_layers: int) -> tuple[LlamaLibrary, str]:
     library = LlamaLibrary()
     backend = (library.gpu_backend() if n_gpu_layers else None) or "CPU"
     reporter.send("engine", build=library.build, system_info=library.system_info, backend=backend)
@@ -104,7 +58,7 @@ def _context_options(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _memory(request: dict[str, Any], reporter: _Reporter) -> None:
+def _memory(request: dict[str, Any], reporter: Reporter) -> None:
     library, _ = _open(reporter, request["n_gpu_layers"])
     model = library.load(Path(request["model_path"]), request["n_gpu_layers"], allocate=request["allocate"])
     context = model.context(
@@ -131,7 +85,7 @@ def _memory(request: dict[str, Any], reporter: _Reporter) -> None:
 class _Bench:
     """One benchmark: the model is loaded once, then each depth is measured in turn."""
 
-    def __init__(self, request: dict[str, Any], reporter: _Reporter) -> None:
+    def __init__(self, request: dict[str, Any], reporter: Reporter) -> None:
         self._request = request
         self._reporter = reporter
         self._options = _context_options(request)

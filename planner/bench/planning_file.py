@@ -34,7 +34,27 @@ def write_planning_file(
     *,
     n_vocabulary: int | None,
 ) -> Path:
-    """Writes the header; the file has its full size and takes some kilobytes of disk.
+    """Writes the header; the file has its full size and takes some kilobytes of disk."""
+    layout = gguf_layout(metadata, tensors, n_vocabulary=n_vocabulary)
+    with path.open("wb") as file:
+        file.write(layout.header)
+        file.truncate(layout.n_bytes)
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufLayout:
+    """A file about to be written: its header, where each tensor's data starts, and its whole size."""
+
+    header: bytes
+    starts: tuple[int, ...]
+    n_bytes: int
+
+
+def gguf_layout(
+    metadata: Mapping[str, object], tensors: Iterable[PlannedTensor], *, n_vocabulary: int | None
+) -> GgufLayout:
+    """The header with these keys and tensors, without a vocabulary.
 
     `n_vocabulary` is needed where the metadata does not say it; values that are neither numbers, text nor short
     lists are left out.
@@ -54,20 +74,20 @@ def write_planning_file(
     packed = [_key(key, found) for key, value in keys.items() if (found := _value(value)) is not None]
     table = bytearray()
     offset = end = 0
-    n_tensors = 0
+    offsets = []
     for tensor in tensors:
         table += _text(tensor.name) + struct.pack("<I", len(tensor.shape))
         table += struct.pack(f"<{len(tensor.shape)}Q", *tensor.shape) + struct.pack(
             "<IQ", tensor.type_id, offset
         )
+        offsets.append(offset)
         end = offset + tensor.n_bytes
         offset = -(-end // _ALIGNMENT) * _ALIGNMENT
-        n_tensors += 1
-    header = b"GGUF" + struct.pack("<IQQ", 3, n_tensors, len(packed)) + b"".join(packed) + bytes(table)
-    with path.open("wb") as file:
-        file.write(header)
-        file.truncate(-(-len(header) // _ALIGNMENT) * _ALIGNMENT + end)
-    return path
+    header = b"GGUF" + struct.pack("<IQQ", 3, len(offsets), len(packed)) + b"".join(packed) + bytes(table)
+    data = -(-len(header) // _ALIGNMENT) * _ALIGNMENT
+    return GgufLayout(
+        header=header, starts=tuple(data + offset for offset in offsets), n_bytes=data + end
+    )
 
 
 def _key(name: str, value: bytes) -> bytes:

@@ -1,9 +1,19 @@
 """What a benchmark found: the records that calibrate later estimates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Phase = Literal["prefill", "decode"]
+
+
+def lower_quartile(samples_s: Sequence[float]) -> float:
+    """The time that a quarter of the repetitions stayed below (linear interpolation between order statistics)."""
+    ordered = sorted(samples_s)
+    position = (len(ordered) - 1) / 4
+    below = int(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +68,7 @@ class Measurement:
     @property
     def quartile_tokens_per_s(self) -> float:
         """Rate at the lower quartile of time (linear interpolation between order statistics)."""
-        ordered = sorted(self.samples_s)
-        position = (len(ordered) - 1) / 4
-        below = int(position)
-        above = min(below + 1, len(ordered) - 1)
-        time_s = ordered[below] + (ordered[above] - ordered[below]) * (position - below)
-        return self.n_tokens / time_s
+        return self.n_tokens / lower_quartile(self.samples_s)
 
     @property
     def best_tokens_per_s(self) -> float:
