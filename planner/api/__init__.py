@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.api.benchmarks import BenchAnswer, bench
+    from planner.api.benchmarks import BenchAnswer, BenchSettings, bench
     from planner.api.catalogue import list_models
     from planner.api.engine_plans import exact
     from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
+    from planner.api.stored_runs import StoredRun, list_runs, remove_runs, stored_run, this_machine
+    from planner.api.synthetic import DEFAULT_DISK_BYTES, bench_synthetic, plan_synthetic_bench
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
@@ -64,8 +66,17 @@ _MODULES = {
     "update_models": "own_models",
     "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
+    "BenchSettings": "benchmarks",
     "bench": "benchmarks",
     "load_test": "load_testing",
+    "DEFAULT_DISK_BYTES": "synthetic",
+    "plan_synthetic_bench": "synthetic",
+    "bench_synthetic": "synthetic",
+    "StoredRun": "stored_runs",
+    "list_runs": "stored_runs",
+    "stored_run": "stored_runs",
+    "remove_runs": "stored_runs",
+    "this_machine": "stored_runs",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "prices": "pricing",
@@ -86,18 +97,22 @@ _MODULES = {
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
+    "DEFAULT_DISK_BYTES",
     "DEFAULT_OUTPUT_FRACTION",
     "DEFAULT_TOKENS_PER_MONTH",
     "BenchAnswer",
+    "BenchSettings",
     "CatalogueAnswer",
     "FitAnswer",
     "Given",
     "MemoryValidation",
     "SpeedValidation",
+    "StoredRun",
     "TuneAnswer",
     "add_model",
     "bench",
     "bench_folder",
+    "bench_synthetic",
     "calibrate_speed",
     "default_contexts",
     "demo_model_path",
@@ -113,16 +128,21 @@ __all__ = [
     "gather_fleet",
     "inspect",
     "list_models",
+    "list_runs",
     "load_test",
     "machine_for",
     "open_model",
     "open_model_with_card",
+    "plan_synthetic_bench",
     "prices",
     "remove_model",
+    "remove_runs",
     "report",
     "speed_factors",
     "speed_facts",
     "speed_spreads",
+    "stored_run",
+    "this_machine",
     "tune",
     "update_models",
     "validate_memory",

@@ -35,12 +35,23 @@ class BenchAnswer:
     predicted: Mapping[Phase, SpeedEstimate]
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """How long and where to measure; None leaves the number of threads to the engine's own rule."""
+
+    n_threads: int | None = None
+    budget_s: float = 60.0
+    n_gpu_layers: int = -1
+    depths: tuple[int, ...] = (0,)
+
+
+DEFAULT_SETTINGS = BenchSettings()
+
+
 def bench(
     text: str,
     *,
-    n_threads: int | None = None,
-    budget_s: float = 60.0,
-    n_gpu_layers: int = -1,
+    settings: BenchSettings = DEFAULT_SETTINGS,
     save: bool = True,
     progress: Progress | None = None,
 ) -> BenchAnswer:
@@ -48,27 +59,18 @@ def bench(
     opened = open_model(text)
     if opened.path is None:
         raise BenchError(
-            f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file"
+            f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file, "
+            "or add --synthetic"
         )
     require_engine()
     # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
-    predicted = _predictions(model, machine, n_gpu_layers)
-    settings = BenchSettings(n_threads=n_threads, budget_s=budget_s, n_gpu_layers=n_gpu_layers)
+    predicted = predictions(model, machine, settings.n_gpu_layers)
     run = run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 1.0))
     if save:
         save_run(run, bench_folder())
     return BenchAnswer(run=run, predicted=predicted)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchSettings:
-    """How long and where to measure; None leaves the number of threads to the engine's own rule."""
-
-    n_threads: int | None
-    budget_s: float
-    n_gpu_layers: int
 
 
 def run_bench(
@@ -79,29 +81,40 @@ def run_bench(
     progress: Progress | None,
 ) -> BenchRun:
     """One run of the engine, with what later estimates need to know of the model beside it."""
-    cores = default_threads(machine.cpu) if machine.cpu else None
     return bench_llama_cpp(
-        BenchRequest(
-            model_path=path,
-            n_threads=settings.n_threads or cores,
-            budget_s=settings.budget_s,
-            n_gpu_layers=settings.n_gpu_layers,
-        ),
-        BenchSubject(
-            model_name=model.name,
-            model_fingerprint=model.fingerprint or "",
-            quantization=model.storage.label,
-            machine_fingerprint=machine_fingerprint(machine),
-            machine_name=machine.name,
-            read_bytes_per_token=model.storage.read_bytes_per_token,
-            matmul_parameters_per_token=model.matmul_parameters_per_token,
-            is_mixture=model.network.is_mixture_of_experts(),
-        ),
+        bench_request(path, machine, settings),
+        bench_subject(model, machine_fingerprint(machine), machine.name),
         progress=progress,
     )
 
 
-def _predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
+def bench_request(path: Path, machine: Machine, settings: BenchSettings) -> BenchRequest:
+    """The question to the engine, with its own number of threads where none is given."""
+    cores = default_threads(machine.cpu) if machine.cpu else None
+    return BenchRequest(
+        model_path=path,
+        n_threads=settings.n_threads or cores,
+        budget_s=settings.budget_s,
+        n_gpu_layers=settings.n_gpu_layers,
+        depths=settings.depths,
+    )
+
+
+def bench_subject(model: DescribedModel, fingerprint: str, machine_name: str) -> BenchSubject:
+    """What the run is filed under."""
+    return BenchSubject(
+        model_name=model.name,
+        model_fingerprint=model.fingerprint or "",
+        quantization=model.storage.label,
+        machine_fingerprint=fingerprint,
+        machine_name=machine_name,
+        read_bytes_per_token=model.storage.read_bytes_per_token,
+        matmul_parameters_per_token=model.matmul_parameters_per_token,
+        is_mixture=model.network.is_mixture_of_experts(),
+    )
+
+
+def predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
     """What was expected before measuring: prompt and decode speed from an empty cache."""
     facts, _ = speed_facts(machine)
     row = fit_row(model, machine, LlamaCppFlags(n_context_tokens=BENCH_CONTEXT), facts)

@@ -6,24 +6,22 @@ from pathlib import Path
 
 from hardware.spec import Gpu
 from planner.api.fitting import FitAnswer
+from planner.api.gguf_headers import model_header
 from planner.bench.engine_fit import engine_fit
 from planner.bench.llama_cpp import require_engine
 from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
-from planner.bench.planning_file import PlannedTensor, write_planning_file
+from planner.bench.planning_file import write_planning_file
 from planner.bench.referee import Referee
 from planner.engines.llama_cpp import Split
-from planner.engines.llama_cpp.described_header import header_metadata, header_tensors
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.engine_comparison import EngineFit, EngineRow, compare
 from planner.estimate.engine_plan import EngineFailure, EnginePlan
 from planner.estimate.fit import FitRow
 from planner.estimate.placement import Placement
-from planner.model.ggml_types import type_by_name
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
-from planner.readers.gguf.file import GgufArray, split_part_names
-from planner.readers.gguf_of import gguf_of
+from planner.readers.gguf.file import split_part_names
 
 _DECISION_STARTS = 0.5  # of the progress display; --fit takes as long as all plans, or much longer
 _BACKENDS = {"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "Metal"}
@@ -77,43 +75,15 @@ def _decision(row: FitRow, path: Path, *, here: bool) -> EngineFit:
 
 def model_file(opened: OpenedModel, model: DescribedModel, folder: Path) -> Path:
     """A file to plan with: the GGUF itself when it is here, else one with its keys and tensors and no weights."""
-    if model.storage.predicted:
-        return _described_file(model, folder)
-    if opened.path is not None:
+    if not model.storage.predicted and opened.path is not None:
         first = (split_part_names(opened.path.name) or (opened.path.name,))[0]
         return opened.path.with_name(first)  # from any part of a split model, the engine wants the first
-    file = gguf_of(opened.reference)
-    if file is None:
-        raise BenchError(
-            f"{opened.name} is no GGUF, and llama.cpp plans with nothing else; name a .gguf file"
-        )
-    vocabulary = file.metadata.get("tokenizer.ggml.tokens")
+    header = model_header(opened, model)
     return write_planning_file(
         folder / f"{len(list(folder.iterdir()))}.gguf",
-        {key: value for key, value in file.metadata.items() if not isinstance(value, GgufArray)},
-        (
-            PlannedTensor(name=t.name, shape=t.shape, type_id=t.type_id, n_bytes=t.n_bytes)
-            for t in file.tensors
-        ),
-        n_vocabulary=len(vocabulary) if isinstance(vocabulary, GgufArray | tuple) else None,
-    )
-
-
-def _described_file(model: DescribedModel, folder: Path) -> Path:
-    metadata = header_metadata(model.network)
-    if metadata is None:
-        raise BenchError(
-            f"llama.cpp plans with a GGUF header, and none can be written from the config of a "
-            f"{model.network.architecture} model; name a GGUF file, on the hub as OWNER/NAME-GGUF:Q4_K_M"
-        )
-    return write_planning_file(
-        folder / f"{len(list(folder.iterdir()))}.gguf",
-        metadata,
-        (
-            PlannedTensor(name=name, shape=shape, type_id=type_by_name(type_name).id, n_bytes=n_bytes)
-            for name, shape, type_name, n_bytes in header_tensors(model.network, model.storage)
-        ),
-        n_vocabulary=model.network.vocab_size,
+        header.metadata,
+        header.tensors,
+        n_vocabulary=header.n_vocabulary,
     )
 
 

@@ -85,9 +85,7 @@ def gguf_layout(
         offset = -(-end // _ALIGNMENT) * _ALIGNMENT
     header = b"GGUF" + struct.pack("<IQQ", 3, len(offsets), len(packed)) + b"".join(packed) + bytes(table)
     data = -(-len(header) // _ALIGNMENT) * _ALIGNMENT
-    return GgufLayout(
-        header=header, starts=tuple(data + offset for offset in offsets), n_bytes=data + end
-    )
+    return GgufLayout(header=header, starts=tuple(data + offset for offset in offsets), n_bytes=data + end)
 
 
 def _key(name: str, value: bytes) -> bytes:

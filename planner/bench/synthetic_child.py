@@ -65,7 +65,7 @@ class _File:
         wall = cpu = 0.0
         for step in context.generation_work(n_tokens):
             self.sweep()
-            step_wall, step_cpu = _clocked(lambda step=step: context.run_generation([step]))  # type: ignore[misc]
+            step_wall, step_cpu = _clocked(lambda step=step: context.run_generation([step]))
             wall += step_wall
             cpu += step_cpu
         return wall, cpu
@@ -108,7 +108,7 @@ def _measure(files: list[_File], threadpool: Any, request: dict[str, Any], repor
     tests: list[tuple[Phase, int, int]] = []
     share_s = budget_s * _REPETITION_SHARE / (2 * len(request["depths"]))
     for depth in request["depths"]:
-        for phase, wanted in (("prefill", request["n_prompt"]), ("decode", request["n_gen"])):
+        for phase, wanted in _wanted(request):
             if wanted:
                 each_s = sum(_probe(file, phase, wanted, depth, threadpool) for file in files)
                 tests.append((phase, tokens_that_fit(wanted, each_s, share_s), depth))
@@ -134,6 +134,10 @@ def _measure(files: list[_File], threadpool: Any, request: dict[str, Any], repor
                     done_fraction=_LOADING_SHARE + (1 - _LOADING_SHARE) * min(1.0, elapsed_s / budget_s),
                     text=f"shallow file {number + 1}: {n_tokens / wall_s:,.1f} tok/s",
                 )
+
+
+def _wanted(request: dict[str, Any]) -> tuple[tuple[Phase, int], ...]:
+    return ("prefill", request["n_prompt"]), ("decode", request["n_gen"])
 
 
 def _probe(file: _File, phase: Phase, wanted: int, depth: int, threadpool: Any) -> float:

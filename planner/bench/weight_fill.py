@@ -48,7 +48,9 @@ class WeightFill:
         """The tensor's bytes in pieces; what vectors hold depends on their part, by the engine's name for it."""
         kind = GGML_TYPES.get(type_id)
         if kind is None:
-            raise BenchError(f"{name} is of the type {type_id}, which llama.cpp cannot run; name another file")
+            raise BenchError(
+                f"{name} is of the type {type_id}, which llama.cpp cannot run; name another file"
+            )
         constant = _constant(name) if kind.name in ("F32", "F16", "BF16") else None
         if constant is not None:
             yield _floats(np.full(n_bytes // kind.block_bytes, constant, dtype=np.float32), kind).tobytes()
@@ -95,7 +97,9 @@ class WeightFill:
             for place in places:
                 blocks[:, place : place + 2] = scale_bytes
         else:
-            raise BenchError(f"weights of the type {kind.name} cannot be made up; choose another quantization")
+            raise BenchError(
+                f"weights of the type {kind.name} cannot be made up; choose another quantization"
+            )
         return blocks
 
 
@@ -117,7 +121,7 @@ def _constant(name: str) -> float | None:
 
 def _floats(values: npt.NDArray[np.float32], kind: GgmlType) -> _Bytes:
     if kind.name == "F16":
-        values = values.astype(np.float16)  # type: ignore[assignment]
+        values = values.astype(np.float16)
     if kind.name == "BF16":
         return (values.view(np.uint32) >> 16).astype(np.uint16).view(np.uint8).reshape(-1, 2)
     return values.view(np.uint8).reshape(-1, kind.block_bytes)

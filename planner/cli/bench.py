@@ -1,56 +1,38 @@
-"""`planner bench`."""
+"""`planner bench` and its commands."""
 
 import click
 
-from planner import api
-from planner.cli.options import format_option, mendable_errors
-from planner.cli.progress import progress_bar
-from planner.cli.render import render
-from planner.report.bench_document import bench_document
+from planner.cli.lazy_group import LazyGroup
+
+COMMANDS = {
+    "run": ("planner.cli.bench_run", "Measure a model; the word may be left out."),
+    "list": ("planner.cli.bench_list", "The benchmarks that are kept."),
+    "show": ("planner.cli.bench_show", "One of them, with every test."),
+    "compare": ("planner.cli.bench_compare", "Two or more, test by test."),
+    "export": ("planner.cli.bench_export", "Write some as llama-bench would have printed them."),
+    "rm": ("planner.cli.bench_rm", "Remove some for good."),
+}
+_HELP = ("-h", "--help")
 
 
-@click.command("bench")
-@click.argument("ref")
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), default=None, help="Threads; one per core when left out."
-)
-@click.option(
-    "--budget",
-    "budget_s",
-    type=click.FloatRange(1, 3600),
-    default=60.0,
-    show_default=True,
-    help="Seconds to spend measuring, loading apart.",
-)
-@click.option(
-    "--gpu-layers",
-    type=click.IntRange(-1, 10_000),
-    default=-1,
-    show_default=True,
-    help="Layers on the GPU; -1 for all.",
-)
-@click.option("--no-save", is_flag=True, help="Do not keep the run for later estimates.")
-@format_option
-@mendable_errors
-def command(
-    ref: str, threads: int | None, budget_s: float, gpu_layers: int, no_save: bool, output_format: str
-) -> None:
-    """Measure a GGUF file in llama.cpp: 512 prompt tokens, 128 generated ones.
+class BenchGroup(LazyGroup):
+    """A group whose first command need not be named: `planner bench FILE` runs FILE."""
 
-    The engine runs in a child process: a crash is reported, Ctrl-C leaves nothing running. The run is kept,
-    and every later estimate on this machine uses it.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts the command's word in front of anything that is not one."""
+        if args and args[0] not in self.modules and args[0] not in _HELP:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("bench", cls=BenchGroup, modules=COMMANDS)
+def command() -> None:
+    """Measure models in llama.cpp, and keep what was measured: later estimates on this machine use it.
 
     \b
-    Example:
+    Examples:
       planner bench model.gguf
+      planner bench qwen3-8b --synthetic
+      planner bench list
+      planner bench compare last 3f2a
     """
-    with progress_bar("Benchmark") as progress:
-        answer = api.bench(
-            ref,
-            n_threads=threads,
-            budget_s=budget_s,
-            n_gpu_layers=gpu_layers,
-            save=not no_save,
-            progress=progress,
-        )
-    render(bench_document(answer.run, answer.predicted), output_format)

@@ -173,7 +173,8 @@ class LocalRates:
             for pair in self._usable(phase, placement)
             if model.fingerprint is not None and pair[0].model_fingerprint == model.fingerprint
         ]
-        return own[-1] if own else None
+        run_here = [pair for pair in own if pair[0].synthetic is None]
+        return (run_here or own)[-1] if own else None  # a run of the model itself counts before a synthetic one
 
     def _carried_over(self, phase: Phase, rates: Sequence[float], work_per_token: float) -> Interval | None:
         spread = self._spread(phase, "rate")
@@ -197,6 +198,15 @@ def _same_place(run: BenchRun, placement: Placement) -> bool:
 
 
 def _own_interval(run: BenchRun, measured: Measurement, *, scale: float) -> Interval:
+    if measured.low_s is not None and measured.high_s is not None:
+        return Interval(
+            low=measured.n_tokens / measured.high_s * scale,
+            expected=measured.quartile_tokens_per_s * scale,
+            high=measured.n_tokens / measured.low_s * scale,
+            basis=Basis.DERIVED,
+            source=f"{measured.name} of this file here on {run.measured_at[:10]}, synthetic: extrapolated from layers "
+            "with random weights",
+        )
     rates: Sequence[float] = sorted(measured.rates_tokens_per_s)
     expected = measured.quartile_tokens_per_s
     tenth = rates[int(0.1 * (len(rates) - 1))]

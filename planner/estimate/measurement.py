@@ -30,21 +30,33 @@ class Measurement:
     n_generated_tokens: int
     n_depth_tokens: int
     samples_s: tuple[float, ...]
+    n_sequences: int = 1  # decoded at once; a repetition then yields n_generated_tokens for each of them
+    n_threads: int | None = None  # where not those of the run
+    cpu_s: tuple[float, ...] = ()  # processor time of the same repetitions, all threads together
+    low_s: float | None = None  # 80 % interval of one repetition, where it was not measured but extrapolated
+    high_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.samples_s or min(self.samples_s) <= 0:
             raise ValueError("a measurement needs at least one positive time")
+        if self.n_sequences < 1:
+            raise ValueError("a measurement is of one sequence or more")
+        if (self.low_s is None) != (self.high_s is None) or not 0 < (self.low_s or 1) <= (self.high_s or 1e9):
+            raise ValueError("an interval has two ends, the lower one first")
 
     @property
     def n_tokens(self) -> int:
         """Tokens that one repetition processes."""
-        return self.n_prompt_tokens if self.phase == "prefill" else self.n_generated_tokens
+        n_tokens = self.n_prompt_tokens if self.phase == "prefill" else self.n_generated_tokens
+        return n_tokens * self.n_sequences
 
     @property
     def name(self) -> str:
         """The name that llama-bench would print."""
         name = f"pp{self.n_prompt_tokens}" if self.phase == "prefill" else f"tg{self.n_generated_tokens}"
-        return f"{name} @ d{self.n_depth_tokens}" if self.n_depth_tokens else name
+        name += f" x{self.n_sequences}" if self.n_sequences > 1 else ""
+        name += f" @ d{self.n_depth_tokens}" if self.n_depth_tokens else ""
+        return f"{name}, {self.n_threads} threads" if self.n_threads is not None else name
 
     @property
     def rates_tokens_per_s(self) -> tuple[float, ...]:
@@ -93,6 +105,40 @@ class EngineMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShallowTest:
+    """One test of one shallow file, with the work of its layers: bytes per token, or FLOP of the prompt."""
+
+    phase: Phase
+    n_tokens: int
+    n_depth_tokens: int
+    work: float
+    samples_s: tuple[float, ...]
+    cpu_s: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShallowRun:
+    """What was measured on one file with a few of the model's layers and random weights."""
+
+    layers: tuple[int, ...]
+    n_bytes: int
+    other_bytes: (
+        int  # of other memory, read between two steps so that caches are as cold as with the whole model
+    )
+    tests: tuple[ShallowTest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthetic:
+    """How the figures of a model that was never run here came about."""
+
+    n_layers: int  # of the whole model
+    files: tuple[ShallowRun, ...]
+    disk_bytes: int
+    writing_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRun:
     """One benchmark of one model on one machine, with everything needed to trust or repeat it."""
 
@@ -122,11 +168,13 @@ class BenchRun:
     read_bytes_per_token: float | None = None  # weights that decoding one token reads, by the tensor table
     matmul_parameters_per_token: float | None = None  # weights that a prompt token is multiplied with
     is_mixture: bool = False  # a mixture of experts, whose tokens read only a part
+    synthetic: Synthetic | None = None  # None: the model itself was run
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
 
     def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:
-        """The first measurement of a phase at a depth, or None."""
+        """The first measurement of a phase at a depth, of one sequence with the run's threads, or None."""
         for item in self.measurements:
-            if item.phase == phase and item.n_depth_tokens == n_depth_tokens:
+            plain = item.n_sequences == 1 and item.n_threads is None
+            if plain and item.phase == phase and item.n_depth_tokens == n_depth_tokens:
                 return item
         return None

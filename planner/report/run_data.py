@@ -1,6 +1,7 @@
 """A benchmark run as data, with every repetition's time."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
@@ -35,6 +36,7 @@ def run_data(run: BenchRun) -> Data:
         "read_bytes_per_token": run.read_bytes_per_token,
         "matmul_parameters_per_token": run.matmul_parameters_per_token,
         "is_mixture": run.is_mixture,
+        "synthetic": None if run.synthetic is None else asdict(run.synthetic),
         "notes": list(run.notes),
     }
 
@@ -47,7 +49,12 @@ def _measurement(measured: Measurement) -> Data:
         "n_prompt_tokens": measured.n_prompt_tokens,
         "n_generated_tokens": measured.n_generated_tokens,
         "n_depth_tokens": measured.n_depth_tokens,
+        "n_sequences": measured.n_sequences,
+        "n_threads": measured.n_threads,
         "samples_s": list(measured.samples_s),
+        "cpu_s": list(measured.cpu_s),
+        "low_s": measured.low_s,
+        "high_s": measured.high_s,
         "mean_tokens_per_s": measured.mean_tokens_per_s,
         "stddev_tokens_per_s": measured.stddev_tokens_per_s,
         "quartile_tokens_per_s": measured.quartile_tokens_per_s,

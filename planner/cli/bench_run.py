@@ -1,0 +1,95 @@
+"""`planner bench run`, or `planner bench` with a model."""
+
+import sys
+
+import click
+
+from planner import api
+from planner.cli.options import SIZE, format_option, mendable_errors, reference_argument
+from planner.cli.progress import progress_bar
+from planner.cli.render import render
+from planner.report.bench_document import bench_document
+
+
+@click.command("run")
+@reference_argument()
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=None, help="Threads; one per core when left out."
+)
+@click.option(
+    "--budget",
+    "budget_s",
+    type=click.FloatRange(1, 3600),
+    default=60.0,
+    show_default=True,
+    help="Seconds to spend measuring, loading apart.",
+)
+@click.option(
+    "--gpu-layers",
+    type=click.IntRange(-1, 10_000),
+    default=-1,
+    show_default=True,
+    help="Layers on the GPU; -1 for all.",
+)
+@click.option(
+    "--synthetic",
+    is_flag=True,
+    help="The model is not here: run a few layers of its shape with random weights, and extrapolate.",
+)
+@click.option("--quant", default=None, help="With --synthetic: the quantization; Q4_K_M when left out.")
+@click.option(
+    "--disk",
+    "disk_bytes",
+    type=SIZE,
+    default=None,
+    help="With --synthetic: the most disk that its files may take for a while; 4GiB when left out.",
+)
+@click.option("--yes", is_flag=True, help="With --synthetic: do not ask before writing.")
+@click.option("--no-save", is_flag=True, help="Do not keep the run for later estimates.")
+@format_option
+@mendable_errors
+def command(
+    ref: str,
+    threads: int | None,
+    budget_s: float,
+    gpu_layers: int,
+    synthetic: bool,
+    quant: str | None,
+    disk_bytes: int | None,
+    yes: bool,
+    no_save: bool,
+    output_format: str,
+) -> None:
+    """Measure a GGUF file in llama.cpp: 512 prompt tokens, 128 generated ones.
+
+    The engine runs in a child process: a crash is reported, Ctrl-C leaves nothing running. The run is kept,
+    and every later estimate on this machine uses it.
+
+    With --synthetic, REF need not be here: any model that `planner fit` knows. What its files will take of disk
+    and memory is said and asked before they are written; they are removed once they are loaded.
+
+    \b
+    Examples:
+      planner bench model.gguf
+      planner bench qwen3-8b --synthetic --quant Q4_K_M
+    """
+    if not synthetic and (quant or disk_bytes or yes):
+        raise click.UsageError(
+            "--quant, --disk and --yes go with --synthetic; a GGUF file has its quantization"
+        )
+    settings = api.BenchSettings(n_threads=threads, budget_s=budget_s, n_gpu_layers=gpu_layers)
+    if synthetic:
+        question = api.plan_synthetic_bench(
+            ref, quant=quant, disk_limit_bytes=disk_bytes or api.DEFAULT_DISK_BYTES
+        )
+        click.echo(question.summary, err=True)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("there is no terminal to ask on; add --yes to write them")
+            click.confirm("Write and run them?", abort=True, err=True)
+        with progress_bar("Synthetic benchmark") as progress:
+            answer = api.bench_synthetic(question, settings=settings, save=not no_save, progress=progress)
+    else:
+        with progress_bar("Benchmark") as progress:
+            answer = api.bench(ref, settings=settings, save=not no_save, progress=progress)
+    render(bench_document(answer.run, answer.predicted), output_format)
