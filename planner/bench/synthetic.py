@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hardware.units import MIB
 from planner.bench.protocol import BenchRequest, BenchSubject
 from planner.bench.runner import Ended, run_child
 from planner.bench.synthetic_file import scratch_folder, write_shallow_file
@@ -31,7 +32,7 @@ _PHASES: tuple[Phase, ...] = ("prefill", "decode")
 _WRITING_SHARE = 0.1  # of the progress display
 _MEASURE_MARGIN_S = 60.0
 _COLD_CACHES = 4  # times the last-level cache: whatever was read that long ago is not in it
-_UNKNOWN_CACHE_BYTES = 128 * 2**20  # as much as the largest of common processors
+_UNKNOWN_CACHE_BYTES = 128 * MIB  # as much as the largest of common processors
 _ENOUGH_ROUNDS = 5
 _Key = tuple[Phase, int, int]  # phase, depth, tokens
 

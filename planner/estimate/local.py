@@ -174,7 +174,9 @@ class LocalRates:
             if model.fingerprint is not None and pair[0].model_fingerprint == model.fingerprint
         ]
         run_here = [pair for pair in own if pair[0].synthetic is None]
-        return (run_here or own)[-1] if own else None  # a run of the model itself counts before a synthetic one
+        return (
+            (run_here or own)[-1] if own else None
+        )  # a run of the model itself counts before a synthetic one
 
     def _carried_over(self, phase: Phase, rates: Sequence[float], work_per_token: float) -> Interval | None:
         spread = self._spread(phase, "rate")

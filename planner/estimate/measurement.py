@@ -41,7 +41,7 @@ class Measurement:
             raise ValueError("a measurement needs at least one positive time")
         if self.n_sequences < 1:
             raise ValueError("a measurement is of one sequence or more")
-        if (self.low_s is None) != (self.high_s is None) or not 0 < (self.low_s or 1) <= (self.high_s or 1e9):
+        if (self.low_s is None) != (self.high_s is None) or not 0 < (self.low_s or 1) <= (self.high_s or 1):
             raise ValueError("an interval has two ends, the lower one first")
 
     @property

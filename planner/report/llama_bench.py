@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from hardware.units import GIB, MIB
+from hardware.units import GIB, GIGA, MEGA, MIB
 from planner.estimate.measurement import BenchRun, Measurement
 
 Row = dict[str, Any]
-_NS = 1e9
+_NS = GIGA
 _COMMIT = re.compile(r"\(([0-9A-Za-z._-]+)\)")
 _BUILD_NUMBER = re.compile(r"\bb(\d{3,6})\b")
 _MARKDOWN_COLUMNS = (
@@ -142,7 +142,7 @@ def _size(n_bytes: int) -> str:
 
 
 def _count(n: int) -> str:
-    return f"{n / 1e6:.2f} M" if n < 1e9 else f"{n / 1e9:.2f} B"
+    return f"{n / MEGA:.2f} M" if n < GIGA else f"{n / GIGA:.2f} B"
 
 
 AS_LLAMA_BENCH: Mapping[str, Callable[[Sequence[BenchRun]], str]] = MappingProxyType(

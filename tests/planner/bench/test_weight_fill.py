@@ -1,0 +1,76 @@
+"""Made-up weights: every type gives the right number of bytes, small finite numbers, and even routing."""
+
+import numpy as np
+import pytest
+
+from planner.bench.weight_fill import WeightFill
+from planner.errors import BenchError
+from planner.model.ggml_types import GGML_TYPES, type_by_name
+
+_WHOLE_NUMBERS = {"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"}  # no file stores weights in these
+
+
+def filled(name: str, type_name: str, n_blocks: int = 300) -> bytes:
+    kind = type_by_name(type_name)
+    return b"".join(WeightFill().tensor(name, kind.id, n_blocks * kind.block_bytes))
+
+
+@pytest.mark.parametrize(
+    "type_name", [k.name for k in GGML_TYPES.values() if k.name not in {*_WHOLE_NUMBERS, "I32"}]
+)
+def test_every_type_is_filled_to_the_byte(type_name: str) -> None:
+    data = filled("blk.0.ffn_down.weight", type_name)
+    assert len(data) == 300 * type_by_name(type_name).block_bytes
+    assert len(set(data)) > 4  # not a constant
+
+
+@pytest.mark.parametrize("type_name", sorted(_WHOLE_NUMBERS))
+def test_types_that_hold_no_weights_are_refused(type_name: str) -> None:
+    with pytest.raises(BenchError, match=type_name):
+        filled("blk.0.ffn_down.weight", type_name)
+
+
+def test_q8_0_decodes_to_small_numbers() -> None:
+    # A block is a half-precision scale and 32 signed bytes (block_q8_0).
+    blocks = np.frombuffer(filled("blk.0.attn_q.weight", "Q8_0"), dtype=np.uint8).reshape(-1, 34)
+    scales = blocks[:, :2].copy().view(np.float16).astype(np.float64)
+    values = scales * blocks[:, 2:].copy().view(np.int8)
+    assert np.isfinite(values).all()
+    assert 2**-11 < values.std() < 2**-9
+
+
+def test_iq1_m_hides_its_scale_in_four_words() -> None:
+    # iq1m_scale of ggml-common.h: the upper four bits of each word, lowest first, are one half-precision number.
+    words = np.frombuffer(filled("blk.0.attn_q.weight", "IQ1_M"), dtype=np.uint8).reshape(-1, 56)[:, 48:]
+    words = words.copy().view(np.uint16)
+    bits = words[:, 0] >> 12 | words[:, 1] >> 8 & 0xF0 | words[:, 2] >> 4 & 0xF00 | words[:, 3] & 0xF000
+    assert set(bits.astype(np.uint16).view(np.float16)) == {np.float16(2**-13)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("blk.0.attn_norm.weight", 1.0),
+        ("rope_freqs.weight", 1.0),  # divided by
+        ("blk.0.attn_q.bias", 0.0),
+        ("blk.0.exp_probs_b.bias", 0.0),  # would favour experts
+        ("blk.0.attn_sinks.weight", 0.0),
+        ("blk.0.ssm_a", -1.0),  # a decay
+    ],
+)
+def test_vectors_hold_what_keeps_the_formulas_finite(name: str, value: float) -> None:
+    assert set(np.frombuffer(filled(name, "F32"), dtype=np.float32)) == {np.float32(value)}
+
+
+def test_expert_tables_name_experts() -> None:
+    numbers = b"".join(WeightFill().tensor("blk.0.ffn_gate_tid2eid.weight", 26, 4000, n_experts=8))
+    assert set(np.frombuffer(numbers, dtype=np.int32)) == set(range(8))
+
+
+def test_a_fork_type_is_refused() -> None:
+    with pytest.raises(BenchError, match="137"):
+        list(WeightFill().tensor("blk.0.attn_q.weight", 137, 76))
+
+
+def test_the_same_seed_writes_the_same_file() -> None:
+    assert filled("blk.0.attn_q.weight", "Q4_K") == filled("blk.0.attn_q.weight", "Q4_K")
