@@ -44,7 +44,8 @@ _SHOWN: Mapping[str, str] = {
     "read": "read weights", "read_experts": "read experts", "cache": "read cache", "state": "read cache",
     "vector_read": "read weights", "vector_read_experts": "read experts", "batch_read": "read weights",
     "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
-    "rescale": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
+    "rescale": "multiply", "multiply_library": "multiply", "multiply_library_experts": "multiply",
+    "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices",
 }  # fmt: skip
@@ -130,7 +131,11 @@ def modelled_prefill(
     layout = placed_layout(placement, machine)
     flags = placement.flags
     operators = prefill_operators(
-        work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, fused_attention=flags.flash_attention
+        work,
+        layout,
+        n_prompt_tokens,
+        n_ubatch=flags.n_ubatch,
+        setting=Setting(flash_attention=flags.flash_attention),
     )
     case = _case("prefill", operators, layout, work, flags)
     return _modelled(case, work, placement, factors, spreads, n_prompt_tokens)

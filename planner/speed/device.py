@@ -9,11 +9,19 @@ from hardware.spec import Accelerator
 # Laptop chips clock higher the more power their makers allow: an RTX 4070 Laptop boosts to 1.23 to 2.18 GHz, and
 # the profile has 1.70. Peaks are those of the highest clock, efficiencies say how far from it such chips run.
 _MOBILE_CLOCK = 1.28
+_MATRIX_CORES = 3.0  # times the other units' rate; INT8 or FP16 outside of matrix cores is up to 2 times
 _COPY_FRACTION = 0.8  # of a link's rate: what a good copy of a large tensor reaches
 # A core of a processor with AVX2: two 8-wide fused multiply-adds a cycle at 3.5 GHz. Efficiencies are relative to
 # this nominal rate, so its exact value does not matter for processors that were measured.
 _NOMINAL_CORE_FLOP_PER_S = 32 * 3.5e9
 _LEAST_CPU_FRACTION = 0.25  # VNNI and AMX multiply int8 up to 4 times as fast as the nominal rate
+
+# Whose matrix units ggml-vulkan leaves alone: cooperative matrices are slower there than none.
+_NO_MATRICES_IN_VULKAN = frozenset(("Xe-HPG",))
+
+_NVIDIA = frozenset(("Pascal", "Volta", "Turing", "Ampere", "Ada", "Hopper", "Blackwell"))
+# Compute capabilities that multiply FP16 at twice the FP32 rate outside of matrix cores, which "fp16" leaves out.
+_PACKED_FP16 = frozenset(("6.0",))
 
 DeviceKind = Literal["gpu", "cpu"]
 
@@ -25,7 +33,7 @@ class SpeedDevice:
     key: str  # profile id of a GPU, "cpu:" and the processor's name
     kind: DeviceKind
     backend: str  # cuda | rocm | vulkan | metal | sycl | cpu | host (a processor beside a GPU)
-    family: str  # architecture / kind of memory: an A100 and an RTX 3090 are both Ampere, and unlike
+    architecture: str
     memory_kind: str  # hbm | gddr | shared | ram
     memory_bytes_per_s: float
     matrix_flop_per_s: float
@@ -34,6 +42,32 @@ class SpeedDevice:
     least_matrix_fraction: float  # of the time at matrix_flop_per_s that the fastest number type could take
     is_mobile: bool = False  # a laptop's chip, whose stated clock says little of what its maker lets it take
     link_bytes_per_s: float | None = None  # from main memory, one way; None where that is the same memory
+
+    @property
+    def has_matrix_cores(self) -> bool:
+        """Whether it multiplies matrices much faster than its other units do."""
+        return self.matrix_flop_per_s > _MATRIX_CORES * self.vector_flop_per_s
+
+    @property
+    def has_nvidia_tiles(self) -> bool:
+        """Whether kernels for NVIDIA's cards run on it, whose tiles are larger than others'."""
+        return self.architecture in _NVIDIA
+
+    @property
+    def has_int8_dot(self) -> bool:
+        """Whether it multiplies INT8 at all; of NVIDIA's cards since Pascal only the P100 does not."""
+        return self.least_matrix_fraction < 1 or self.has_matrix_cores
+
+    @property
+    def family(self) -> str:
+        """Devices that are alike: by architecture, kind of memory and whether they have matrix cores.
+
+        An A100 and an RTX 3090 are both Ampere, a GTX 1660 and an RTX 2070 both Turing, and unlike.
+        """
+        if self.kind == "cpu":
+            return self.backend
+        plain = " plain" if self.architecture == "Turing" and not self.has_matrix_cores else ""
+        return f"{self.architecture}{plain}/{self.memory_kind}"
 
 
 def matrix_flop_per_s(dense_flop_per_s: Mapping[str, float]) -> float | None:
@@ -51,20 +85,25 @@ def gpu_device(accelerator: Accelerator, backend: str) -> SpeedDevice | None:
     matrix = matrix_flop_per_s(accelerator.dense_flop_per_s)
     if matrix is None:
         return None
+    vector = accelerator.vector_flop_per_s
+    if accelerator.compute_capability in _PACKED_FP16:
+        matrix *= 2
+    if backend == "vulkan" and accelerator.architecture in _NO_MATRICES_IN_VULKAN and vector is not None:
+        matrix = min(matrix, 2 * vector)  # packed FP16, or INT8 at half its rate
     is_mobile = "-laptop" in accelerator.id
     clock = _MOBILE_CLOCK if is_mobile else 1.0
     kind = memory_kind(accelerator)
-    peak = max(matrix, accelerator.dense_flop_per_s.get("int8", 0.0))
+    peak = max(matrix, min(2 * matrix, accelerator.dense_flop_per_s.get("int8", 0.0)))
     pcie = None if accelerator.unified_memory else accelerator.pcie_bytes_per_s
     return SpeedDevice(
         key=accelerator.id,
         kind="gpu",
         backend=backend,
-        family=f"{accelerator.architecture}/{kind}",
+        architecture=accelerator.architecture or "",
         memory_kind=kind,
         memory_bytes_per_s=accelerator.memory_bytes_per_s,
         matrix_flop_per_s=clock * matrix,
-        fp16_flop_per_s=clock * (accelerator.dense_flop_per_s.get("fp16") or matrix),
+        fp16_flop_per_s=clock * min(matrix, accelerator.dense_flop_per_s.get("fp16") or matrix),
         vector_flop_per_s=clock * (accelerator.vector_flop_per_s or matrix),
         least_matrix_fraction=matrix / peak,
         is_mobile=is_mobile,
@@ -90,7 +129,7 @@ def cpu_device(name: str, memory_bytes_per_s: float, n_threads: int, *, beside_g
         key=f"cpu:{name}",
         kind="cpu",
         backend="host" if beside_gpu else "cpu",
-        family="host" if beside_gpu else "cpu",
+        architecture="",
         memory_kind="ram",
         memory_bytes_per_s=memory_bytes_per_s,
         matrix_flop_per_s=rate,

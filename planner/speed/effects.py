@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.speed.device import SpeedDevice
-from planner.speed.setting import Setting
+from planner.speed.setting import MODERN_BUILDS, Setting
 
 Phase = Literal["prefill", "decode"]
 Level = Literal[
@@ -60,9 +60,13 @@ OPERATORS = {
     "crossing": Operator(start=2.0, general=True),
     "step": Operator(start=1.0, group="launch", general=True, follows_split=True),
     "vector_read": Operator(start=-1.6, bound="bytes", group="memory", types="vector_read"),
-    "vector_read_experts": Operator(start=0.0, bound="bytes", group="memory", types="vector_read"),
+    "vector_read_experts": Operator(
+        start=0.0, bound="bytes", group="memory", types="vector_read", follows_age=True,
+    ),
     "vector_multiply": Operator(start=2.0, bound="flop", group="multiply", types="vector_multiply"),
-    "vector_multiply_experts": Operator(start=2.0, bound="flop", group="multiply", types="vector_multiply"),
+    "vector_multiply_experts": Operator(
+        start=2.0, bound="flop", group="multiply", types="vector_multiply", follows_age=True,
+    ),
     "batch_read": Operator(
         start=-0.5, bound="bytes", group="memory", types="batch_read", follows_build=True, follows_age=True,
     ),
@@ -76,6 +80,16 @@ OPERATORS = {
     "multiply_experts": Operator(
         start=1.0, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
     ),
+    "multiply_library": Operator(
+        start=0.7, bound="flop", group="multiply", types="multiply_library", shared_memory=True,
+        follows_build=True, follows_split=True,
+    ),
+    "multiply_library_experts": Operator(
+        start=1.0, bound="flop", group="multiply", types="multiply_library", follows_build=True,
+    ),
+    "multiply_padding": Operator(start=0.0, group="multiply"),
+    "write_out": Operator(start=0.0, bound="bytes", group="memory", types="write_out"),
+    "call_library": Operator(start=1.5, group="launch"),
     "rescale": Operator(start=-2.0, types="rescale", follows_build=True, follows_age=True),
     "attention": Operator(
         start=1.2, group="multiply", follows_build=True, follows_age=True, follows_attention=True,
@@ -135,9 +149,10 @@ def operator_effects(
             yield "device", f"{here} {device.key}"
     if type_class and facts.types is not None:
         yield from _type_effects(operator, facts.types, type_class, device)
-    if backend == "cuda" and facts.follows_age and not setting.modern:
-        yield "age", f"{operator} old"
-        yield "age", f"{operator} old {family}"
+    first = MODERN_BUILDS.get(backend)
+    if first is not None and facts.follows_age and not setting.is_from(first):
+        yield "age", f"{here} old"
+        yield "age", f"{here} old {family}"
     if facts.follows_build and backend in ("rocm", "vulkan"):
         yield "build", f"{here} {setting.matrix_cores}"
         if backend == "rocm":
@@ -149,11 +164,21 @@ def operator_effects(
     if facts.follows_attention:
         yield "attention", f"{operator} {setting.attention}"
         yield "attention", f"{here} {setting.attention}"
-        yield "attention", f"{here} {family} {setting.attention}"
+        kernel = _attention_kernel(backend, setting)
+        yield "attention", f"{here} {kernel}"
+        yield "attention", f"{here} {family} {kernel}"
     if facts.follows_split and n_gpus > 1:
         yield "several", f"{operator} several"
         yield "several", f"{here} several"
         yield "several", f"{here} several {device.key}"
+
+
+def _attention_kernel(backend: str, setting: Setting) -> str:
+    """Fused attention on AMD's cards differs by the build and by how it reaches matrix cores, and changed often."""
+    if backend not in ("rocm", "vulkan") or setting.flash_attention is not True:
+        return setting.attention
+    age = "new" if setting.is_from(MODERN_BUILDS[backend]) else "old"
+    return f"fused {age} {setting.matrix_cores}"
 
 
 def _type_effects(

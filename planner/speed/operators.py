@@ -12,6 +12,8 @@ from typing import Any
 from planner.model.token_cache import least
 from planner.model.weight import expected_read_share
 from planner.speed.device import SpeedDevice
+from planner.speed.kernels import WHOLE_TYPES, expert_columns, has_vector_experts, uses_library
+from planner.speed.setting import CURRENT, Setting
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
 
 F16_BYTES = 2.0
@@ -31,9 +33,11 @@ VECTOR_TOKENS = 8
 # From here on weights in RAM are copied to the GPU (GGML_OP_OFFLOAD_MIN_BATCH, op_offload in llama-context.cpp).
 OFFLOAD_TOKENS = 32
 
-# Types whose products need no scales; all others multiply each block's sum by its scales in fp32, outside the matrix
-# cores (mmq.cuh, mul_mm.comp), which cards with many of those and few others wait for.
-_UNSCALED = frozenset(("F16", "BF16", "F32"))
+# Kernels, as counted here, that wait in a device's queue before the engine does: of 1,024 launches about five for
+# each. A stage of more holds up the stages behind it.
+_QUEUED_KERNELS = 200
+# Backends that signal each other by events, which overlapping micro-batches needs.
+_PIPELINED = frozenset(("cuda", "rocm"))
 
 HOST = -1  # index of main memory among the devices
 
@@ -168,13 +172,12 @@ def prefill_operators(
     n_past_tokens: Any = 0,
     *,
     n_ubatch: int = 512,
-    fused_attention: bool = True,
-    copies_weights: bool = True,
+    setting: Setting = CURRENT,
 ) -> tuple[OperatorTime, ...]:
     """A prompt of `n_tokens` behind `n_past_tokens`, in micro-batches; seconds of the whole prompt.
 
     Every micro-batch reads the weights (experts that any of its tokens picks) and launches the kernels again.
-    Weights in RAM are copied to the first GPU where the engine does so (`copies_weights`), from 32 tokens on.
+    Weights in RAM are copied to the first GPU where the engine does so, from 32 tokens on.
     """
     n_batches = max(1.0, n_tokens / n_ubatch)
     in_batch = min(n_tokens, n_ubatch)
@@ -186,12 +189,12 @@ def prefill_operators(
             share = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
             moved = weight.n_bytes * share * n_batches
             runs_on = place
-            if copied and (copies_weights or not weight.is_expert):
+            if copied and (setting.copies_weights or not weight.is_expert):
                 runs_on = 0
                 link = layout.gpus[0].link_bytes_per_s
                 if link is not None:
                     sums.add(0, "copy_weights", "", moved / link)
-            _add_product(sums, layout, runs_on, weight, moved, n_tokens, small=small)
+            _add_product(sums, layout.device(runs_on), runs_on, weight, moved, n_tokens, n_batches, setting)
     for weight in model.head:
         moved = weight.n_bytes * n_batches  # one token of each micro-batch is projected at least
         rate = layout.device(layout.head).memory_bytes_per_s
@@ -199,7 +202,7 @@ def prefill_operators(
     for home, layer in zip(layout.layers, model.layers, strict=True):
         _add_mixing(
             sums, layout.device(home), home, model.hidden_size, layer, n_tokens, n_past_tokens,
-            n_batches, fused_attention=fused_attention,
+            n_batches, fused_attention=setting.flash_attention is True,
         )  # fmt: skip
     if layout.n_crossings:
         moved = layout.n_crossings * n_tokens * model.hidden_size * _F32_BYTES
@@ -207,23 +210,81 @@ def prefill_operators(
         copies = moved / link if link else 0.0
         place = 0 if layout.gpus else HOST
         sums.add(place, "batch_crossing", "", _LAUNCH_S * layout.n_crossings * n_batches + copies)
-    return sums.times()
+    return _overlapped(sums.times(), layout, n_batches)
+
+
+def _overlapped(times: tuple[OperatorTime, ...], layout: Layout, n_batches: float) -> tuple[OperatorTime, ...]:
+    """Micro-batches follow each other through the GPUs (pipeline parallelism, llama_context in llama-context.cpp).
+
+    Once full, a pipeline passes a micro-batch in the time that its busiest GPU takes: of the time one after
+    another 1/m + (1 − 1/m) · share of the busiest remain for m micro-batches. Backends without events and models
+    with tensors moved to RAM run them one after another.
+    """
+    backends = {gpu.backend for gpu in layout.gpus}
+    if len(layout.gpus) < 2 or not backends <= _PIPELINED or layout.is_split_with_host:
+        return times
+    busy: dict[int, float] = defaultdict(float)
+    for time in times:
+        if time.operator.startswith("multiply"):
+            busy[time.device] += time.ideal_s
+    if not busy:
+        return times
+    left = 1 / n_batches + (1 - 1 / n_batches) * max(busy.values()) / sum(busy.values())
+    stage = max(sum(time.ideal_s for time in times if (time.device, time.operator) == (gpu, "batch_launch")) for gpu in busy)
+    ahead = min(1.0, _QUEUED_KERNELS * _LAUNCH_S * n_batches / stage)
+    left = 1 - ahead * (1 - left)
+    return tuple(
+        OperatorTime(
+            device=time.device, operator=time.operator, type_class=time.type_class, ideal_s=time.ideal_s * left
+        )
+        for time in times
+    )
 
 
 def _add_product(
-    sums: _Sums, layout: Layout, place: int, weight: ClassWeights, moved_bytes: float, n_tokens: int,
-    *, small: bool,
+    sums: _Sums, device: SpeedDevice, place: int, weight: ClassWeights, moved_bytes: float, n_tokens: int,
+    n_batches: float, setting: Setting,
 ) -> None:  # fmt: skip
-    device = layout.device(place)
-    kind = "vector" if small else "batch"
     suffix = "_experts" if weight.is_expert else ""
-    sums.add(place, f"{kind}_read{suffix}", weight.type_class, moved_bytes / device.memory_bytes_per_s)
-    if weight.n_elements:
-        flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
-        name = f"{'vector_multiply' if small else 'multiply'}{suffix}"
-        sums.add(place, name, weight.type_class, flop / device.matrix_flop_per_s)
-        if not small and weight.type_class not in _UNSCALED:
+    small = n_tokens <= VECTOR_TOKENS
+    name = f"{'vector' if small else 'batch'}_read{suffix}"
+    sums.add(place, name, weight.type_class, moved_bytes / device.memory_bytes_per_s)
+    if not weight.n_elements:
+        return
+    flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
+    in_batch = n_tokens / n_batches
+    reached = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
+    by_library = uses_library(weight.type_class, device, setting, in_batch, weight.n_experts)
+    each = in_batch * weight.active_fraction / reached  # tokens that a matrix meets, if any
+    if small:
+        sums.add(place, f"vector_multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
+    elif by_library and uses_library(weight.type_class, device, setting, each):
+        _add_library(sums, device, place, weight, flop, reached * n_batches)
+    else:
+        sums.add(place, f"multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
+        if weight.type_class not in WHOLE_TYPES:
             sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
+    tiled = not has_vector_experts(device, setting) if small else not by_library
+    if weight.is_expert and tiled:
+        columns = expert_columns(device, in_batch)
+        wasted = reached * max(0.0, columns * max(1.0, each / columns + 0.5) - each)
+        more = 2 * weight.n_elements * wasted * n_batches
+        sums.add(place, "multiply_padding", "", more / device.matrix_flop_per_s)
+    if by_library and weight.is_expert and not small:
+        sums.add(place, "call_library", "", _LAUNCH_S * weight.n_matrices * reached * n_batches)
+
+
+def _add_library(
+    sums: _Sums, device: SpeedDevice, place: int, weight: ClassWeights, flop: float, n_times: float
+) -> None:
+    """Products by the vendor's library, quantized weights written out as FP16 before, `n_times` all of them."""
+    suffix = "_experts" if weight.is_expert else ""
+    whole = weight.type_class in WHOLE_TYPES
+    called_as = weight.type_class if whole else "F16"
+    sums.add(place, f"multiply_library{suffix}", called_as, flop / device.matrix_flop_per_s)
+    if not whole:
+        written = 2 * F16_BYTES * weight.n_elements * n_times  # and read again
+        sums.add(place, "write_out", weight.type_class, written / device.memory_bytes_per_s)
 
 
 def _add_mixing(
@@ -270,20 +331,24 @@ def _placed_weights(
     model: ModelWork, layout: Layout, *, with_head: bool = True
 ) -> Sequence[tuple[int, Sequence[ClassWeights]]]:
     """Weights by the device that reads them, those alike added up so that a sweep has few terms."""
-    sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0])
     for (home, experts), layer, n in _alike(layout, model):
         for weight in layer.weights:
             place = experts if weight.is_expert else home
             entry = sums[place, weight.type_class, weight.is_expert, weight.active_fraction]
             entry[0] += n * weight.n_bytes
             entry[1] += n * weight.n_elements
+            entry[2] += n * weight.n_matrices
+            entry[3] = max(entry[3], weight.n_experts)
     if with_head:
         for weight in model.head:
             entry = sums[layout.head, weight.type_class, False, 1.0]
             entry[0] += weight.n_bytes
             entry[1] += weight.n_elements
+            entry[2] += weight.n_matrices
+            entry[3] = max(entry[3], weight.n_experts)
     found: dict[int, list[ClassWeights]] = defaultdict(list)
-    for (place, name, is_expert, fraction), (n_bytes, n_elements) in sums.items():
+    for (place, name, is_expert, fraction), (n_bytes, n_elements, n_matrices, n_experts) in sums.items():
         found[place].append(
             ClassWeights(
                 type_class=name,
@@ -291,6 +356,8 @@ def _placed_weights(
                 active_fraction=fraction,
                 n_bytes=n_bytes,
                 n_elements=n_elements,
+                n_matrices=n_matrices,
+                n_experts=round(n_experts),
             )
         )
     return tuple(found.items())

@@ -38,6 +38,8 @@ class ClassWeights:
     active_fraction: float
     n_bytes: float
     n_elements: float  # of matrices
+    n_matrices: float = 1  # each expert's counted
+    n_experts: int = 1  # of a tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +86,10 @@ def model_work(
     class of the storage's main type, for a fork's type that no preset has.
     """
     per_layer: list[dict[tuple[str, bool, float], list[float]]] = [
-        defaultdict(lambda: [0.0, 0.0]) for _ in range(network.n_layers)
+        defaultdict(lambda: [0.0, 0.0, 0.0, 1.0]) for _ in range(network.n_layers)
     ]
     n_tensors = [0] * network.n_layers
-    head: dict[tuple[str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0])
+    head: dict[tuple[str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0])
     renamed = storage.main_type if main_class else None
     scales = {False: scale, True: scale if expert_scale is None else expert_scale}
     for weight in _head_weights(storage):
@@ -138,6 +140,8 @@ def _add(
     entry = sums[name, weight.is_expert, weight.active_fraction]
     entry[0] += weight.n_bytes * (1.0 if name == "F32" else scales[weight.is_expert])
     entry[1] += weight.n_elements if matrix else 0
+    entry[2] += (weight.shape[-1] if weight.is_expert else 1) if matrix else 0
+    entry[3] = max(entry[3], weight.shape[-1] if weight.is_expert else 1)
 
 
 def _frozen(sums: Mapping[tuple[str, bool, float], list[float]]) -> tuple[ClassWeights, ...]:
@@ -148,6 +152,8 @@ def _frozen(sums: Mapping[tuple[str, bool, float], list[float]]) -> tuple[ClassW
             active_fraction=fraction,
             n_bytes=n_bytes,
             n_elements=n_elements,
+            n_matrices=n_matrices,
+            n_experts=round(n_experts),
         )
-        for (name, is_expert, fraction), (n_bytes, n_elements) in sums.items()
+        for (name, is_expert, fraction), (n_bytes, n_elements, n_matrices, n_experts) in sums.items()
     )

@@ -20,12 +20,14 @@ from planner.speed.operators import (
     decode_operators,
     prefill_operators,
 )
-from planner.speed.setting import FIRST_MODERN_BUILD, Setting
+from planner.speed.setting import Setting
 from planner.speed.work import ModelWork
 
 _OVERRIDE = re.compile(r"(?:-ot|--override-tensor)[ =]+[\"']?([^\s\"'=]+)=(\w+)")
 _CACHE_TYPE = re.compile(r"-ctk (\w+)")
+_BATCH = re.compile(r"(?:^|[\s'\"])-b (\d+)")
 _DEFAULT_UBATCH = 512
+_FIRST_NUMBERED_BUILD = 1000  # a build that somebody made alone counts from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +44,20 @@ class PlacedRow:
 
     @property
     def cell(self) -> str:
-        """What counts once: device, backend, model, type and phase."""
+        """What counts once: device, backend, model, type, phase, and whether RAM holds a part.
+
+        A prompt of one token is a step of decoding, and so in one cell with it.
+        """
         row = self.row
+        kind = self.speed_class.split("_", 1)[0]
         key = (
             row.device,
             row.n_devices,
             row.backend,
             self.case.model_key,
             row.quantization,
-            self.speed_class,
+            kind,
+            self.case.phase,
         )
         return " | ".join(str(part) for part in key)
 
@@ -67,7 +74,9 @@ def place_row(row: BenchRow) -> PlacedRow:
         raise UnplacedError(row.left_out)
     if bool(row.n_prompt_tokens) == bool(row.n_generated_tokens):
         raise UnplacedError("prompt and generation in one figure")
-    phase: Phase = "decode" if row.n_generated_tokens else "prefill"
+    scored: Phase = "decode" if row.n_generated_tokens else "prefill"
+    # A prompt of one token is a step of decoding: the same graph and kernels, at the depth it comes to.
+    phase: Phase = "decode" if row.n_prompt_tokens <= 1 else "prefill"
     model = find_model(row)
     stored = stored_row(row, model)
     layout = _layout(row, stored.work)
@@ -84,13 +93,12 @@ def place_row(row: BenchRow) -> PlacedRow:
             layout,
             row.n_prompt_tokens,
             row.n_depth_tokens,
-            n_ubatch=row.n_ubatch or _DEFAULT_UBATCH,
-            fused_attention=setting.flash_attention is True,
-            copies_weights=setting.copies_weights,
+            n_ubatch=_n_ubatch(row),
+            setting=setting,
         )
     n_tokens = row.n_sequences if phase == "decode" else row.n_prompt_tokens
     kind = "offload" if layout.is_split_with_host else "moe" if stored.work.has_experts else "dense"
-    speed_class = next(name for name in get_args(SpeedClass) if name == f"{kind}_{phase}")
+    speed_class = next(name for name in get_args(SpeedClass) if name == f"{kind}_{scored}")
     return PlacedRow(
         row=row,
         case=Case(
@@ -109,14 +117,23 @@ def place_row(row: BenchRow) -> PlacedRow:
     )
 
 
+def _n_ubatch(row: BenchRow) -> int:
+    """Tokens of a micro-batch, which is never larger than the batch (llama_context in llama-context.cpp)."""
+    asked = row.n_ubatch or _DEFAULT_UBATCH
+    batch = _BATCH.search(row.notes)
+    return min(asked, int(batch[1])) if batch else asked
+
+
 def _setting(row: BenchRow) -> Setting:
     text = f"{row.backend} {row.notes}"
     cores = next((name for name in ("rocwmma", "amdvlk") if name in text), "plain")
-    blas = "hipblaslt" if "'hipblaslt': '1'" in row.notes or "hblt" in row.notes else "plain"
+    # kyuz0's containers switch hipBLASLt on, but for the runs that they mark hblt0.
+    asks = "'hipblaslt': '1'" in row.notes or (row.origin.startswith("kyuz0/") and "hblt0" not in row.notes)
+    blas = "hipblaslt" if asks else "plain"
     number = row.build_number
     return Setting(
         engine="ik_llama.cpp" if row.engine.startswith("ik") else "llama.cpp",
-        modern=not (row.engine == "llama.cpp" and number is not None and 1000 < number < FIRST_MODERN_BUILD),
+        build=number if number is not None and number > _FIRST_NUMBERED_BUILD else None,
         flash_attention=row.flash_attention,
         matrix_cores=cores,
         blas=blas,

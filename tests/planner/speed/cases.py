@@ -5,11 +5,11 @@ from planner.speed.device import SpeedDevice
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
 
 GPU = SpeedDevice(
-    key="card", kind="gpu", backend="cuda", family="Ada/gddr", memory_kind="gddr", memory_bytes_per_s=1e12,
+    key="card", kind="gpu", backend="cuda", architecture="Ada", memory_kind="gddr", memory_bytes_per_s=1e12,
     matrix_flop_per_s=100e12, fp16_flop_per_s=100e12, vector_flop_per_s=100e12, least_matrix_fraction=0.5, link_bytes_per_s=20e9,
 )  # fmt: skip
 HOST = SpeedDevice(
-    key="cpu:box", kind="cpu", backend="host", family="host", memory_kind="ram", memory_bytes_per_s=100e9,
+    key="cpu:box", kind="cpu", backend="host", architecture="", memory_kind="ram", memory_bytes_per_s=100e9,
     matrix_flop_per_s=1e12, fp16_flop_per_s=1e12, vector_flop_per_s=1e12, least_matrix_fraction=0.25,
 )  # fmt: skip
 

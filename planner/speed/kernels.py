@@ -1,0 +1,72 @@
+"""Which of its ways of multiplying matrices llama.cpp takes: by type, device, age of the build and tokens at once.
+
+On NVIDIA's and AMD's cards quantized weights are multiplied as they are, in tiles of INT8, or are first written out
+as FP16 for the vendor's library (`ggml_cuda_should_use_mmq` in mmq.cu). Other backends unpack inside the kernel.
+"""
+
+from planner.speed.device import SpeedDevice
+from planner.speed.setting import Setting
+
+# Types that a library multiplies as they are.
+WHOLE_TYPES = frozenset(("F16", "BF16", "F32"))
+# Tokens at once up to which tiles are used where a library is faster (MMQ_DP4A_MAX_BATCH_SIZE).
+_FEW_TOKENS = 64
+# Builds from which tiles run on the matrix cores of AMD's architectures (llama.cpp #14624, #17156, #17576).
+_TILES_ON_MATRIX_CORES = {"CDNA3": 5995, "RDNA4": 7140, "RDNA3": 7280, "RDNA3.5": 7280}
+# Types whose tiles stay slower than the library on RDNA3 from so many tokens on.
+_LIBRARY_FROM = {"Q2_K": 128, "Q6_K": 256, "IQ2": 128}
+# Builds from which up to 8 tokens' experts go through the kernels for vectors on CUDA, ROCm and Vulkan.
+_VECTOR_EXPERTS = 7700
+# Fewer experts than this are multiplied like dense weights, one by one.
+_MANY_EXPERTS = 64
+
+
+def uses_library(
+    type_class: str, device: SpeedDevice, setting: Setting, n_tokens: float, n_experts: float = 1
+) -> bool:
+    """Whether weights of a type are multiplied by the vendor's library, with `n_tokens` at once."""
+    if device.backend not in ("cuda", "rocm"):
+        return False
+    if type_class in WHOLE_TYPES:
+        return True
+    if device.backend == "cuda":
+        return _on_nvidia(device, setting, n_tokens)
+    first = _TILES_ON_MATRIX_CORES.get(device.architecture)
+    if first is None:  # no matrix cores, or tiles without them are what there is
+        return device.architecture.startswith("CDNA") and n_tokens >= _FEW_TOKENS
+    if not setting.is_from(first):
+        return n_tokens >= _FEW_TOKENS
+    if not device.architecture.startswith("RDNA3") or n_experts >= _MANY_EXPERTS:
+        return False
+    return n_tokens > _LIBRARY_FROM.get(type_class, n_tokens)
+
+
+def expert_columns(device: SpeedDevice, n_tokens: float) -> float:
+    """Columns of the tile that each expert's tokens are multiplied in, needed or not, with `n_tokens` at once.
+
+    The tile is chosen by all tokens, though an expert sees few of them (mul_mat_q_case in mmq.cuh,
+    ggml_vk_guess_matmul_id_pipeline in ggml-vulkan.cpp, kernel_mul_mm_id in ggml-metal.metal).
+    """
+    if device.kind == "cpu":
+        return 1.0
+    if device.backend == "metal":
+        return 32.0
+    if device.backend == "vulkan":
+        largest = 128.0 if device.has_nvidia_tiles else 64.0
+        return next((columns for columns in (32.0, 64.0) if n_tokens <= columns), largest)
+    return min(128.0, n_tokens)
+
+
+def has_vector_experts(device: SpeedDevice, setting: Setting) -> bool:
+    """Whether a few tokens' experts are multiplied as vectors; if not, only a single token's are."""
+    return device.kind == "cpu" or device.backend == "metal" or setting.is_from(_VECTOR_EXPERTS)
+
+
+def _on_nvidia(device: SpeedDevice, setting: Setting, n_tokens: float) -> bool:
+    if not device.has_int8_dot:
+        return True
+    if not device.has_matrix_cores:
+        return False
+    if setting.modern and device.architecture != "Volta":
+        return False
+    return n_tokens >= _FEW_TOKENS
