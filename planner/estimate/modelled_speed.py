@@ -18,10 +18,10 @@ from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
 from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge
+from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
     HOST,
     Layout,
-    OperatorTime,
     decode_operators,
     prefill_operators,
 )

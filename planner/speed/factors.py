@@ -14,7 +14,8 @@ from planner.speed.effects import (
     operator_effects,
     start_logarithm,
 )
-from planner.speed.operators import Layout, OperatorTime
+from planner.speed.operator_time import OperatorTime
+from planner.speed.operators import Layout
 from planner.speed.setting import Setting
 
 # exp of more than this would be a factor that no kernel has; it keeps a fit that goes astray finite.

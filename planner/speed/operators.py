@@ -12,13 +12,13 @@ from typing import Any
 from planner.model.token_cache import least
 from planner.model.weight import expected_read_share
 from planner.speed.device import SpeedDevice
-from planner.speed.kernels import WHOLE_TYPES, expert_columns, has_vector_experts, uses_library
+from planner.speed.operator_time import F16_BYTES, LAUNCH_S, OperatorTime, Sums
+from planner.speed.pipeline import overlapped
+from planner.speed.products import VECTOR_TOKENS, add_product
 from planner.speed.setting import CURRENT, Setting
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
 
-F16_BYTES = 2.0
 _F32_BYTES = 4.0
-_LAUNCH_S = 1e-6  # the unit that launches count in; how long one takes is fitted
 # Kernels of a layer beside one for each tensor: rotation, cache writes, attention, activation, additions.
 _OTHER_KERNELS = 8
 # A router's: logits, soft-max, top k, gathering, weighting, summing (build_moe_ffn in llama-graph.cpp).
@@ -28,14 +28,9 @@ _STEP_KERNELS = 10  # embedding, head, sampling, synchronization
 # Times that a token's hidden vector is written to or read from memory in a layer, f32.
 _ACTIVATION_PASSES = 12
 _SCORE_BYTES = 16  # scores written, read, normalized, read again, without a fused attention kernel
-# Prompts up to here go through the kernels that multiply vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda).
-VECTOR_TOKENS = 8
 # From here on weights in RAM are copied to the GPU (GGML_OP_OFFLOAD_MIN_BATCH, op_offload in llama-context.cpp).
 OFFLOAD_TOKENS = 32
 
-# Kernels, as counted here, that wait in a device's queue before the engine does: of 1,024 launches about five for
-# each. A stage of more holds up the stages behind it.
-_QUEUED_KERNELS = 200
 # Backends that signal each other by events, which overlapping micro-batches needs.
 _PIPELINED = frozenset(("cuda", "rocm"))
 
@@ -70,6 +65,12 @@ class Layout:
         """Whether main memory holds a part of what a GPU would run."""
         return bool(self.gpus) and HOST in (*self.layers, *self.experts)
 
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether the engine works on several micro-batches at once: not with tensors in main memory."""
+        several = len(set(self.layers)) > 1 and not self.is_split_with_host
+        return several and all(gpu.backend in _PIPELINED for gpu in self.gpus)
+
 
 def layout_on_one(device: SpeedDevice, n_layers: int) -> Layout:
     """Everything on one device."""
@@ -77,33 +78,6 @@ def layout_on_one(device: SpeedDevice, n_layers: int) -> Layout:
     gpus = () if device.kind == "cpu" else (device,)
     host = device if device.kind == "cpu" else None
     return Layout(gpus=gpus, host=host, layers=(home,) * n_layers, experts=(home,) * n_layers, head=home)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorTime:
-    """One kind of operator on one device: its ideal seconds, over all layers there."""
-
-    device: int
-    operator: str
-    type_class: str
-    ideal_s: Any
-
-
-class _Sums:
-    """Ideal seconds added up by device, operator and class."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[int, str, str], Any] = defaultdict(float)
-
-    def add(self, device: int, operator: str, type_class: str, ideal_s: Any) -> None:
-        key = (device, operator, type_class)
-        self._sums[key] = self._sums[key] + ideal_s
-
-    def times(self) -> tuple[OperatorTime, ...]:
-        return tuple(
-            OperatorTime(device=device, operator=operator, type_class=name, ideal_s=ideal_s)
-            for (device, operator, name), ideal_s in self._sums.items()
-        )
 
 
 def decode_operators(
@@ -120,7 +94,7 @@ def decode_operators(
     sequence outside the matrix cores, up to as many sequences as the kernels for vectors take; those beyond are
     multiplied as prompts are. Caches and states: once per sequence.
     """
-    sums = _Sums()
+    sums = Sums()
     for place, weights in _placed_weights(model, layout):
         device = layout.device(place)
         for weight in weights:
@@ -130,9 +104,9 @@ def decode_operators(
             _add_decoded_product(sums, place, device, weight, n_sequences)
     for (home, _), layer, n in _alike(layout, model):
         device = layout.device(home)
-        sums.add(home, "launch", "", _LAUNCH_S * n * (layer.n_tensors + _OTHER_KERNELS))
+        sums.add(home, "launch", "", LAUNCH_S * n * (layer.n_tensors + _OTHER_KERNELS))
         if layer.has_experts:
-            sums.add(home, "launch_router", "", _LAUNCH_S * n * _ROUTER_KERNELS)
+            sums.add(home, "launch_router", "", LAUNCH_S * n * _ROUTER_KERNELS)
         if layer.mixer is None:
             continue
         cached = sum(
@@ -144,15 +118,15 @@ def decode_operators(
         if layer.mixer.state_elements:
             moved = 2 * layer.mixer.state_elements * _F32_BYTES * n_sequences
             sums.add(home, "state", "", moved / rate)
-            sums.add(home, "launch_state", "", _LAUNCH_S * n * _STATE_KERNELS)
+            sums.add(home, "launch_state", "", LAUNCH_S * n * _STATE_KERNELS)
     if layout.n_crossings:
-        sums.add(0 if layout.gpus else HOST, "crossing", "", _LAUNCH_S * layout.n_crossings)
-    sums.add(layout.head, "step", "", _LAUNCH_S * _STEP_KERNELS)
+        sums.add(0 if layout.gpus else HOST, "crossing", "", LAUNCH_S * layout.n_crossings)
+    sums.add(layout.head, "step", "", LAUNCH_S * _STEP_KERNELS)
     return sums.times()
 
 
 def _add_decoded_product(
-    sums: _Sums, place: int, device: SpeedDevice, weight: ClassWeights, n_sequences: Any
+    sums: Sums, place: int, device: SpeedDevice, weight: ClassWeights, n_sequences: Any
 ) -> None:
     if not weight.n_elements:
         return
@@ -182,7 +156,7 @@ def prefill_operators(
     n_batches = max(1.0, n_tokens / n_ubatch)
     in_batch = min(n_tokens, n_ubatch)
     small = n_tokens <= VECTOR_TOKENS
-    sums = _Sums()
+    sums = Sums()
     for place, weights in _placed_weights(model, layout, with_head=False):
         copied = bool(place == HOST and layout.gpus and n_tokens >= OFFLOAD_TOKENS)
         for weight in weights:
@@ -194,7 +168,7 @@ def prefill_operators(
                 link = layout.gpus[0].link_bytes_per_s
                 if link is not None:
                     sums.add(0, "copy_weights", "", moved / link)
-            _add_product(sums, layout.device(runs_on), runs_on, weight, moved, n_tokens, n_batches, setting)
+            add_product(sums, layout.device(runs_on), runs_on, weight, moved, n_tokens, n_batches, setting)
     for weight in model.head:
         moved = weight.n_bytes * n_batches  # one token of each micro-batch is projected at least
         rate = layout.device(layout.head).memory_bytes_per_s
@@ -209,86 +183,12 @@ def prefill_operators(
         link = next((gpu.link_bytes_per_s for gpu in layout.gpus if gpu.link_bytes_per_s), None)
         copies = moved / link if link else 0.0
         place = 0 if layout.gpus else HOST
-        sums.add(place, "batch_crossing", "", _LAUNCH_S * layout.n_crossings * n_batches + copies)
-    return _overlapped(sums.times(), layout, n_batches)
-
-
-def _overlapped(times: tuple[OperatorTime, ...], layout: Layout, n_batches: float) -> tuple[OperatorTime, ...]:
-    """Micro-batches follow each other through the GPUs (pipeline parallelism, llama_context in llama-context.cpp).
-
-    Once full, a pipeline passes a micro-batch in the time that its busiest GPU takes: of the time one after
-    another 1/m + (1 − 1/m) · share of the busiest remain for m micro-batches. Backends without events and models
-    with tensors moved to RAM run them one after another.
-    """
-    backends = {gpu.backend for gpu in layout.gpus}
-    if len(layout.gpus) < 2 or not backends <= _PIPELINED or layout.is_split_with_host:
-        return times
-    busy: dict[int, float] = defaultdict(float)
-    for time in times:
-        if time.operator.startswith("multiply"):
-            busy[time.device] += time.ideal_s
-    if not busy:
-        return times
-    left = 1 / n_batches + (1 - 1 / n_batches) * max(busy.values()) / sum(busy.values())
-    stage = max(sum(time.ideal_s for time in times if (time.device, time.operator) == (gpu, "batch_launch")) for gpu in busy)
-    ahead = min(1.0, _QUEUED_KERNELS * _LAUNCH_S * n_batches / stage)
-    left = 1 - ahead * (1 - left)
-    return tuple(
-        OperatorTime(
-            device=time.device, operator=time.operator, type_class=time.type_class, ideal_s=time.ideal_s * left
-        )
-        for time in times
-    )
-
-
-def _add_product(
-    sums: _Sums, device: SpeedDevice, place: int, weight: ClassWeights, moved_bytes: float, n_tokens: int,
-    n_batches: float, setting: Setting,
-) -> None:  # fmt: skip
-    suffix = "_experts" if weight.is_expert else ""
-    small = n_tokens <= VECTOR_TOKENS
-    name = f"{'vector' if small else 'batch'}_read{suffix}"
-    sums.add(place, name, weight.type_class, moved_bytes / device.memory_bytes_per_s)
-    if not weight.n_elements:
-        return
-    flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
-    in_batch = n_tokens / n_batches
-    reached = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
-    by_library = uses_library(weight.type_class, device, setting, in_batch, weight.n_experts)
-    each = in_batch * weight.active_fraction / reached  # tokens that a matrix meets, if any
-    if small:
-        sums.add(place, f"vector_multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
-    elif by_library and uses_library(weight.type_class, device, setting, each):
-        _add_library(sums, device, place, weight, flop, reached * n_batches)
-    else:
-        sums.add(place, f"multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
-        if weight.type_class not in WHOLE_TYPES:
-            sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
-    tiled = not has_vector_experts(device, setting) if small else not by_library
-    if weight.is_expert and tiled:
-        columns = expert_columns(device, in_batch)
-        wasted = reached * max(0.0, columns * max(1.0, each / columns + 0.5) - each)
-        more = 2 * weight.n_elements * wasted * n_batches
-        sums.add(place, "multiply_padding", "", more / device.matrix_flop_per_s)
-    if by_library and weight.is_expert and not small:
-        sums.add(place, "call_library", "", _LAUNCH_S * weight.n_matrices * reached * n_batches)
-
-
-def _add_library(
-    sums: _Sums, device: SpeedDevice, place: int, weight: ClassWeights, flop: float, n_times: float
-) -> None:
-    """Products by the vendor's library, quantized weights written out as FP16 before, `n_times` all of them."""
-    suffix = "_experts" if weight.is_expert else ""
-    whole = weight.type_class in WHOLE_TYPES
-    called_as = weight.type_class if whole else "F16"
-    sums.add(place, f"multiply_library{suffix}", called_as, flop / device.matrix_flop_per_s)
-    if not whole:
-        written = 2 * F16_BYTES * weight.n_elements * n_times  # and read again
-        sums.add(place, "write_out", weight.type_class, written / device.memory_bytes_per_s)
+        sums.add(place, "batch_crossing", "", LAUNCH_S * layout.n_crossings * n_batches + copies)
+    return overlapped(sums.times(), n_batches) if layout.is_pipeline else sums.times()
 
 
 def _add_mixing(
-    sums: _Sums,
+    sums: Sums,
     device: SpeedDevice,
     home: int,
     hidden_size: int,
@@ -303,7 +203,7 @@ def _add_mixing(
     passes = _ACTIVATION_PASSES * (2 if layer.has_experts else 1)
     sums.add(home, "activations", "", n_tokens * hidden_size * _F32_BYTES * passes / rate)
     kernels = layer.n_tensors + _OTHER_KERNELS + (_ROUTER_KERNELS if layer.has_experts else 0)
-    sums.add(home, "batch_launch", "", _LAUNCH_S * kernels * n_batches)
+    sums.add(home, "batch_launch", "", LAUNCH_S * kernels * n_batches)
     mixer = layer.mixer
     if mixer is None:
         return
@@ -312,7 +212,7 @@ def _add_mixing(
         n_scores = n_tokens * (n_past_tokens + n_tokens / 2) * getattr(mixer, "n_heads", 1)
         sums.add(home, "scores", "", n_scores * _SCORE_BYTES / rate)
     if mixer.state_elements:
-        sums.add(home, "scan", "", _LAUNCH_S * n_tokens / 100)
+        sums.add(home, "scan", "", LAUNCH_S * n_tokens / 100)
 
 
 def _alike(layout: Layout, model: ModelWork) -> Iterator[tuple[tuple[int, int], LayerWork, int]]:

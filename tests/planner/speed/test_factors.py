@@ -34,7 +34,7 @@ def test_effects_add_up_from_general_to_special() -> None:
     ratio = special.factor(case(), launch) / general.factor(case(), launch)
     assert ratio == pytest.approx(2.718281828**0.2)
     # A card of another family keeps what is general, and only that.
-    other = replace(GPU, family="Turing/gddr", key="other")
+    other = replace(GPU, architecture="Turing", key="other")
     assert special.factor(case(other), launch) == general.factor(case(other), launch)
 
 

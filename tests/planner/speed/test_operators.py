@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
     HOST as RAM,
 )
 from planner.speed.operators import (
     Layout,
-    OperatorTime,
     decode_operators,
     layout_on_one,
     prefill_operators,
 )
+from planner.speed.setting import Setting
 from tests.planner.speed.cases import GPU, HOST, dense, mixture
 
 
@@ -60,7 +61,7 @@ def test_experts_in_ram_are_read_there_and_copied_for_a_prompt() -> None:
     assert ideal(prompt, "copy_weights") == pytest.approx(2 * 2e9 / 20e9, rel=1e-6)
     assert ideal(prompt, "multiply_experts", RAM) == 0
     # The fork multiplies them where they lie, and so does everybody for a few tokens.
-    stays = prefill_operators(mixture(), layout, 512, copies_weights=False)
+    stays = prefill_operators(mixture(), layout, 512, setting=Setting(engine="ik_llama.cpp"))
     assert ideal(stays, "copy_weights") == 0
     assert ideal(stays, "multiply_experts", RAM) > 0
     assert ideal(prefill_operators(mixture(), layout, 16), "copy_weights") == 0
@@ -75,7 +76,7 @@ def test_a_prompt_multiplies_every_token_and_reads_once_per_micro_batch() -> Non
 def test_unfused_attention_moves_its_scores() -> None:
     layout = layout_on_one(GPU, 4)
     assert ideal(prefill_operators(dense(), layout, 512), "scores") == 0
-    plain = prefill_operators(dense(), layout, 512, fused_attention=False)
+    plain = prefill_operators(dense(), layout, 512, setting=Setting(flash_attention=False))
     assert ideal(plain, "scores") == pytest.approx(512 * 256 * 8 * 16 * 4 / 1e12)
 
 
@@ -153,3 +154,30 @@ def test_a_longer_prompt_takes_longer_and_moves_smoothly(n: int) -> None:
 
     here, there = total(n), total(n + 1)
     assert here < there < here * (1 + 3 / n) + 1e-9
+
+
+def test_micro_batches_follow_each_other_through_gpus() -> None:
+    layout = Layout(gpus=(GPU, GPU), host=None, layers=(0, 0, 1, 1), experts=(0, 0, 1, 1), head=1)
+    assert layout.is_pipeline
+    one = ideal(prefill_operators(dense(), layout_on_one(GPU, 4), 2048), "multiply")
+    both = prefill_operators(dense(), layout, 2048)
+    # 4 micro-batches through 2 stages take 5 steps of half the layers: 5/8 of one after another.
+    assert ideal(both, "multiply") + ideal(both, "multiply", 1) == pytest.approx(one * 5 / 8)
+    # One micro-batch has nothing to overlap with, and Vulkan does not signal between devices.
+    single = prefill_operators(dense(), layout, 512)
+    assert ideal(single, "multiply") + ideal(single, "multiply", 1) == pytest.approx(one / 4)
+    vulkan = replace(GPU, backend="vulkan")
+    assert not Layout(gpus=(vulkan, vulkan), host=None, layers=(0, 1), experts=(0, 1), head=1).is_pipeline
+    # With a part in RAM the engine waits for each micro-batch.
+    assert not Layout(gpus=(GPU, GPU), host=HOST, layers=(0, 1), experts=(0, RAM), head=1).is_pipeline
+
+
+def test_a_stage_that_fills_the_queue_holds_up_the_others() -> None:
+    n = 100  # layers on each of two GPUs: 100 · (9 + 8) kernels, of which 200 wait
+    layout = Layout(
+        gpus=(GPU, GPU), host=None, layers=(0,) * n + (1,) * n, experts=(0,) * n + (1,) * n, head=1
+    )
+    both = prefill_operators(dense(2 * n), layout, 2048)
+    one = ideal(prefill_operators(dense(2 * n), layout_on_one(GPU, 2 * n), 2048), "multiply")
+    left = 1 - 200 / 1700 * (1 - 5 / 8)
+    assert ideal(both, "multiply") + ideal(both, "multiply", 1) == pytest.approx(one * left)

@@ -52,6 +52,22 @@ def test_a_prompt_is_counted_whole() -> None:
     assert placed.n_tokens == 512
 
 
+def test_a_prompt_of_one_token_is_a_step_and_in_its_cell() -> None:
+    one = place(test="pp1", n_prompt="1", n_gen="0", tok_s="150")
+    assert (one.speed_class, one.case.phase, one.cell) == ("dense_prefill", "decode", place().cell)
+    assert {time.operator for time in one.case.operators} == {
+        time.operator for time in place().case.operators
+    }
+
+
+def test_a_micro_batch_is_no_larger_than_the_batch() -> None:
+    def launches(notes: str) -> float:
+        placed = place(test="pp1024", n_prompt="1024", n_gen="0", n_ubatch="512", notes=notes)
+        return float(sum(t.ideal_s for t in placed.case.operators if t.operator == "batch_launch"))
+
+    assert launches("env={'b': '-b 256'}") == pytest.approx(2 * launches("env={'b': ''}"))
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

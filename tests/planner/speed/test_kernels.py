@@ -1,0 +1,75 @@
+"""Which kernels multiply what, against the rules of the engine's sources."""
+
+from dataclasses import replace
+
+import pytest
+
+from planner.speed.device import SpeedDevice
+from planner.speed.kernels import expert_columns, uses_library
+from planner.speed.operators import layout_on_one, prefill_operators
+from planner.speed.setting import CURRENT, Setting
+from tests.planner.speed.cases import GPU, HOST, dense, mixture
+
+WITH_CORES = replace(GPU, vector_flop_per_s=10e12)
+VOLTA = replace(WITH_CORES, architecture="Volta", least_matrix_fraction=1.0)
+PASCAL = replace(GPU, architecture="Pascal", vector_flop_per_s=60e12)  # INT8 outside of matrix cores
+P100 = replace(GPU, architecture="Pascal", memory_kind="hbm", least_matrix_fraction=1.0)
+OLD = Setting(build=2824)
+
+
+def amd(architecture: str) -> SpeedDevice:
+    return replace(WITH_CORES, backend="rocm", architecture=architecture)
+
+
+@pytest.mark.parametrize(
+    ("type_class", "device", "setting", "n_tokens", "library"),
+    [
+        ("F16", WITH_CORES, CURRENT, 512, True),
+        ("Q4_K", WITH_CORES, CURRENT, 512, False),  # turing_mma_available
+        ("Q4_K", WITH_CORES, OLD, 512, True),  # before INT8 matrix cores
+        ("Q4_K", WITH_CORES, OLD, 32, False),
+        ("Q4_K", VOLTA, CURRENT, 512, True),  # FP16 matrix cores only
+        ("Q4_K", VOLTA, CURRENT, 63, False),  # MMQ_DP4A_MAX_BATCH_SIZE
+        ("Q4_K", PASCAL, CURRENT, 512, False),
+        ("Q4_K", P100, CURRENT, 512, True),  # below GGML_CUDA_CC_DP4A
+        ("Q4_K", amd("RDNA2"), CURRENT, 512, False),
+        ("Q4_K", amd("RDNA3.5"), Setting(build=6077), 512, True),  # before WMMA in tiles
+        ("Q4_K", amd("RDNA3.5"), Setting(build=6077), 32, False),
+        ("Q4_K", amd("RDNA3.5"), CURRENT, 512, False),
+        ("Q6_K", amd("RDNA3.5"), CURRENT, 512, True),
+        ("Q6_K", amd("RDNA3.5"), CURRENT, 256, False),
+        ("Q4_K", amd("RDNA4"), Setting(build=7423), 512, False),
+        ("F16", replace(WITH_CORES, backend="vulkan"), CURRENT, 512, False),
+    ],
+)
+def test_the_library_multiplies_what_tiles_do_not(
+    type_class: str, device: SpeedDevice, setting: Setting, n_tokens: int, library: bool
+) -> None:
+    assert uses_library(type_class, device, setting, n_tokens) is library
+
+
+def ideal(operator: str, device: SpeedDevice, setting: Setting, n_tokens: int, model: str = "dense") -> float:
+    work = dense() if model == "dense" else mixture()
+    times = prefill_operators(work, layout_on_one(device, 4), n_tokens, setting=setting)
+    return float(sum(time.ideal_s for time in times if time.operator == operator))
+
+
+def test_the_library_gets_weights_written_out_for_each_micro_batch() -> None:
+    # 8e9 elements, written and read as two bytes, at 1 TB/s; twice for two micro-batches.
+    assert ideal("write_out", WITH_CORES, OLD, 512) == pytest.approx(8e9 * 4 / 1e12)
+    assert ideal("write_out", WITH_CORES, OLD, 1024) == pytest.approx(2 * 8e9 * 4 / 1e12)
+    assert ideal("multiply_library", WITH_CORES, OLD, 512) == pytest.approx(2 * 8e9 * 512 / 100e12)
+    assert ideal("multiply", WITH_CORES, OLD, 512) == 0
+    assert ideal("write_out", WITH_CORES, CURRENT, 512) == 0
+
+
+def test_an_experts_tile_is_as_wide_as_all_tokens_ask_for() -> None:
+    assert expert_columns(WITH_CORES, 512) == 128
+    assert expert_columns(WITH_CORES, 32) == 32
+    assert expert_columns(replace(WITH_CORES, backend="metal"), 512) == 32
+    # One pick in 16 of 512 tokens is 32 for each expert: of 128 columns 96 are wasted, on 4 layers of 4e9
+    # elements, all of which 512 tokens reach.
+    padding = ideal("multiply_padding", WITH_CORES, CURRENT, 512, "mixture")
+    assert padding == pytest.approx(2 * 4 * 4e9 * 96 / 100e12, rel=1e-9)
+    # A processor multiplies rows.
+    assert ideal("multiply_padding", replace(HOST, backend="cpu"), CURRENT, 512, "mixture") == 0
