@@ -24,6 +24,7 @@ ORDER = (
     ("planner.estimate",),
     ("planner.prices",),
     ("planner.compare", "planner.load"),
+    ("planner.simulate",),
     ("planner.report",),
     ("planner.readers", "planner.bench"),
     ("planner.api",),

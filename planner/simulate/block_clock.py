@@ -1,0 +1,51 @@
+"""Blocks of the KV pool that decoding sequences will need, counted without looking at each of them.
+
+All decoding sequences grow by a token per step, so one takes a new block whenever its length passes a multiple of the
+block, each at its own phase. Counting how many share a phase makes a step, or a thousand, a sum.
+"""
+
+
+class BlockClock:
+    """New blocks per step for sequences that join and leave between steps."""
+
+    def __init__(self, block_tokens: int) -> None:
+        self._size = block_tokens
+        self._phases = [0] * block_tokens
+        self._n = 0
+        self._step = 0
+
+    def phase_of(self, n_tokens: int) -> int:
+        """The phase of a sequence that holds so many tokens now."""
+        return (n_tokens - self._step) % self._size
+
+    def join(self, n_tokens: int) -> int:
+        """A sequence with so many tokens begins to grow; returns its phase, with which it leaves again."""
+        phase = self.phase_of(n_tokens)
+        self._phases[phase] += 1
+        self._n += 1
+        return phase
+
+    def leave(self, phase: int) -> None:
+        """A sequence stops growing."""
+        self._phases[phase] -= 1
+        self._n -= 1
+
+    def needed(self, n_steps: int) -> int:
+        """Blocks that the next so many steps take: a token that finds its last block full needs a new one."""
+        cycles, rest = divmod(n_steps, self._size)
+        return cycles * self._n + sum(self._phases[-(self._step + i) % self._size] for i in range(rest))
+
+    def steps_within(self, n_blocks: int, at_most: int) -> int:
+        """How many steps the given blocks last."""
+        if self.needed(at_most) <= n_blocks:
+            return at_most
+        if self._n == 0:
+            return at_most
+        steps = min(at_most, (n_blocks // self._n) * self._size)
+        while steps < at_most and self.needed(steps + 1) <= n_blocks:
+            steps += 1
+        return steps
+
+    def advance(self, n_steps: int) -> None:
+        """So many steps have passed."""
+        self._step += n_steps

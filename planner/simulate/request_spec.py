@@ -1,0 +1,26 @@
+"""What comes to a server: requests with lengths, times, shared beginnings and ranks."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestSpec:
+    """One request.
+
+    `conversation` names what it shares its first `n_prefix_tokens` with: an earlier turn, or a system prompt that
+    many requests have. `is_prefilled` requests bring their prompt's cache with them (from a prefill machine).
+    """
+
+    arrival_s: float
+    n_prompt_tokens: int
+    n_output_tokens: int
+    priority: int = 0  # lower first
+    conversation: int | None = None
+    n_prefix_tokens: int = 0
+    is_prefilled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n_prompt_tokens < 1 or self.n_output_tokens < 1:
+            raise ValueError("a request has at least one prompt token and one output token")
+        if not 0 <= self.n_prefix_tokens <= self.n_prompt_tokens:
+            raise ValueError("a shared beginning is part of the prompt")
