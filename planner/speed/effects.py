@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from planner.speed.batched import COLUMNS
 from planner.speed.device import SpeedDevice
 from planner.speed.setting import MODERN_BUILDS, Setting
 
@@ -48,6 +49,8 @@ OPERATORS = {
         start=-0.7, bound="bytes", group="memory", types="read", shared_memory=True, follows_build=True,
     ),
     "unpack": Operator(start=-3.0, types="unpack"),
+    "columns": Operator(start=1.7, bound="flop", types="columns"),
+    "columns_experts": Operator(start=1.7, bound="flop", types="columns"),
     "cache": Operator(
         start=-0.5, bound="bytes", group="memory", shared_memory=True, follows_age=True, follows_attention=True,
     ),
@@ -105,6 +108,10 @@ OPERATORS = {
     "copy_weights": Operator(start=0.0, bound="bytes", general=True),
 }  # fmt: skip
 
+_OF_PROMPTS = frozenset(
+    ("multiply", "multiply_experts", "multiply_library", "multiply_library_experts", "rescale", "attention")
+)
+
 # Measured on one processor of its own (docs/calibration.md): decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
 # On the same processor prompts reach 0.3 to 2.2 times the fp32 rate, by type: about the rate itself.
@@ -121,8 +128,13 @@ def start_logarithm(operator: str, device: SpeedDevice) -> float:
 
 
 def least_factor(operator: str, device: SpeedDevice) -> float:
-    """The factor that no measurement can beat: 1 for bytes, the fastest number type's share for FLOP."""
+    """The factor that no measurement can beat: 1 for bytes, the fastest number type's share for FLOP.
+
+    Columns of vectors are counted in the rate outside the matrix cores, but no faster than these either.
+    """
     bound = OPERATORS[operator].bound
+    if operator in COLUMNS:
+        return device.least_matrix_fraction * device.vector_flop_per_s / device.matrix_flop_per_s
     return {"none": 0.0, "bytes": 1.0, "flop": device.least_matrix_fraction}[bound]
 
 
@@ -131,6 +143,7 @@ def operator_effects(
 ) -> Iterator[tuple[Level, str]]:
     """The effects on an operator, each with its level, from general to special."""
     facts = OPERATORS[operator]
+    phase = "prefill" if operator in _OF_PROMPTS else phase  # large batches run a prompt's kernels
     backend, family = device.backend, device.family
     here = f"{operator} {backend}"
     yield "operator", operator

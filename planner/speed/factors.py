@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from planner.speed.batched import seen_seconds
 from planner.speed.effects import (
     Level,
     Phase,
@@ -94,17 +95,19 @@ class Factors:
     def seconds(self, case: Case) -> tuple[Any, ...]:
         """Expected seconds of each operator of a case, in its order; arrays where the ideal times are.
 
-        What the model adds stretches every operator, down to its least factor at most.
+        What the model adds stretches every operator, down to its least factor at most. Columns of vectors count
+        as far as reading does not hide them.
         """
         stretch = math.exp(sum(self.values.get(name, 0.0) for _, name in case.step_effects))
-        return tuple(
+        seconds = [
             time.ideal_s
             * max(
                 least_factor(time.operator, case.layout.device(time.device)),
                 stretch * self.factor(case, time),
             )
             for time in case.operators
-        )
+        ]
+        return seen_seconds([(time.device, time.operator) for time in case.operators], seconds)
 
     def knows_device(self, case: Case) -> bool:
         """Whether any device of the case was measured in this phase and backend."""

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.model.token_cache import least
 from planner.model.weight import expected_read_share
+from planner.speed.batched import VECTOR_TOKENS, step_products
 from planner.speed.device import SpeedDevice
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, OperatorTime, Sums
 from planner.speed.pipeline import overlapped
-from planner.speed.products import VECTOR_TOKENS, add_product
+from planner.speed.products import add_product
 from planner.speed.setting import CURRENT, Setting
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
 
@@ -85,23 +85,26 @@ def decode_operators(
     layout: Layout,
     depth_tokens: Any,
     n_sequences: Any = 1,
+    n_new_tokens: Any = 1,
     *,
     kv_bytes_per_element: float = F16_BYTES,
 ) -> tuple[OperatorTime, ...]:
-    """One new token for each sequence at a depth of cached tokens; seconds of the whole step.
+    """`n_new_tokens` for each sequence at a depth of cached tokens; seconds of the whole step.
 
-    Reading: bytes / bandwidth, experts that any of the sequences picks once. Unpacking: 2 FLOP an element and
-    sequence outside the matrix cores, up to as many sequences as the kernels for vectors take; those beyond are
-    multiplied as prompts are. Caches and states: once per sequence.
+    Reading: bytes / bandwidth, experts that any of the tokens picks once. What more tokens cost is in `batched`.
+    Caches once per sequence, whose new tokens share them, as drafted tokens that are verified do; states are
+    read and written once per token.
     """
+    n_tokens = n_sequences * n_new_tokens
     sums = Sums()
     for place, weights in _placed_weights(model, layout):
         device = layout.device(place)
         for weight in weights:
-            share = expected_read_share(weight.active_fraction, n_sequences) if weight.is_expert else 1.0
+            share = expected_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
             name = "read_experts" if weight.is_expert else "read"
             sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
-            _add_decoded_product(sums, place, device, weight, n_sequences)
+            for operator, ideal_s in step_products(weight, device, n_tokens):
+                sums.add(place, operator, weight.type_class, ideal_s)
     for (home, _), layer, n in _alike(layout, model):
         device = layout.device(home)
         sums.add(home, "launch", "", LAUNCH_S * n * (layer.n_tensors + _OTHER_KERNELS))
@@ -115,28 +118,17 @@ def decode_operators(
         rate = device.memory_bytes_per_s / n
         if layer.mixer.token_caches:
             sums.add(home, "cache", "", cached * (kv_bytes_per_element / rate) * n_sequences)
+            if not isinstance(n_new_tokens, int) or n_new_tokens > 1:  # they read what one of them has read
+                flop = layer.mixer.decode_flop(depth_tokens) * n_sequences * (n_new_tokens - 1)
+                sums.add(home, "attention", "", n * flop / device.fp16_flop_per_s)
         if layer.mixer.state_elements:
-            moved = 2 * layer.mixer.state_elements * _F32_BYTES * n_sequences
+            moved = 2 * layer.mixer.state_elements * _F32_BYTES * n_tokens
             sums.add(home, "state", "", moved / rate)
             sums.add(home, "launch_state", "", LAUNCH_S * n * _STATE_KERNELS)
     if layout.n_crossings:
         sums.add(0 if layout.gpus else HOST, "crossing", "", LAUNCH_S * layout.n_crossings)
     sums.add(layout.head, "step", "", LAUNCH_S * _STEP_KERNELS)
     return sums.times()
-
-
-def _add_decoded_product(
-    sums: Sums, place: int, device: SpeedDevice, weight: ClassWeights, n_sequences: Any
-) -> None:
-    if not weight.n_elements:
-        return
-    flop = 2 * weight.n_elements * weight.active_fraction
-    as_vectors = least(n_sequences, VECTOR_TOKENS)
-    sums.add(place, "unpack", weight.type_class, flop * as_vectors / device.vector_flop_per_s)
-    beyond = n_sequences - as_vectors
-    if not isinstance(beyond, int) or beyond:
-        name = "multiply_experts" if weight.is_expert else "multiply"
-        sums.add(place, name, weight.type_class, flop * beyond / device.matrix_flop_per_s)
 
 
 def prefill_operators(

@@ -1,14 +1,12 @@
 """Multiplying a prompt's tokens by weights: the operators of each way that `kernels` knows."""
 
 from planner.model.weight import expected_read_share
+from planner.speed.batched import VECTOR_TOKENS
 from planner.speed.device import SpeedDevice
 from planner.speed.kernels import WHOLE_TYPES, expert_columns, has_vector_experts, uses_library
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, Sums
 from planner.speed.setting import Setting
 from planner.speed.work import ClassWeights
-
-# Prompts up to here go through the kernels that multiply vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda).
-VECTOR_TOKENS = 8
 
 
 def add_product(
