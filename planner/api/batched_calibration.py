@@ -109,7 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{spread.n_groups} groups\n"
         )
     for mixture in (False, True):
-        errors = sorted(abs(2.718281828 ** residual - 1) for step, residual in found.residuals if step.has_experts is mixture)
+        errors = sorted(
+            abs(2.718281828**residual - 1)
+            for step, residual in found.residuals
+            if step.has_experts is mixture
+        )
         sys.stdout.write(
             f"{'mixtures' if mixture else 'dense'}: {len(errors)} steps, device left out: median "
             f"{errors[len(errors) // 2]:.1%}, 90th percentile {errors[len(errors) * 9 // 10]:.1%}\n"

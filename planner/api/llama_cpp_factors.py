@@ -31,4 +31,7 @@ def speed_factors() -> Factors:
 @cache
 def speed_spreads() -> tuple[Spread, ...]:
     """The intervals."""
-    return (*spreads_from(calibration_rows(SPREADS_FILE)), *spreads_from(calibration_rows(BATCHED_SPREADS_FILE)))
+    return (
+        *spreads_from(calibration_rows(SPREADS_FILE)),
+        *spreads_from(calibration_rows(BATCHED_SPREADS_FILE)),
+    )

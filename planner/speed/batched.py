@@ -41,7 +41,7 @@ def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> I
         whole = weight.type_class in WHOLE_TYPES
         # Quantized weights go to a library only from batches on that nobody decodes (`kernels.uses_library`).
         name = "multiply_library" if whole and device.backend in ("cuda", "rocm") else "multiply"
-        yield f"{name}{suffix}", flop * multiplied / device.product_flop_per_s(whole=whole)
+        yield f"{name}{suffix}", flop * multiplied / device.matrix_flop_per_s
         if not whole:
             yield "rescale", flop * multiplied / device.vector_flop_per_s
 
@@ -64,7 +64,9 @@ def seen_seconds(keys: Sequence[tuple[int, str]], seconds: Sequence[Any]) -> tup
             sums[where] = sums.get(where, 0.0) + took
     shares = {}
     for (device, hiders), hidden in sums.items():
-        found = [took for key, took in zip(keys, seconds, strict=True) if key[0] == device and key[1] in hiders]
+        found = [
+            took for key, took in zip(keys, seconds, strict=True) if key[0] == device and key[1] in hiders
+        ]
         if found:
             reading = sum(found)
             # √(r² + h²) − r = h · h / (√(r² + h²) + r), without the difference of two nearly equal numbers.

@@ -1,8 +1,9 @@
 """Fits what further tokens of a vector kernel cost, and measures how far steps of several tokens are off.
 
-From each measured series (a device, a backend, a model, a type) with 2 to 8 tokens: the time that the model explains
-without columns taken off, what columns take alone is C = √((reading + rest)² − reading²), and C over its ideal seconds
-is the series' factor. Types and backends are means of logarithms, drawn to what is more general by one series each.
+From each measured series (a device, a backend, a model, a type) with 2 to 8 tokens: of the time that the model does
+not explain without columns, what columns take alone is C = √((reading + rest)² − reading²), and C over its ideal
+seconds is the series' factor, its least one taken off. Types and backends are means of logarithms, drawn to what is
+more general by one series each.
 """
 
 import math
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.speed.batched import COLUMNS, VECTOR_TOKENS
-from planner.speed.effects import OPERATORS
+from planner.speed.effects import OPERATORS, least_factor
 from planner.speed.factors import Case, Effect, Factors
 from planner.speed.intervals import Residual, Spread, knowledge, spreads
 
-StepClass = Literal["dense_batch", "moe_batch"]
+_SMALLEST = 0.1  # a factor beyond the least: columns that reading hides altogether tell no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +109,9 @@ def _series(steps: Sequence[MeasuredStep], factors: Factors) -> list[_Found]:
                 n += 1
         if columns_s and ideal_s:
             gpu = series[0].case.layout.gpus[0]
+            beyond = max(_SMALLEST, columns_s / ideal_s - least_factor("columns", gpu))
             found.append(
-                _Found(series[0].device, gpu.backend, _main_type(series[0].case), math.log(columns_s / ideal_s), n)
+                _Found(series[0].device, gpu.backend, _main_type(series[0].case), math.log(beyond), n)
             )
     return found
 

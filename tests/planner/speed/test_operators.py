@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.speed.batched import VECTOR_TOKENS
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
     HOST as RAM,
@@ -106,14 +107,31 @@ def test_a_sweep_is_one_call() -> None:
 
 def test_a_large_batch_is_multiplied_as_a_prompt_is() -> None:
     times = decode_operators(dense(), layout_on_one(GPU, 4), 0, 20)
-    # Weights are read once; 8 of 20 sequences are unpacked for, the other 12 multiplied on the matrix cores:
-    # 4.2 GB of two elements a byte, 2 FLOP each, at 100 TFLOP/s.
+    # Weights are read once and all 20 tokens multiplied on the matrix cores: 4.2 GB of two elements a byte, 2 FLOP
+    # each, at 100 TFLOP/s. No kernel for vectors runs.
     assert ideal(times, "read") == pytest.approx(4.2e-3)
-    assert ideal(times, "unpack") == pytest.approx(8 * 4.2e9 * 2 * 2 / 100e12)
-    assert ideal(times, "multiply") == pytest.approx(12 * 4.2e9 * 2 * 2 / 100e12)
+    assert ideal(times, "multiply") == pytest.approx(20 * 4.2e9 * 2 * 2 / 100e12)
+    assert ideal(times, "columns") == 0
 
 
-@given(depth=st.integers(0, 10**5), n=st.integers(1, 500))
+def test_a_small_batch_goes_through_kernels_for_vectors() -> None:
+    times = decode_operators(dense(), layout_on_one(GPU, 4), 0, 8)
+    # The first of 8 tokens is part of reading; 7 more are columns, outside the matrix cores at 100 TFLOP/s.
+    assert ideal(times, "columns") == pytest.approx(7 * 4.2e9 * 2 * 2 / 100e12)
+    assert ideal(times, "multiply") == 0
+
+
+def test_new_tokens_of_one_sequence_share_its_cache() -> None:
+    layout = layout_on_one(GPU, 4)
+    drafted = decode_operators(dense(), layout, 5000, 1, 4)
+    together = decode_operators(dense(), layout, 5000, 4)
+    assert ideal(together, "cache") == pytest.approx(4 * ideal(drafted, "cache"))
+    assert ideal(drafted, "columns") == ideal(together, "columns")
+    # Three of the four tokens attend to what the first has read: 4 · 8 heads · 64 elements · 5000 tokens a layer.
+    assert ideal(drafted, "attention") == pytest.approx(3 * 4 * 4 * 8 * 64 * 5000 / 100e12)
+
+
+@given(depth=st.integers(0, 10**5), n=st.integers(1, 500).filter(lambda n: n != VECTOR_TOKENS))
 def test_a_larger_batch_takes_longer_and_gives_more(depth: int, n: int) -> None:
     layout = layout_on_one(GPU, 4)
 
