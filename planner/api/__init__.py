@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from planner.api.measurement_files import Given
     from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
+    from planner.api.ollama_bench import bench_in_ollama
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
@@ -69,6 +70,7 @@ _MODULES = {
     "BenchSettings": "benchmarks",
     "bench": "benchmarks",
     "load_test": "load_testing",
+    "bench_in_ollama": "ollama_bench",
     "DEFAULT_DISK_BYTES": "synthetic",
     "plan_synthetic_bench": "synthetic",
     "bench_synthetic": "synthetic",
@@ -112,6 +114,7 @@ __all__ = [
     "add_model",
     "bench",
     "bench_folder",
+    "bench_in_ollama",
     "bench_synthetic",
     "calibrate_speed",
     "default_contexts",

@@ -154,8 +154,8 @@ def _only_machine(fleet: Fleet) -> Machine:
     return replace(groups[0].machine, name=groups[0].label)
 
 
-def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:
-    """Fitted efficiencies, this machine's own benchmarks, and a line for each file that was skipped."""
+def speed_facts(machine: Machine, engine: str = "llama.cpp") -> tuple[SpeedFacts, tuple[str, ...]]:
+    """Fitted efficiencies, this machine's own benchmarks in an engine, and a line for each file that was skipped."""
     rows = (*calibration_rows("llama_cpp"), *calibration_rows("llama_cpp_cpu"))
     efficiencies = efficiencies_from_rows(rows)
     factors, ratios = speed_factors(), speed_spreads()
@@ -163,7 +163,7 @@ def speed_facts(machine: Machine) -> tuple[SpeedFacts, tuple[str, ...]]:
         return SpeedFacts(efficiencies=efficiencies, factors=factors, spreads=ratios), ()
     runs, warnings = load_runs(bench_folder())
     fingerprint = machine_fingerprint(machine)
-    own = tuple(run for run in runs if run.machine_fingerprint == fingerprint)
+    own = tuple(run for run in runs if run.machine_fingerprint == fingerprint and run.engine == engine)
     spreads = spreads_from_rows(calibration_rows("transfer"))
     local = LocalRates(runs=own, spreads=spreads) if own else None
     facts = SpeedFacts(efficiencies=efficiencies, local=local, factors=factors, spreads=ratios)

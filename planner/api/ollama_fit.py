@@ -53,7 +53,7 @@ def fit_ollama(
             f"nothing is known of the memory of {machine.name}; describe it, for example --on 'RTX 4090, 64GiB'"
         )
     opened = open_model(text, assume, progress)
-    facts, notes = speed_facts(machine)
+    facts, notes = speed_facts(machine, "ollama")
     if opened.storage is None and not quants and opened.native_preset is None:
         quants = _DEFAULT_QUANTS
     rows = []

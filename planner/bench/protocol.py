@@ -91,6 +91,7 @@ class BenchSubject:
     quantization: str
     machine_fingerprint: str
     machine_name: str
+    n_parameters: int | None = None  # where the engine does not tell
     read_bytes_per_token: float | None = None  # from the tensor table, for calibrating other models' speed
     matmul_parameters_per_token: float | None = None
     is_mixture: bool = False

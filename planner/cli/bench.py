@@ -6,6 +6,7 @@ from planner.cli.lazy_group import LazyGroup
 
 COMMANDS = {
     "run": ("planner.cli.bench_run", "Measure a model; the word may be left out."),
+    "ollama": ("planner.cli.bench_ollama", "Measure a model in a running Ollama."),
     "list": ("planner.cli.bench_list", "The benchmarks that are kept."),
     "show": ("planner.cli.bench_show", "One of them, with every test."),
     "compare": ("planner.cli.bench_compare", "Two or more, test by test."),

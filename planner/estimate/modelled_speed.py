@@ -205,8 +205,8 @@ def _modelled(
 def _limit(what: str, where: str, device: SpeedDevice) -> str:
     """What a step waits for longest, as an engineer would say it: "memory bandwidth of GPU 0 (936.2 GB/s)"."""
     if what in _READING:
-        rate = format_rate_bytes_per_s(device.memory_bytes_per_s)
-        return f"RAM bandwidth ({rate})" if where == "RAM" else f"memory bandwidth of {where} ({rate})"
+        said = format_rate_bytes_per_s(device.memory_bytes_per_s)
+        return f"RAM bandwidth ({said})" if where == "RAM" else f"memory bandwidth of {where} ({said})"
     processor = "the CPU" if where == "RAM" else where
     if what in ("multiply", "attention"):
         rate = device.matrix_flop_per_s if what == "multiply" else device.fp16_flop_per_s

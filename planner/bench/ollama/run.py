@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from hardware.other_work import OtherWork
+from hardware.units import format_bytes
 from planner.bench.endpoint.prompt_text import PromptScale, prompt_of, scale_from
 from planner.bench.ollama.client import OllamaClient
 from planner.bench.ollama.timing import OllamaTiming, generated_sample_s, prompt_sample_s, timing_of
@@ -38,6 +39,11 @@ class OllamaRequest:
     load_limit_s: float = 600.0
     pull: bool = False
 
+    @property
+    def n_context(self) -> int:
+        """Tokens of context that the tests need."""
+        return max(self.n_prompt, self.depth, 1) + self.n_gen + _ROOM_TOKENS
+
 
 @dataclass(slots=True)
 class _Found:
@@ -59,7 +65,7 @@ def bench_ollama(
     goes wrong in between.
     """
     version = str(client.get("/api/version").get("version", ""))[:40]
-    listed = _listed(client, request, progress)
+    listed = find_in_ollama(client, request, progress)
     _say(progress, 0.05, "Ollama loads the model")
     options = _options(request)
     others = OtherWork()
@@ -181,9 +187,7 @@ class _Measure:
 
 
 def _options(request: OllamaRequest) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "num_ctx": max(request.n_prompt, request.depth, 1) + request.n_gen + _ROOM_TOKENS
-    }
+    options: dict[str, Any] = {"num_ctx": request.n_context}
     if request.n_threads is not None:
         options["num_thread"] = request.n_threads
     if request.n_gpu_layers is not None:
@@ -191,8 +195,13 @@ def _options(request: OllamaRequest) -> dict[str, Any]:
     return options
 
 
-def _listed(client: OllamaClient, request: OllamaRequest, progress: Progress | None) -> Mapping[str, Any]:
-    """The model's row in Ollama's list; pulled first where that was asked for."""
+def find_in_ollama(
+    client: OllamaClient, request: OllamaRequest, progress: Progress | None
+) -> Mapping[str, Any]:
+    """The model's row in Ollama's list; pulled first where that was asked for.
+
+    Raises NotFoundError for a model that is not there, BenchError for a pull that fails or a model that runs elsewhere.
+    """
     for attempt in (0, 1):
         rows = client.get("/api/tags").get("models")
         wanted = _full_name(request.model)
@@ -270,18 +279,20 @@ def _run(
         for (depth, phase), samples in found.samples.items()
     )
     notes = [*found.notes, *filter(None, (busy_note(item.name, item.samples_s) for item in measurements))]
-    notes.append(f"Ollama took {load_s:.1f} s to load the model")
+    notes.append(
+        f"Ollama took {load_s:.1f} s to load the model; it decides on flash attention and batches itself"
+    )
     if running.size_bytes:
         notes.append(
-            f"`ollama ps`: {running.size_bytes} bytes, {running.vram_share:.0%} of them in GPU memory, "
-            f"{running.n_context} tokens of context"
+            f"`ollama ps`: {format_bytes(running.size_bytes)}, {running.vram_share:.0%} of it in GPU memory, "
+            f"{running.n_context:,} tokens of context"
         )
     return BenchRun(
         model_name=subject.model_name,
         model_path=f"ollama:{request.model}",
         model_fingerprint=subject.model_fingerprint or str(listed.get("digest", ""))[:80],
         model_bytes=_whole(listed.get("size")),
-        n_parameters=0,
+        n_parameters=subject.n_parameters or 0,
         quantization=subject.quantization,
         engine="ollama",
         engine_build=f"Ollama {version}",
@@ -294,7 +305,7 @@ def _run(
         n_ubatch=512,
         n_context_tokens=running.n_context,
         kv_type="f16",
-        flash_attention=False,
+        flash_attention=True,  # "auto" on devices that support it (llm/llama_server.go)
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         measurements=measurements,
         memory=None,

@@ -41,7 +41,7 @@ def test_rates_are_ollamas_own() -> None:
     assert (prefill.name, decode.name) == ("pp512", "tg128")
     assert measured.engine_build == "Ollama 0.33.0"
     assert measured.backend == "CPU"
-    assert any("200000000 bytes, 0% of them in GPU memory, 4096 tokens" in note for note in measured.notes)
+    assert any("190.7 MiB, 0% of it in GPU memory, 4,096 tokens" in note for note in measured.notes)
 
 
 def test_no_two_prompts_are_alike_and_all_are_raw() -> None:
