@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 
 from planner.cli.main import planner
 from planner.readers.config.network import network_from_config
-from tests.planner.bench.ollama.stand_in import Behaviour, ollama
 from tests.header_only import CONFIGS, write_header_only
+from tests.planner.bench.ollama.stand_in import Behaviour, ollama
 
 
 @pytest.fixture
