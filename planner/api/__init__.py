@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.ollama_bench import bench_in_ollama
+    from planner.api.own_calibration import calibrate_own, choose_calibration, list_calibrations
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
@@ -86,6 +87,9 @@ _MODULES = {
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
     "report": "reporting",
     "Given": "measurement_files",
+    "calibrate_own": "own_calibration",
+    "choose_calibration": "own_calibration",
+    "list_calibrations": "own_calibration",
     "calibrate_speed": "speed_calibration",
     "speed_factors": "llama_cpp_factors",
     "speed_spreads": "llama_cpp_factors",
@@ -116,7 +120,9 @@ __all__ = [
     "bench_folder",
     "bench_in_ollama",
     "bench_synthetic",
+    "calibrate_own",
     "calibrate_speed",
+    "choose_calibration",
     "default_contexts",
     "demo_model_path",
     "described_models",
@@ -130,6 +136,7 @@ __all__ = [
     "fleet_for",
     "gather_fleet",
     "inspect",
+    "list_calibrations",
     "list_models",
     "list_runs",
     "load_test",

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from planner.api.llama_cpp_factors import speed_factors, speed_spreads
+from planner.api.llama_cpp_factors import (
+    own_calibration,
+    packaged_factors,
+    packaged_spreads,
+    speed_factors,
+    speed_spreads,
+)
 from planner.api.speed_calibration import (
     PHASES,
     digest,
@@ -10,15 +16,17 @@ from planner.api.speed_calibration import (
     held_out_predictions,
     place_rows,
     prediction_of,
+    row_key,
     samples_of,
 )
 from planner.estimate.speed_validation import SpeedPrediction
 from planner.progress import Progress
 from planner.readers.speed_rows.bench_row import rows_from
 from planner.readers.speed_rows.place import PlacedRow
+from planner.speed.factors import Factors
 from planner.speed.fitting import fit_effects
 from planner.speed.held_out import HeldOut, HoldOut, known, unseen
-from planner.speed.intervals import choose_spread
+from planner.speed.intervals import Spread, choose_spread
 
 
 def bench_predictions(
@@ -33,10 +41,8 @@ def bench_predictions(
     read = rows_from(rows, "the table")
     placed, unplaced = place_rows(read, progress)
     if hold_out == "auto":
-        hold_out = "cell" if digest(read) == speed_factors().source_digest else "none"
-    found = (
-        [_packaged(row) for row in placed] if hold_out == "none" else _held_out(placed, hold_out, progress)
-    )
+        hold_out = "cell" if digest(read) == packaged_factors().source_digest else "none"
+    found = _unheld(placed) if hold_out == "none" else _held_out(placed, hold_out, progress)
     found += [
         SpeedPrediction(
             row=item.row.number, speed_class=None, quantity="tok_s", group=group_of(item.row),
@@ -49,11 +55,18 @@ def bench_predictions(
     return sorted(found, key=lambda prediction: prediction.row)
 
 
-def _packaged(row: PlacedRow) -> SpeedPrediction:
-    factors = speed_factors()
+def _unheld(placed: Sequence[PlacedRow]) -> list[SpeedPrediction]:
+    """Rows as estimates would have them; those that taught the user's own calibration by the packaged one."""
+    own = own_calibration()
+    taught = () if own is None else {row_key(row) for row in rows_from(own.rows, "your calibration")}
+    packaged, in_use = (packaged_factors(), packaged_spreads()), (speed_factors(), speed_spreads())
+    return [_predicted(row, *(packaged if row_key(row.row) in taught else in_use)) for row in placed]
+
+
+def _predicted(row: PlacedRow, factors: Factors, known_spreads: Sequence[Spread]) -> SpeedPrediction:
     seconds = sum(factors.seconds(row.case))
     sample = samples_of((row,))[0]
-    spread = choose_spread(speed_spreads(), row.speed_class, known(factors, sample))
+    spread = choose_spread(known_spreads, row.interval_class, known(factors, sample))
     return prediction_of(row, float(seconds), spread)
 
 

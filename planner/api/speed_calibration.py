@@ -13,6 +13,7 @@ from planner.api.measurement_files import measurement_table
 from planner.errors import MalformedError
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress
+from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
 from planner.readers.quoting import quoted
 from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
@@ -77,6 +78,19 @@ def place_rows(
     return tuple(placed), tuple(unplaced)
 
 
+def fitted_rows(
+    rows: Sequence[BenchRow], progress: Progress | None = None
+) -> tuple[tuple[PlacedRow, ...], tuple[Unplaced, ...]]:
+    """Rows that effects are fitted to, and those that are not; steps of several sequences are fitted apart."""
+    placed, unplaced = place_rows(rows, progress)
+    apart = tuple(
+        Unplaced(row=row.row, reason="steps of several sequences are fitted apart")
+        for row in placed
+        if row.row.n_sequences > 1
+    )
+    return tuple(row for row in placed if row.row.n_sequences == 1), (*unplaced, *apart)
+
+
 def samples_of(placed: Sequence[PlacedRow]) -> tuple[Sample, ...]:
     """What the fit sees of placed rows."""
     return tuple(
@@ -89,11 +103,14 @@ def group_of(row: BenchRow) -> str:
     return " | ".join((row.device, (row.architecture or row.model)[:24], row.quantization, row.backend))
 
 
+def row_key(row: BenchRow) -> str:
+    """What makes a measurement that measurement."""
+    return f"{row.device}|{row.model}|{row.quantization}|{row.test}|{row.tokens_per_s}"
+
+
 def digest(rows: Sequence[BenchRow]) -> str:
     """A short name of exactly these measurements, whatever their order."""
-    lines = sorted(
-        f"{row.device}|{row.model}|{row.quantization}|{row.test}|{row.tokens_per_s}" for row in rows
-    )
+    lines = sorted(row_key(row) for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
@@ -120,6 +137,9 @@ def prediction_of(row: PlacedRow, seconds: float, spread: Spread | None) -> Spee
         expected=rate,
         high=rate * high,
         measured=row.row.tokens_per_s,
+        device=row.row.device,
+        model=row.model,
+        engine=row.row.engine,
     )
 
 
@@ -142,13 +162,17 @@ def held_out_predictions(rows: Sequence[PlacedRow], guesses: Sequence[Unseen]) -
 
 def bench_rows(path: str | Path, given: Given = NOTHING_GIVEN) -> tuple[BenchRow, ...]:
     """The benchmarks of llama.cpp in a file of any format; raises MalformedError for one of serving engines."""
-    table = measurement_table(path, given)
+    return rows_from(require_benchmarks(measurement_table(path, given), path), quoted(path))
+
+
+def require_benchmarks(table: MeasurementTable, path: str | Path) -> tuple[Mapping[str, str], ...]:
+    """The rows of a table of benchmarks; raises MalformedError for one of serving engines."""
     if not table.has(BENCH_COLUMNS):
         raise MalformedError(
             f"{quoted(path)} holds latencies of a serving engine, expected benchmarks of llama.cpp; `planner validate "
             "speed` compares such files"
         )
-    return rows_from(table.rows, quoted(path))
+    return table.rows
 
 
 def calibrate_speed(
@@ -159,8 +183,12 @@ def calibrate_speed(
     progress: Progress | None = None,
 ) -> SpeedCalibration:
     """Fits effects and intervals to measurement files, all rows of which count alike."""
-    rows = [row for path in paths for row in bench_rows(path, given)]
-    placed, unplaced = place_rows(rows, progress)
+    return calibrate_rows([row for path in paths for row in bench_rows(path, given)], date, progress)
+
+
+def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | None = None) -> SpeedCalibration:
+    """Fits effects and intervals to measurements alone; raises MalformedError where too few can be placed."""
+    placed, unplaced = fitted_rows(rows, progress)
     if len(placed) < _FEWEST_ROWS:
         raise MalformedError(
             f"{len(placed)} of {len(rows)} rows can be placed, too few to fit; expected {_FEWEST_ROWS} at least"

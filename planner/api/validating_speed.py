@@ -111,6 +111,9 @@ def _time(
         low=interval.low,
         expected=interval.expected,
         high=interval.high,
+        device=row.get("system", ""),
+        model=row.get("model_path", ""),
+        engine=row.get("backend", ""),
     )
 
 

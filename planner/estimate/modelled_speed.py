@@ -178,7 +178,8 @@ def _modelled(
         entry = sums[_SHOWN.get(time.operator, _LAUNCHES), where]
         entry[0] += float(took)
         entry[1] += float(time.ideal_s)
-    source = f"operators fitted on {factors.date}; measured before: {_STATES[rates.state]}"
+    fitted = factors.description or f"operators fitted on {factors.date}"
+    source = f"{fitted}; measured before: {_STATES[rates.state]}"
     terms = tuple(
         Term(
             name=f"{what} on {where}",

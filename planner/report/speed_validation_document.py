@@ -6,19 +6,16 @@ from typing import Any, Final
 
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore
 from planner.report.document import Document, Table, listed
+from planner.report.speed_score_tables import (
+    WORDS,
+    class_table,
+    part_data,
+    part_tables,
+    score_data,
+    worst_table,
+)
 
-SHOWN_WORST: Final = 12
 ROW_COLUMNS: Final = ("row", "class", "quantity", "low", "expected", "high", "reason")
-_WORDS: Final = {
-    "dense_decode": "decode, dense",
-    "moe_decode": "decode, mixture of experts",
-    "dense_prefill": "prompt, dense",
-    "moe_prefill": "prompt, mixture of experts",
-    "offload_decode": "decode, part in RAM",
-    "offload_prefill": "prompt, part in RAM",
-    "tpot": "time per output token",
-    "ttft": "time to first token",
-}
 
 
 def speed_validation_document(
@@ -34,19 +31,26 @@ def speed_validation_document(
         schema="planner.validate.speed/1",
         title=f"Speed: predictions against {name}",
         answer=tuple(_answer(name, n_rows, placed, scores)),
-        tables=(speed_score_table(scores), _worst_table(group_scores), _reason_table(predictions)),
+        tables=(
+            class_table(scores),
+            *part_tables(group_scores),
+            worst_table(group_scores),
+            _reason_table(predictions),
+        ),
         notes=(
             (
                 "an error is |predicted / measured - 1|; a group is one class, device, model, quantization and backend, "
                 "and counts once"
             ),
+            "asked is what errors and widths should be at most; intervals should hold 76 to 84 %",
         ),
         data={
             "file": name,
             "n_rows": n_rows,
             "n_placed": placed,
-            "rows": [_score_data(score) for score in scores],
-            "groups": [_score_data(score) | {"group": score.group} for score in group_scores],
+            "rows": [score_data(score) for score in scores],
+            "groups": [score_data(score) | _group_data(score) for score in group_scores],
+            **part_data(group_scores),
             "without_prediction": [{"reason": reason, "n": n} for reason, n in _reasons(predictions)],
         },
     )
@@ -57,58 +61,11 @@ def _answer(name: str, n_rows: int, placed: int, scores: Sequence[SpeedScore]) -
         yield f"None of the {n_rows:,} rows of {name} could be predicted."
         return
     found = [
-        f"{_WORDS[score.speed_class]} is off by {score.median_error_fraction:.1%} (median over {score.n_groups} "
+        f"{WORDS[score.speed_class]} is off by {score.median_error_fraction:.1%} (median over {score.n_groups} "
         f"groups), its 80 % interval holds {score.coverage_fraction:.0%}"
         for score in scores
     ]
     yield f"{placed:,} of the {n_rows:,} rows of {name} were predicted: {listed(found)}."
-
-
-def speed_score_table(scores: Sequence[SpeedScore]) -> Table:
-    """Every class: groups, errors, and what its intervals are worth."""
-    return Table(
-        title="Scores",
-        headers=(
-            "what",
-            "groups",
-            "rows",
-            "median error",
-            "mean",
-            "90th percentile",
-            "80 % holds",
-            "high / low",
-        ),
-        rows=tuple(
-            (
-                _WORDS[score.speed_class],
-                str(score.n_groups),
-                f"{score.n_predictions:,}",
-                f"{score.median_error_fraction:.1%}",
-                f"{score.mean_error_fraction:.1%}",
-                f"{score.p90_error_fraction:.1%}",
-                f"{score.coverage_fraction:.0%}",
-                f"{score.median_width_ratio:.2f}",
-            )
-            for score in scores
-        ),
-        right=(1, 2, 3, 4, 5, 6, 7),
-    )
-
-
-def _worst_table(group_scores: Sequence[SpeedScore]) -> Table:
-    worst = sorted(group_scores, key=lambda score: -score.median_error_fraction)[:SHOWN_WORST]
-    return Table(
-        title="Groups that are furthest off",
-        headers=("what", "group", "rows", "median error", "80 % holds"),
-        rows=tuple(
-            (
-                _WORDS[score.speed_class], score.group or "", str(score.n_predictions),
-                f"{score.median_error_fraction:.0%}", f"{score.coverage_fraction:.0%}",
-            )
-            for score in worst
-        ),
-        right=(2, 3, 4),
-    )  # fmt: skip
 
 
 def _reasons(predictions: Sequence[SpeedPrediction]) -> list[tuple[str, int]]:
@@ -131,14 +88,5 @@ def speed_row_lines(predictions: Sequence[SpeedPrediction]) -> Iterator[tuple[st
         yield str(p.row), p.speed_class or "", p.quantity, *values, p.reason or ""
 
 
-def _score_data(score: SpeedScore) -> dict[str, Any]:
-    return {
-        "class": score.speed_class,
-        "n_groups": score.n_groups,
-        "n_predictions": score.n_predictions,
-        "median_error_fraction": score.median_error_fraction,
-        "mean_error_fraction": score.mean_error_fraction,
-        "p90_error_fraction": score.p90_error_fraction,
-        "coverage_fraction": score.coverage_fraction,
-        "median_width_ratio": score.median_width_ratio,
-    }
+def _group_data(score: SpeedScore) -> dict[str, Any]:
+    return {"group": score.group, "device": score.device, "model": score.model, "engine": score.engine}

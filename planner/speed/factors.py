@@ -32,6 +32,7 @@ class Effect:
     value: float
     n_measurements: int  # that it has a say in
     n_devices: int
+    sd: float | None = None  # what its value is sure to, were all others known; None where a fit did not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Factors:
 
     effects: tuple[Effect, ...]
     date: str = ""
+    description: str = ""  # of measurements of one's own, where they have a say
     source_digest: str = ""  # of the measurements, so that a file is not scored on what it taught
     levels_sd: Mapping[Level, float] = field(default_factory=dict)
 

@@ -161,19 +161,42 @@ def fit_effects(samples: Sequence[Sample], like: Fit | None = None) -> Fit:
     Starting elsewhere than at 0 only saves steps: the samples alone decide where they end.
     """
     design = Design(samples)
-    weights = cell_weights(samples)
-    noise = NOISE_SD[samples[0].case.phase]
-    variance = np.array([SPREAD_SD[spread] ** 2 for spread in design.spreads])
     known = {} if like is None else {effect.name: effect.value for effect in like.effects}
-    values = design.values_from(known)
-    for _ in range(_ITERATIONS if like is None else _MORE_ITERATIONS):
+    prior = Prior(mean=np.zeros(len(design.spreads)), variance=prior_variance(design))
+    n_steps = _ITERATIONS if like is None else _MORE_ITERATIONS
+    values, variance = most_likely(design, prior, design.values_from(known), n_steps)
+    return Fit(effects=with_values(design, values, variance))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What is believed of each effect of a design before its samples."""
+
+    mean: Floats
+    variance: Floats
+
+
+def prior_variance(design: Design) -> Floats:
+    """Of effects that nobody has measured: those of their level and kind."""
+    return np.array([SPREAD_SD[spread] ** 2 for spread in design.spreads], dtype=np.float64)
+
+
+def most_likely(design: Design, prior: Prior, start: Floats, n_steps: int) -> tuple[Floats, Floats]:
+    """Values of the effects given prior and samples, and the variance of each were all others known."""
+    weights = cell_weights(design.samples)
+    noise = NOISE_SD[design.samples[0].case.phase]
+    values = start
+    slope, weight = np.zeros(design.shape), weights
+    for _ in range(n_steps):
         expected, slope = design.jacobian(values)
         residual = design.log_measured - expected
         trust = (_T_DEGREES + 1) / (_T_DEGREES + (residual / noise) ** 2)
-        step = _most_likely(slope, residual + slope @ values, variance, weights * trust / noise**2) - values
+        weight = weights * trust / noise**2
+        target = residual + slope @ (values - prior.mean)
+        step = prior.mean + _most_likely(slope, target, prior.variance, weight) - values
         longest = float(np.abs(step).max(initial=0.0))
         values = values + step * min(1.0, _LONGEST_STEP / max(longest, 1e-12))
-    return Fit(effects=_effects(design, values))
+    return values, 1 / (1 / prior.variance + (weight[:, None] * slope**2).sum(axis=0))
 
 
 def _most_likely(slope: Floats, target: Floats, variance: Floats, weight: Floats) -> Floats:
@@ -188,7 +211,7 @@ def _most_likely(slope: Floats, target: Floats, variance: Floats, weight: Floats
     return variance * (slope.T @ np.linalg.solve(covariance, target))
 
 
-def _effects(design: Design, values: Floats) -> tuple[Effect, ...]:
+def with_values(design: Design, values: Floats, variance: Floats) -> tuple[Effect, ...]:
     """Effects with how many rows and devices each has a say in."""
     pairs = set(zip(design.effect.tolist(), design.row[design.entry].tolist(), strict=True))
     pairs |= set(zip(design.step_effect.tolist(), design.step_row.tolist(), strict=True))
@@ -203,6 +226,7 @@ def _effects(design: Design, values: Floats) -> tuple[Effect, ...]:
             value=float(values[index]),
             n_measurements=rows[index],
             n_devices=len(devices[index]),
+            sd=float(np.sqrt(variance[index])),
         )
         for name, index in design.names.items()
     )

@@ -8,28 +8,23 @@ from planner.speed.factors import Effect, Factors
 from planner.speed.intervals import KNOWLEDGE, Spread
 from profiles.errors import ProfileError
 
-EFFECT_COLUMNS = ("id", "level", "value", "n_measurements", "n_devices", "date", "source")
+EFFECT_COLUMNS = ("id", "level", "value", "sd", "n_measurements", "n_devices", "date", "source")
 SPREAD_COLUMNS = (
     "id",
     "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "source",
 )  # fmt: skip
-_NEGLIGIBLE = 0.002  # effects that change nothing by more are not worth a row
 
 
 def effect_rows(factors: Factors) -> list[dict[str, str]]:
-    """One row per effect that matters, by level and name."""
+    """One row per effect, by level and name; a value near 0 that is sure says more than none."""
     order = {level: number for number, level in enumerate(get_args(Level))}
-    kept = [
-        effect
-        for effect in factors.effects
-        if abs(effect.value) >= _NEGLIGIBLE or effect.level in ("device", "model", "family")
-    ]
-    kept.sort(key=lambda effect: (order[effect.level], effect.name))
+    kept = sorted(factors.effects, key=lambda effect: (order[effect.level], effect.name))
     return [
         {
             "id": effect.name,
             "level": effect.level,
             "value": f"{effect.value:.4f}",
+            "sd": "" if effect.sd is None else f"{effect.sd:.4f}",
             "n_measurements": str(effect.n_measurements),
             "n_devices": str(effect.n_devices),
             "date": factors.date,
@@ -53,6 +48,7 @@ def factors_from(rows: Iterable[Mapping[str, str | None]]) -> Factors:
                     name=row["id"] or "",
                     level=level,
                     value=float(row["value"] or ""),
+                    sd=float(row["sd"] or "") if row.get("sd") else None,
                     n_measurements=int(row["n_measurements"] or ""),
                     n_devices=int(row["n_devices"] or ""),
                 )

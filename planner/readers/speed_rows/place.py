@@ -62,6 +62,12 @@ class PlacedRow:
         return " | ".join(str(part) for part in key)
 
     @property
+    def interval_class(self) -> str:
+        """The class whose intervals hold for it: steps of several sequences have their own."""
+        kind = "moe" if self.speed_class.startswith("moe") else "dense"
+        return self.speed_class if self.row.n_sequences == 1 else f"{kind}_batch"
+
+    @property
     def device(self) -> str:
         """The device that a cross-validation leaves out together."""
         layout = self.case.layout

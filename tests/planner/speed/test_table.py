@@ -9,7 +9,7 @@ from profiles.errors import ProfileError
 
 FACTORS = Factors(
     effects=(
-        Effect(name="read", level="operator", value=0.25, n_measurements=40, n_devices=3),
+        Effect(name="read", level="operator", value=0.25, n_measurements=40, n_devices=3, sd=0.02),
         Effect(name="all-memory-decode cuda card", level="device", value=0.0, n_measurements=4, n_devices=1),
         Effect(name="launch cuda", level="backend", value=0.0001, n_measurements=4, n_devices=1),
     ),
@@ -18,12 +18,14 @@ FACTORS = Factors(
 )
 
 
-def test_a_fit_is_read_back_without_what_changes_nothing() -> None:
+def test_a_fit_is_read_back() -> None:
     rows = effect_rows(FACTORS)
     assert all(tuple(row) == EFFECT_COLUMNS for row in rows)
     found = factors_from(rows)
-    # The third effect changes no time by even 0.2 %; the second says that its device was measured.
-    assert found.values == {"read": 0.25, "all-memory-decode cuda card": 0.0}
+    # The third effect changes next to nothing, and how sure that is counts for those who add measurements.
+    assert found.values == {"read": 0.25, "all-memory-decode cuda card": 0.0, "launch cuda": 0.0001}
+    assert {effect.name: effect.sd for effect in found.effects}["read"] == 0.02
+    assert {effect.name: effect.sd for effect in found.effects}["launch cuda"] is None
     assert (found.date, found.source_digest) == ("2026-01-02", "abc")
 
 

@@ -1,0 +1,219 @@
+"""The user's own measurements of llama.cpp taught to the speed model, kept, listed, and put in or out of use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.api.llama_cpp_factors import (
+    batched_effects,
+    batched_spreads,
+    calibrations_folder,
+    forget_calibration,
+    is_outdated,
+    packaged_factors,
+    packaged_fingerprint,
+    packaged_spreads,
+)
+from planner.api.measurement_files import measurement_table
+from planner.api.speed_calibration import (
+    PHASES,
+    Unplaced,
+    calibrate_rows,
+    digest,
+    fitted_rows,
+    prediction_of,
+    require_benchmarks,
+    row_key,
+    samples_of,
+)
+from planner.bench.kept_calibrations import (
+    PACKAGED,
+    keep_calibration,
+    kept_calibrations,
+    load_calibration,
+    name_in_use,
+    use_calibration,
+)
+from planner.errors import MalformedError, NotFoundError
+from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
+from planner.progress import Progress, stretch
+from planner.readers.measurements.given import NOTHING_GIVEN, Given
+from planner.readers.speed_rows.bench_row import BenchRow, rows_from
+from planner.readers.speed_rows.place import PlacedRow
+from planner.speed.factors import Effect, Factors
+from planner.speed.held_out import known
+from planner.speed.intervals import Spread, choose_spread
+from planner.speed.kept_calibration import KeptCalibration, MeasuredFile
+from planner.speed.updating import updated
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnCalibration:
+    """A calibration that was kept, and what it is worth on the rows that taught it."""
+
+    kept: KeptCalibration
+    path: Path
+    n_new_rows: int
+    before: tuple[SpeedScore, ...]  # of the packaged fit
+    unseen: tuple[
+        SpeedScore, ...
+    ]  # each model by a fit that has not seen it; none where there is one model only
+    unplaced: tuple[Unplaced, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptList:
+    """All calibrations that are kept, and which is in use."""
+
+    folder: Path
+    in_use: str
+    packaged: Factors
+    kept: tuple[KeptCalibration, ...]
+    outdated: frozenset[str]
+    warnings: tuple[str, ...]
+
+
+def calibrate_own(
+    paths: Sequence[str | Path],
+    *,
+    date: str,
+    given: Given = NOTHING_GIVEN,
+    fresh: bool = False,
+    alone: bool = False,
+    progress: Progress | None = None,
+) -> OwnCalibration:
+    """Teaches measurements to the packaged fit, keeps the result, and puts it in use.
+
+    They join the measurements of the calibration in use, unless `fresh`. With `alone`, the packaged fit has no say,
+    which takes measurements of many devices and models. Without paths, the calibration in use is made anew.
+    """
+    tables = [(Path(path), require_benchmarks(measurement_table(path, given), path)) for path in paths]
+    before = None if fresh else _in_use()
+    if before is None and not tables:
+        raise NotFoundError("no calibration is in use that could be made anew; name files of measurements")
+    rows = {row_key(row): raw for raw, row in zip(*_both(before.rows if before else ()), strict=True)}
+    n_before = len(rows)
+    for _, table in tables:
+        rows |= {row_key(row): raw for raw, row in zip(*_both(table), strict=True)}
+    read = rows_from(tuple(rows.values()), "your measurements")
+    placed, unplaced = fitted_rows(read, stretch(progress, 0.0, 0.3))
+    if not placed:
+        reason = f"; the first: {unplaced[0].reason}" if unplaced else ""
+        raise MalformedError(f"none of the {len(read)} measurements can be placed{reason}")
+    found = _alone(read, date, progress) if alone else _added(placed)
+    kept = KeptCalibration(
+        id=f"{date}-{digest(read)[:8]}{'-alone' if alone else ''}",
+        date=date,
+        mode="alone" if alone else "added",
+        base=packaged_fingerprint(),
+        files=(*(before.files if before else ()), *_files(tables, placed)),
+        rows=tuple(rows.values()),
+        effects=found[0],
+        spreads=found[1],
+    )
+    if progress is not None:
+        progress(0.8, "leaving out each model")
+    packaged = _scored(placed, packaged_factors().effects)
+    unseen = () if alone else _each_model_left_out(placed)
+    path = keep_calibration(kept, calibrations_folder())
+    forget_calibration()
+    return OwnCalibration(
+        kept=kept,
+        path=path,
+        n_new_rows=len(rows) - n_before,
+        before=packaged,
+        unseen=unseen,
+        unplaced=unplaced,
+    )
+
+
+def list_calibrations() -> KeptList:
+    """What is kept, oldest first, and which one estimates use."""
+    folder = calibrations_folder()
+    kept, warnings = kept_calibrations(folder)
+    return KeptList(
+        folder=folder,
+        in_use=name_in_use(folder),
+        packaged=packaged_factors(),
+        kept=kept,
+        outdated=frozenset(one.id for one in kept if is_outdated(one)),
+        warnings=warnings,
+    )
+
+
+def choose_calibration(name: str) -> KeptList:
+    """Puts a kept calibration, or the packaged one, in use for later estimates."""
+    use_calibration(name, calibrations_folder())
+    forget_calibration()
+    return list_calibrations()
+
+
+def _in_use() -> KeptCalibration | None:
+    folder = calibrations_folder()
+    name = name_in_use(folder)
+    return None if name == PACKAGED else load_calibration(name, folder)
+
+
+def _both(
+    raw: Sequence[Mapping[str, str]],
+) -> tuple[Sequence[Mapping[str, str]], tuple[BenchRow, ...]]:
+    return raw, rows_from(raw, "your measurements")
+
+
+def _files(
+    tables: Sequence[tuple[Path, Sequence[Mapping[str, str]]]], placed: Sequence[PlacedRow]
+) -> list[MeasuredFile]:
+    keys = {row_key(row.row) for row in placed}
+    return [
+        MeasuredFile(
+            name=path.name,
+            n_rows=len(rows),
+            n_placed=sum(row_key(row) in keys for row in rows_from(rows, path.name)),
+        )
+        for path, rows in tables
+    ]
+
+
+def _added(placed: Sequence[PlacedRow]) -> tuple[tuple[Effect, ...], tuple[Spread, ...]]:
+    return _taught(packaged_factors().effects, placed), packaged_spreads()
+
+
+def _alone(
+    read: Sequence[BenchRow], date: str, progress: Progress | None
+) -> tuple[tuple[Effect, ...], tuple[Spread, ...]]:
+    found = calibrate_rows(read, date, stretch(progress, 0.3, 0.8))
+    return (*found.factors.effects, *batched_effects()), (*found.spreads, *batched_spreads())
+
+
+def _taught(effects: tuple[Effect, ...], placed: Sequence[PlacedRow]) -> tuple[Effect, ...]:
+    for phase in PHASES:
+        of_phase = [row for row in placed if row.case.phase == phase]
+        if of_phase:
+            effects = updated(effects, samples_of(of_phase))
+    return effects
+
+
+def _each_model_left_out(placed: Sequence[PlacedRow]) -> tuple[SpeedScore, ...]:
+    models = sorted({row.case.model_key for row in placed})
+    if len(models) < 2:
+        return ()
+    predictions: list[SpeedPrediction] = []
+    for model in models:
+        others = [row for row in placed if row.case.model_key != model]
+        effects = _taught(packaged_factors().effects, others)
+        predictions += _predictions([row for row in placed if row.case.model_key == model], effects)
+    return speed_scores(predictions)
+
+
+def _scored(placed: Sequence[PlacedRow], effects: tuple[Effect, ...]) -> tuple[SpeedScore, ...]:
+    return speed_scores(_predictions(placed, effects))
+
+
+def _predictions(placed: Sequence[PlacedRow], effects: tuple[Effect, ...]) -> list[SpeedPrediction]:
+    factors = Factors(effects=effects)
+    found = []
+    for row in placed:
+        sample = samples_of((row,))[0]
+        spread = choose_spread(packaged_spreads(), row.interval_class, known(factors, sample))
+        found.append(prediction_of(row, float(sum(factors.seconds(row.case))), spread))
+    return found
