@@ -9,6 +9,7 @@ from hardware.spec import Machine
 from planner.api.machines import bench_folder, inspect, speed_facts
 from planner.api.models import described_models, open_model
 from planner.bench.llama_cpp import (
+    STOPPED,
     bench_llama_cpp,
     default_threads,
     require_engine,
@@ -25,6 +26,8 @@ from planner.progress import Progress, stretch
 
 RATES_SHARE = 0.1  # of a benchmark's bar, for measuring the machine's rates first
 BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
+LONG_DEPTH = 4096
+SMOKE_BATCHES = (8,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,11 @@ class BenchAnswer:
     run: BenchRun
     predicted: Mapping[Phase, SpeedEstimate]
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether Ctrl-C ended it early."""
+        return any(note.endswith(STOPPED) for note in self.run.notes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
@@ -42,7 +50,14 @@ class BenchSettings:
     n_threads: int | None = None
     budget_s: float = 60.0
     n_gpu_layers: int = -1
-    depths: tuple[int, ...] = (0,)
+    depths: tuple[int, ...] = ()  # none of these three: the smoke test
+    batches: tuple[int, ...] = ()
+    threads: tuple[int, ...] = ()
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether no sweep was asked for."""
+        return not (self.depths or self.batches or self.threads)
 
 
 DEFAULT_SETTINGS = BenchSettings()
@@ -82,22 +97,39 @@ def run_bench(
 ) -> BenchRun:
     """One run of the engine, with what later estimates need to know of the model beside it."""
     return bench_llama_cpp(
-        bench_request(path, machine, settings),
+        bench_request(path, machine, settings, model.network.context_tokens or LONG_DEPTH),
         bench_subject(model, machine_fingerprint(machine), machine.name),
         progress=progress,
     )
 
 
-def bench_request(path: Path, machine: Machine, settings: BenchSettings) -> BenchRequest:
-    """The question to the engine, with its own number of threads where none is given."""
+def bench_request(
+    path: Path, machine: Machine, settings: BenchSettings, n_context_tokens: int | None = None
+) -> BenchRequest:
+    """The question to the engine, with its own number of threads where none is given.
+
+    Without a sweep it is the smoke test: beside pp512 and tg128, one depth within the context that the model was
+    trained for, and one point of several sequences at once.
+    """
     cores = default_threads(machine.cpu) if machine.cpu else None
+    smoke = settings.is_smoke and n_context_tokens is not None
     return BenchRequest(
         model_path=path,
         n_threads=settings.n_threads or cores,
         budget_s=settings.budget_s,
         n_gpu_layers=settings.n_gpu_layers,
-        depths=settings.depths,
+        depths=settings.depths or (0,),
+        batches=SMOKE_BATCHES if smoke else settings.batches,
+        threads=settings.threads,
+        long_depth=_long_depth(n_context_tokens) if smoke else None,
     )
+
+
+def _long_depth(n_context_tokens: int | None) -> int | None:
+    """A long depth that leaves room for what is generated behind it; None where the model's context is short."""
+    if n_context_tokens is None or n_context_tokens <= 2 * BENCH_CONTEXT:
+        return None
+    return min(LONG_DEPTH, n_context_tokens - BENCH_CONTEXT)
 
 
 def bench_subject(model: DescribedModel, fingerprint: str, machine_name: str) -> BenchSubject:

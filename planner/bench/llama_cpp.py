@@ -7,14 +7,22 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hardware.spec import Cpu
-from planner.bench.protocol import BenchRequest, BenchSubject, EngineBuffer, MemoryReport, MemoryRequest
+from planner.bench.protocol import (
+    BenchRequest,
+    BenchSubject,
+    BenchTest,
+    EngineBuffer,
+    MemoryReport,
+    MemoryRequest,
+)
 from planner.bench.runner import CHILD_COMMAND, Ended, run_child
-from planner.bench.schedule import busy_note
+from planner.bench.schedule import busy_note, neighbours_note
 from planner.errors import BenchError
-from planner.estimate.measurement import BenchRun, EngineMemory, Measurement, Phase
+from planner.estimate.measurement import BenchRun, Conditions, EngineMemory, Measurement, Phase
 from planner.progress import Progress
 
 _PHASES: tuple[Phase, ...] = ("prefill", "decode")
+STOPPED = "stopped by Ctrl-C"
 _MEASURE_MARGIN_S = 30.0  # beyond the budget, for the repetition that is under way and for slow phases
 
 
@@ -48,18 +56,24 @@ def bench_llama_cpp(
 
     Takes about 45 s for a small model, and at most a little over `request.budget_s` after loading. What was
     measured before a crash or time-out is kept, with a note; without any of it a BenchError says what
-    happened. Ctrl-C passes through, with the engine gone.
+    happened. Ctrl-C leaves the engine gone, and what was measured before it with a note that ends in `STOPPED`;
+    it passes through when there was nothing yet.
     """
     _check(request, command)
     answers = _Answers()
-    ended = run_child(
-        request.to_json(),
-        answers.take,
-        load_limit_s=request.load_limit_s,
-        measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
-        progress=progress,
-        command=command or CHILD_COMMAND,
-    )
+    try:
+        ended = run_child(
+            request.to_json(),
+            answers.take,
+            load_limit_s=request.load_limit_s,
+            measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
+            progress=progress,
+            command=command or CHILD_COMMAND,
+        )
+    except KeyboardInterrupt:
+        if not answers.samples:
+            raise
+        ended = Ended(problem=STOPPED, hint=None)
     return answers.run(request, subject, ended)
 
 
@@ -92,7 +106,10 @@ class _Answers:
     """What the child has said so far."""
 
     facts: dict[str, Any] = field(default_factory=dict)
-    samples: dict[tuple[int, Phase, int], list[float]] = field(default_factory=dict)  # depth, phase, tokens
+    samples: dict[BenchTest, list[float]] = field(default_factory=dict)
+    cpu: dict[BenchTest, list[float]] = field(default_factory=dict)
+    joules: dict[BenchTest, list[float | None]] = field(default_factory=dict)
+    conditions: Conditions | None = None
     notes: list[str] = field(default_factory=list)
     memory: EngineMemory | None = None
     buffers: tuple[EngineBuffer, ...] = ()
@@ -116,24 +133,28 @@ class _Answers:
             self.notes.append(str(event["text"]))
         elif kind == "sample":
             phase = _PHASES[_PHASES.index(event["phase"])]
-            key = (int(event["n_depth"]), phase, int(event["n_tokens"]))
-            self.samples.setdefault(key, []).append(float(event["sample_s"]))
+            test = BenchTest(
+                phase=phase,
+                n_tokens=int(event["n_tokens"]),
+                depth=int(event["n_depth"]),
+                n_sequences=int(event["n_sequences"]),
+                n_threads=None if event["n_threads"] is None else int(event["n_threads"]),
+            )
+            self.samples.setdefault(test, []).append(float(event["sample_s"]))
+            self.cpu.setdefault(test, []).append(float(event["cpu_s"]))
+            self.joules.setdefault(test, []).append(event["energy_j"])
+        elif kind == "conditions":
+            facts = {name: event[name] for name in Conditions.__dataclass_fields__}
+            self.conditions = Conditions(**{**facts, "energy_counters": tuple(facts["energy_counters"])})
 
     def run(self, request: BenchRequest, subject: BenchSubject, ended: Ended) -> BenchRun:
         """The record of everything measured, or the reason why there is nothing."""
         if not self.samples:
             raise _error(request, ended)
-        measurements = tuple(
-            Measurement(
-                phase=phase,
-                n_prompt_tokens=n_tokens if phase == "prefill" else 0,
-                n_generated_tokens=n_tokens if phase == "decode" else 0,
-                n_depth_tokens=depth,
-                samples_s=tuple(samples),
-            )
-            for (depth, phase, n_tokens), samples in self.samples.items()
-        )
+        measurements = tuple(self._measurement(test) for test in self.samples)
         notes = list(self.notes)
+        if self.conditions is not None:
+            notes += filter(None, (neighbours_note(self.conditions.other_cores),))
         notes += filter(None, (busy_note(item.name, item.samples_s) for item in measurements))
         if ended.problem is not None:
             notes.append(f"incomplete: {ended.problem}")
@@ -159,10 +180,25 @@ class _Answers:
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
             measurements=measurements,
             memory=self.memory,
+            conditions=self.conditions,
             read_bytes_per_token=subject.read_bytes_per_token,
             matmul_parameters_per_token=subject.matmul_parameters_per_token,
             is_mixture=subject.is_mixture,
             notes=tuple(notes),
+        )
+
+    def _measurement(self, test: BenchTest) -> Measurement:
+        joules = [value for value in self.joules[test] if value is not None]
+        return Measurement(
+            phase=test.phase,
+            n_prompt_tokens=test.n_tokens if test.phase == "prefill" else 0,
+            n_generated_tokens=test.n_tokens if test.phase == "decode" else 0,
+            n_depth_tokens=test.depth,
+            samples_s=tuple(self.samples[test]),
+            n_sequences=test.n_sequences,
+            n_threads=test.n_threads,
+            cpu_s=tuple(self.cpu[test]),
+            energy_j=sum(joules) if len(joules) == len(self.joules[test]) else None,
         )
 
 

@@ -264,6 +264,26 @@ class Context:
         """Single random tokens, as generation feeds them one by one."""
         return [self._batch([token]) for token in self._tokens(n_tokens)]
 
+    def batched_work(self, n_tokens: int, n_sequences: int) -> list[tuple[Any, Any]]:
+        """Batches of one random token for each of several sequences, that many times."""
+        steps = []
+        for position in range(n_tokens):
+            batch = self._api.llama_batch_init(n_sequences, 0, 1)
+            batch.n_tokens = n_sequences
+            for index, token in enumerate(self._tokens(n_sequences)):
+                batch.token[index] = token
+                batch.pos[index] = position
+                batch.n_seq_id[index] = 1
+                batch.seq_id[index][0] = index
+                batch.logits[index] = True
+            steps.append((batch, None))
+        return steps
+
+    def free_batches(self, work: list[tuple[Any, Any]]) -> None:
+        """Gives back the memory of batches that `batched_work` made."""
+        for batch, _ in work:
+            self._api.llama_batch_free(batch)
+
     def run_prompt(self, work: list[tuple[Any, Any]]) -> None:
         """Decodes the batches, waiting once at the end (llama-bench's test_prompt)."""
         decode, handle = self._api.llama_decode, self.handle

@@ -75,7 +75,7 @@ def bench_synthetic(
     The files are removed as soon as the engine holds them, and their folder at the end, Ctrl-C included.
     `request.model_path` is not read. `cache_bytes` is the last-level cache, None where unknown.
     """
-    other = [_other_bytes(model, file, cache_bytes) for file in plan.files]
+    other = [other_bytes(model, file, cache_bytes) for file in plan.files]
     answers = _Answers()
     with scratch_folder(folder) as scratch:
         started = time.monotonic()
@@ -123,7 +123,7 @@ def _write(plan: SyntheticPlan, scratch: Path, progress: Progress | None) -> lis
     ]
 
 
-def _other_bytes(model: DescribedModel, file: ShallowFile, cache_bytes: int | None) -> int:
+def other_bytes(model: DescribedModel, file: ShallowFile, cache_bytes: int | None) -> int:
     """What the whole model reads between two uses of the same weight, as far as a cache could notice."""
     chosen = set(file.layers)
     whole = sum(weight.read_bytes_per_token for weight in model.storage.weights)

@@ -5,7 +5,7 @@ import sys
 import click
 
 from planner import api
-from planner.cli.options import SIZE, format_option, mendable_errors, reference_argument
+from planner.cli.options import SIZE, TOKENS, CommaList, format_option, mendable_errors, reference_argument
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.report.bench_document import bench_document
@@ -45,6 +45,24 @@ from planner.report.bench_document import bench_document
     help="With --synthetic: the most disk that its files may take for a while; 4GiB when left out.",
 )
 @click.option("--yes", is_flag=True, help="With --synthetic: do not ask before writing.")
+@click.option(
+    "--depths",
+    type=CommaList(TOKENS, "N,N,…"),
+    default=(),
+    help="Only these depths of context, such as 0,4k,16k, in place of the smoke test.",
+)
+@click.option(
+    "--batches",
+    type=CommaList(click.IntRange(1, 1024), "N,N,…"),
+    default=(),
+    help="Beside one sequence, these numbers of sequences at once.",
+)
+@click.option(
+    "--thread-sweep",
+    type=CommaList(click.IntRange(1, 1024), "N,N,…"),
+    default=(),
+    help="Both tests with these numbers of threads too.",
+)
 @click.option("--no-save", is_flag=True, help="Do not keep the run for later estimates.")
 @format_option
 @mendable_errors
@@ -57,12 +75,16 @@ def command(
     quant: str | None,
     disk_bytes: int | None,
     yes: bool,
+    depths: tuple[int, ...],
+    batches: tuple[int, ...],
+    thread_sweep: tuple[int, ...],
     no_save: bool,
     output_format: str,
 ) -> None:
-    """Measure a GGUF file in llama.cpp: 512 prompt tokens, 128 generated ones.
+    """Measure a GGUF file in llama.cpp: 512 prompt tokens, 128 generated ones, 128 for each of eight sequences at
+    once, and 128 behind a long context. Each is repeated until it repeats within 2 %, or the time is up.
 
-    The engine runs in a child process: a crash is reported, Ctrl-C leaves nothing running. The run is kept,
+    The engine runs in a child process: a crash is reported, Ctrl-C keeps what was measured. The run is kept,
     and every later estimate on this machine uses it.
 
     With --synthetic, REF need not be here: any model that `planner fit` knows. What its files will take of disk
@@ -71,13 +93,23 @@ def command(
     \b
     Examples:
       planner bench model.gguf
+      planner bench model.gguf --depths 0,4k,16k --batches 4,16
       planner bench qwen3-8b --synthetic --quant Q4_K_M
     """
+    if synthetic and (batches or thread_sweep):
+        raise click.UsageError("--synthetic takes --depths only, of the sweeps")
     if not synthetic and (quant or disk_bytes or yes):
         raise click.UsageError(
             "--quant, --disk and --yes go with --synthetic; a GGUF file has its quantization"
         )
-    settings = api.BenchSettings(n_threads=threads, budget_s=budget_s, n_gpu_layers=gpu_layers)
+    settings = api.BenchSettings(
+        n_threads=threads,
+        budget_s=budget_s,
+        n_gpu_layers=gpu_layers,
+        depths=depths,
+        batches=batches,
+        threads=thread_sweep,
+    )
     if synthetic:
         question = api.plan_synthetic_bench(
             ref, quant=quant, disk_limit_bytes=disk_bytes or api.DEFAULT_DISK_BYTES
@@ -93,3 +125,5 @@ def command(
         with progress_bar("Benchmark") as progress:
             answer = api.bench(ref, settings=settings, save=not no_save, progress=progress)
     render(bench_document(answer.run, answer.predicted), output_format)
+    if answer.was_stopped:
+        sys.exit(130)

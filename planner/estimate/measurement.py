@@ -7,6 +7,16 @@ from typing import Literal
 Phase = Literal["prefill", "decode"]
 
 
+def test_name(
+    phase: Phase, n_tokens: int, depth: int = 0, n_sequences: int = 1, n_threads: int | None = None
+) -> str:
+    """As llama-bench names a test, with several sequences and threads behind: "tg128 x8 @ d512, 4 threads"."""
+    name = f"{'pp' if phase == 'prefill' else 'tg'}{n_tokens}"
+    name += f" x{n_sequences}" if n_sequences > 1 else ""
+    name += f" @ d{depth}" if depth else ""
+    return name if n_threads is None else f"{name}, {n_threads} thread{'s' if n_threads > 1 else ''}"
+
+
 def lower_quartile(samples_s: Sequence[float]) -> float:
     """The time that a quarter of the repetitions stayed below (linear interpolation between order statistics)."""
     ordered = sorted(samples_s)
@@ -32,6 +42,7 @@ class Measurement:
     samples_s: tuple[float, ...]
     n_sequences: int = 1  # decoded at once; a repetition then yields n_generated_tokens for each of them
     n_threads: int | None = None  # where not those of the run
+    energy_j: float | None = None  # of all repetitions together, as the machine's own counters have it
     cpu_s: tuple[float, ...] = ()  # processor time of the same repetitions, all threads together
     low_s: float | None = None  # 80 % interval of one repetition, where it was not measured but extrapolated
     high_s: float | None = None
@@ -53,10 +64,8 @@ class Measurement:
     @property
     def name(self) -> str:
         """The name that llama-bench would print."""
-        name = f"pp{self.n_prompt_tokens}" if self.phase == "prefill" else f"tg{self.n_generated_tokens}"
-        name += f" x{self.n_sequences}" if self.n_sequences > 1 else ""
-        name += f" @ d{self.n_depth_tokens}" if self.n_depth_tokens else ""
-        return f"{name}, {self.n_threads} threads" if self.n_threads is not None else name
+        n_tokens = self.n_prompt_tokens if self.phase == "prefill" else self.n_generated_tokens
+        return test_name(self.phase, n_tokens, self.n_depth_tokens, self.n_sequences, self.n_threads)
 
     @property
     def rates_tokens_per_s(self) -> tuple[float, ...]:
@@ -83,9 +92,29 @@ class Measurement:
         return self.n_tokens / lower_quartile(self.samples_s)
 
     @property
+    def joules_per_token(self) -> float | None:
+        """Energy of the whole machine's counters for one token, idle power included; None where not counted."""
+        if self.energy_j is None:
+            return None
+        return self.energy_j / (self.n_tokens * len(self.samples_s))
+
+    @property
     def best_tokens_per_s(self) -> float:
         """Rate of the fastest repetition."""
         return self.n_tokens / min(self.samples_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What the machine was like while a benchmark ran; None for what its system does not tell."""
+
+    measuring_s: float
+    other_cores: float | None  # kept busy by other programs, on average
+    n_throttled: int | None  # times that processors were slowed for heat
+    clock_hz: float | None  # mean over processors, at the end
+    temperature_c: float | None  # of the hottest sensor, at the end
+    on_battery: bool | None
+    energy_counters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +197,7 @@ class BenchRun:
     read_bytes_per_token: float | None = None  # weights that decoding one token reads, by the tensor table
     matmul_parameters_per_token: float | None = None  # weights that a prompt token is multiplied with
     is_mixture: bool = False  # a mixture of experts, whose tokens read only a part
+    conditions: Conditions | None = None
     synthetic: Synthetic | None = None  # None: the model itself was run
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
 

@@ -36,6 +36,7 @@ def run_data(run: BenchRun) -> Data:
         "read_bytes_per_token": run.read_bytes_per_token,
         "matmul_parameters_per_token": run.matmul_parameters_per_token,
         "is_mixture": run.is_mixture,
+        "conditions": None if run.conditions is None else asdict(run.conditions),
         "synthetic": None if run.synthetic is None else asdict(run.synthetic),
         "notes": list(run.notes),
     }
@@ -53,6 +54,8 @@ def _measurement(measured: Measurement) -> Data:
         "n_threads": measured.n_threads,
         "samples_s": list(measured.samples_s),
         "cpu_s": list(measured.cpu_s),
+        "energy_j": measured.energy_j,
+        "joules_per_token": measured.joules_per_token,
         "low_s": measured.low_s,
         "high_s": measured.high_s,
         "mean_tokens_per_s": measured.mean_tokens_per_s,

@@ -37,7 +37,10 @@ MODEL: dict[str, Any] = {
 
 
 def sample(phase: str, n_tokens: int, sample_s: float, depth: int = 0) -> dict[str, Any]:
-    return {"event": "sample", "phase": phase, "n_tokens": n_tokens, "n_depth": depth, "sample_s": sample_s}
+    return {
+        "event": "sample", "phase": phase, "n_tokens": n_tokens, "n_depth": depth, "n_sequences": 1, "n_threads": None,
+        "sample_s": sample_s, "cpu_s": 2 * sample_s, "energy_j": 10 * sample_s,
+    }  # fmt: skip
 
 
 def child(*events: dict[str, Any], then: str = "") -> list[str]:
@@ -79,6 +82,16 @@ def test_a_run_collects_what_the_child_measured(model_file: Path) -> None:
             sample("prefill", 512, 4.0),
             sample("prefill", 512, 8.0, depth=4096),
             {"event": "note", "text": "something to know"},
+            {
+                "event": "conditions",
+                "measuring_s": 14.0,
+                "other_cores": 0.1,
+                "n_throttled": None,
+                "clock_hz": 3e9,
+                "temperature_c": 61.0,
+                "on_battery": False,
+                "energy_counters": ["RAPL package-0"],
+            },
             {"event": "done"},
         ),
     )
@@ -91,6 +104,12 @@ def test_a_run_collects_what_the_child_measured(model_file: Path) -> None:
     assert run.memory is not None
     assert run.memory.total_bytes == 1 + 2 + 3 + 4 + 5
     assert run.engine_build == "B; S"
+    prefill = run.measurement("prefill")
+    assert prefill is not None
+    assert prefill.cpu_s == (4.0, 8.0)
+    assert prefill.joules_per_token == pytest.approx((20 + 40) / 1024)  # of two repetitions of 512 tokens
+    assert run.conditions is not None
+    assert run.conditions.energy_counters == ("RAPL package-0",)
     # Median 3 s over minimum 2 s is 1.5: pp512 was disturbed.
     assert run.notes[0] == "something to know"
     assert run.notes[1].startswith("pp512: the median repetition took 1.50 times the fastest")
@@ -105,6 +124,30 @@ def test_what_was_measured_before_a_crash_is_kept_with_a_note(model_file: Path) 
     )
     assert [item.name for item in run.measurements] == ["pp512"]
     assert run.notes == ("incomplete: the engine crashed (SIGABRT) without a word",)
+
+
+def test_ctrl_c_keeps_what_was_measured(model_file: Path) -> None:
+    def interrupt(done: float, text: str) -> None:
+        raise KeyboardInterrupt
+
+    measured = {**sample("prefill", 512, 2.0), "done_fraction": 0.5, "text": "pp512"}
+    waiting = child(ENGINE, MODEL, measured, then="import time; time.sleep(60)")
+    run = bench_llama_cpp(BenchRequest(model_path=model_file), SUBJECT, progress=interrupt, command=waiting)
+    assert [item.name for item in run.measurements] == ["pp512"]
+    assert run.notes == ("incomplete: stopped by Ctrl-C",)
+    early = child(ENGINE, {**MODEL, "done_fraction": 0.1}, then="import time; time.sleep(60)")
+    with pytest.raises(KeyboardInterrupt):  # nothing was measured yet
+        bench_llama_cpp(BenchRequest(model_path=model_file), SUBJECT, progress=interrupt, command=early)
+
+
+def test_sweeps_become_groups_of_tests(model_file: Path) -> None:
+    request = BenchRequest(model_path=model_file, depths=(0, 4096), batches=(1, 8), threads=(2, 4))
+    assert [[test.name for test in group] for group in request.groups()] == [
+        ["pp512", "tg128", "tg128 x8"],
+        ["pp512 @ d4096", "tg128 @ d4096"],
+        ["pp512, 2 threads", "tg128, 2 threads"],
+        ["pp512, 4 threads", "tg128, 4 threads"],
+    ]
 
 
 def test_a_crash_before_any_result_is_an_error(model_file: Path) -> None:
@@ -219,7 +262,7 @@ def test_the_real_engine_measures_the_real_model(real_model: Path) -> None:
     run = bench_llama_cpp(request, SUBJECT, progress=lambda part, _: shown.append(part))
     names = [item.name for item in run.measurements]
     # On a machine that is very busy the engine may have been given less to do, which it must then say.
-    shortened = any("shortened" in note or "left out" in note for note in run.notes)
+    shortened = any("became" in note or "left out" in note for note in run.notes)
     assert names == ["pp32", "tg4", "pp32 @ d64", "tg4 @ d64"] or shortened
     assert run.n_threads == 1
     # SmolLM2-135M has 134,515,008 parameters (its card says 135M; the sum over its tensors is exact).

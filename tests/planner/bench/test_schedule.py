@@ -8,7 +8,9 @@ from planner.bench.schedule import (
     Pacing,
     busy_note,
     done_fraction,
-    plan,
+    neighbours_note,
+    relative_half_width,
+    shared_out,
     tokens_that_fit,
     wants_another,
 )
@@ -16,57 +18,46 @@ from planner.bench.schedule import (
 PACING = Pacing(min_repetitions=5, max_repetitions=40, spread_s=20.0)
 
 
-def test_a_fast_model_is_measured_in_full_with_a_warm_up() -> None:
-    # pp512 takes 2 s, tg128 1.3 s: warm-up, prompt and generation are 5.3 s of 60.
-    chosen = plan(512, 128, 2 / 512, 1.3 / 128, 60)
-    assert (chosen.n_prompt, chosen.n_gen, chosen.full_warm_up) == (512, 128, True)
-
-
-def test_the_warm_up_goes_first_when_time_is_short() -> None:
-    # pp512 25 s + tg128 15 s = 40 s fit into 60; another 25 s for a warm-up would not.
-    chosen = plan(512, 128, 25 / 512, 15 / 128, 60)
-    assert (chosen.n_prompt, chosen.n_gen, chosen.full_warm_up) == (512, 128, False)
-
-
-def test_a_generation_too_slow_for_the_time_is_shortened() -> None:
-    # 2 s per token: tg128 would take 256 s. The prompt's 10 s leave 50 s: 64 → 128 s, 32 → 64 s, 16 → 32 s.
-    chosen = plan(512, 128, 10 / 512, 2.0, 60)
-    assert (chosen.n_prompt, chosen.n_gen) == (512, 16)
-
-
-def test_a_prompt_too_slow_for_the_time_is_shortened() -> None:
-    # 1 s per prompt token, generation 10 s in all: of the 50 s left, 32 tokens fit (64 would take 64 s).
-    chosen = plan(512, 128, 1.0, 10 / 128, 60)
-    assert (chosen.n_prompt, chosen.n_gen) == (32, 128)
-
-
-def test_both_too_slow_share_the_time() -> None:
-    # 30 s each: 16 prompt tokens at 1.5 s = 24 s (32 would be 48 s), 8 generated at 3 s = 24 s.
-    chosen = plan(512, 128, 1.5, 3.0, 60)
-    assert (chosen.n_prompt, chosen.n_gen) == (16, 8)
+def test_what_a_cheap_test_leaves_goes_to_the_dear_ones() -> None:
+    # 10 s of the 60 are enough for the first, so the second has 50 of its 256; and 32 each where both are dear.
+    assert shared_out([10.0, 256.0], 60.0) == (30.0, 50.0)
+    assert shared_out([512.0, 384.0], 64.0) == (32.0, 32.0)
+    assert shared_out([1.0, 2.0], 60.0) == (30.0, 59.0)  # both fit: neither is cut
 
 
 def test_even_a_hopeless_model_gets_one_token() -> None:
     assert tokens_that_fit(128, 1000.0, 60) == 1
 
 
-@given(
-    n_prompt=st.integers(0, 4096),
-    n_gen=st.integers(1, 4096),
-    prompt_s=st.floats(1e-6, 100),
-    gen_s=st.floats(1e-6, 100),
-    available_s=st.floats(1, 1000),
-)
-def test_a_plan_fits_unless_it_is_down_to_single_tokens(
-    n_prompt: int, n_gen: int, prompt_s: float, gen_s: float, available_s: float
-) -> None:
-    chosen = plan(n_prompt, n_gen, prompt_s, gen_s, available_s)
-    takes_s = chosen.n_prompt * prompt_s + chosen.n_gen * gen_s
-    assert 0 <= chosen.n_prompt <= n_prompt
-    assert 1 <= chosen.n_gen <= n_gen
-    assert takes_s <= available_s * (1 + 1e-9) or min(chosen.n_prompt, chosen.n_gen) <= 1
-    if chosen.full_warm_up:
-        assert takes_s + chosen.n_prompt * prompt_s <= available_s * (1 + 1e-9)
+@given(st.lists(st.floats(1e-3, 1e4), min_size=1, max_size=6), st.floats(1, 1000))
+def test_shares_together_fit(costs_s: list[float], available_s: float) -> None:
+    shares = shared_out(costs_s, available_s)
+    used_s = sum(min(cost, share) for cost, share in zip(costs_s, shares, strict=True))
+    assert used_s <= available_s * (1 + 1e-9)
+    if sum(costs_s) <= available_s:
+        assert all(share >= cost * (1 - 1e-9) for cost, share in zip(costs_s, shares, strict=True))
+
+
+def test_an_interval_of_the_median_lies_between_order_statistics() -> None:
+    # Of 16 samples the ranks are 8 ± 0.98·4, so the 5th and the 12th of them, counted from one.
+    samples = [1.0] * 4 + [1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07, 1.08] + [9.0] * 4
+    assert relative_half_width(samples) == pytest.approx((1.08 - 1.01) / 2 / 1.045, rel=0.02)
+    assert relative_half_width([1.0] * 4) is None
+
+
+def test_repetitions_that_agree_end_early_but_not_within_one_slow_phase() -> None:
+    agreeing, apart = [1.0, 1.001, 0.999, 1.0, 1.002], [1.0, 1.2, 0.9, 1.1, 1.3]
+    assert not wants_another(agreeing, elapsed_s=13, budget_s=60, pacing=PACING)
+    assert wants_another(agreeing, elapsed_s=11, budget_s=60, pacing=PACING)
+    assert wants_another(apart, elapsed_s=13, budget_s=60, pacing=PACING)
+
+
+def test_busy_neighbours_are_named() -> None:
+    assert neighbours_note(None) is None
+    assert neighbours_note(0.1) is None
+    note = neighbours_note(1.72)
+    assert note is not None
+    assert note.startswith("other programs kept 1.7 cores busy")
 
 
 def test_five_repetitions_and_twenty_seconds_are_enough() -> None:
