@@ -175,6 +175,10 @@ class _Group:
 
     def run(self) -> None:
         """Measures the group."""
+        if self._budget_s <= 0:
+            names = ", ".join(test.name for test in self._wanted)
+            self._benchmark.send("note", text=f"{names} was left out: the time was up")
+            return
         tests = self._fitted()
         if not tests:
             return
@@ -307,7 +311,7 @@ def _repetition(
 def _fastest(work: Callable[[], None], budget_s: float) -> float:
     """The best of three tries, so that one hiccup does not shorten the tests; of one if it takes long."""
     times: list[float] = []
-    while len(times) < _PROBE_TRIES and sum(times) < _PROBE_SHARE * budget_s:
+    while not times or (len(times) < _PROBE_TRIES and sum(times) < _PROBE_SHARE * budget_s):
         begin = time.perf_counter()
         work()
         times.append(time.perf_counter() - begin)

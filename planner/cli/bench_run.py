@@ -4,11 +4,14 @@ import sys
 
 import click
 
+from hardware.units import parse_tokens
 from planner import api
-from planner.cli.options import SIZE, TOKENS, CommaList, format_option, mendable_errors, reference_argument
+from planner.cli.options import SIZE, CommaList, Quantity, format_option, mendable_errors, reference_argument
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.report.bench_document import bench_document
+
+DEPTH = Quantity("depth", lambda text: 0 if text.strip() == "0" else parse_tokens(text))
 
 
 @click.command("run")
@@ -47,7 +50,7 @@ from planner.report.bench_document import bench_document
 @click.option("--yes", is_flag=True, help="With --synthetic: do not ask before writing.")
 @click.option(
     "--depths",
-    type=CommaList(TOKENS, "N,N,…"),
+    type=CommaList(DEPTH, "N,N,…"),
     default=(),
     help="Only these depths of context, such as 0,4k,16k, in place of the smoke test.",
 )
