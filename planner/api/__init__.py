@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from planner.api.benchmarks import BenchAnswer, BenchSettings, bench
     from planner.api.catalogue import list_models
+    from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
+    from planner.api.catalogue_table import fit_catalogue_table
     from planner.api.engine_plans import exact
-    from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
+    from planner.api.fitting import FitAnswer, fit
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
     from planner.api.llama_cpp_factors import speed_factors, speed_spreads
     from planner.api.load_testing import load_test
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from planner.api.model_cards import open_model_with_card
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.ollama_bench import bench_in_ollama
+    from planner.api.ollama_fit import fit_ollama
     from planner.api.own_calibration import calibrate_own, choose_calibration, list_calibrations
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
@@ -57,12 +60,13 @@ _MODULES = {
     "demo_model_path": "models",
     "default_contexts": "models",
     "described_models": "models",
-    "CATALOGUE_CONTEXT": "fitting",
-    "CatalogueAnswer": "fitting",
+    "CATALOGUE_CONTEXT": "catalogue_fit",
+    "CatalogueAnswer": "catalogue_fit",
     "FitAnswer": "fitting",
     "fit": "fitting",
     "exact": "engine_plans",
-    "fit_catalogue": "fitting",
+    "fit_catalogue": "catalogue_fit",
+    "fit_catalogue_table": "catalogue_table",
     "list_models": "catalogue",
     "add_model": "own_models",
     "update_models": "own_models",
@@ -80,6 +84,7 @@ _MODULES = {
     "stored_run": "stored_runs",
     "remove_runs": "stored_runs",
     "this_machine": "stored_runs",
+    "fit_ollama": "ollama_fit",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "prices": "pricing",
@@ -130,7 +135,9 @@ __all__ = [
     "fit",
     "fit_catalogue",
     "fit_catalogue_fleet",
+    "fit_catalogue_table",
     "fit_fleet",
+    "fit_ollama",
     "fit_sglang",
     "fit_vllm",
     "fleet_for",

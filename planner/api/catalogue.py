@@ -17,10 +17,11 @@ from planner.estimate.catalogue import (
     in_one_memory,
     in_order,
 )
-from planner.estimate.described_model import DescribedModel
-from planner.model.presets import preset_storage
+from planner.estimate.preset_table import preset_table
+from planner.model.presets import ALIASES
 from planner.progress import Progress
-from planner.readers import open_model as reader
+from planner.readers.catalogue_model import from_catalogue
+from planner.readers.preset_table_file import packaged_table
 from profiles.errors import ProfileError
 from profiles.loader import model_rows, own_model_ids
 from profiles.model_names import nearest, search
@@ -172,14 +173,18 @@ def _sized(
 def _described(entry: Entry, is_own: bool, query: CatalogueQuery) -> CatalogueModel:
     published = entry["parameters"].get("total")
     try:
-        opened = reader.from_catalogue(entry, entry["id"])
+        opened = from_catalogue(entry, entry["id"])
         network = opened.network
         quant = query.quant or opened.native_preset or DEFAULT_QUANT
-        described = DescribedModel(name=opened.name, network=network, storage=preset_storage(network, quant))
+        quant = ALIASES.get(quant, quant)
+        table = packaged_table(entry["id"])
+        if table is None or quant not in table.presets:
+            table = preset_table(opened.name, network, (quant,), ())
+        table = table.only((quant,))
         n, needed = (
             (None, None)
             if not query.sizes_memory
-            else in_one_memory(described, query.n_context_tokens or CATALOGUE_CONTEXT)
+            else in_one_memory(table, network, query.n_context_tokens or CATALOGUE_CONTEXT)
         )
     except PlannerError as error:
         return CatalogueModel(entry=entry, is_own=is_own, parameters=published, problem=str(error))
@@ -191,7 +196,7 @@ def _described(entry: Entry, is_own: bool, query: CatalogueQuery) -> CatalogueMo
         mixture_of_experts=network.is_mixture_of_experts(),
         quant=quant,
         is_native_quant=quant == opened.native_preset,
-        weight_bytes=described.storage.total_bytes,
+        weight_bytes=table.total_bytes[0],
         n_context_tokens=n,
         needed_bytes=needed,
     )

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hardware.fleet import Fleet, MachineGroup, like_machines
-from planner.api.fitting import CatalogueAnswer, FitAnswer, fit, fit_catalogue
+from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
+from planner.api.fitting import FitAnswer, fit
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit

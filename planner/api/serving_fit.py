@@ -23,7 +23,7 @@ from planner.model.formats.layout import lay_out
 from planner.model.formats.online import online_plan
 from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
-from planner.readers.open_model import CATALOGUE
+from planner.readers.catalogue_model import CATALOGUE
 from profiles.loader import model_entry
 
 # A described card is taken as empty but for the process that asks: its CUDA context.

@@ -1,11 +1,11 @@
 """`planner fit`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from planner import api
-from planner.api.fitting import CatalogueAnswer, FitAnswer
 from planner.cli.ollama_options import answer_ollama
 from planner.cli.options import (
     TOKENS,
@@ -21,13 +21,21 @@ from planner.cli.progress import patient_progress
 from planner.cli.render import render
 from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.estimate.catalogue import CATALOGUE_CONTEXT
 from planner.model.presets import BASE_TYPES
 from planner.progress import Progress
+from planner.report.catalogue_table_document import catalogue_table_document
 from planner.report.document import Document
 from planner.report.engine_section import with_engine_answers
 from planner.report.fit_document import SHOWN_MODELS, catalogue_document, fit_document
 from planner.report.fleet_document import fleet_answers_document
 
+if TYPE_CHECKING:  # a list of the catalogue needs little of what these are made of
+    from planner.api.catalogue_fit import CatalogueAnswer
+    from planner.api.fitting import FitAnswer
+
+_UBATCH = 512
+_EVERY = "all"  # quantization
 _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "IQ4_NL")
 
 
@@ -45,8 +53,8 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     "--quant",
     "quants",
     default=None,
-    type=CommaList(click.Choice(tuple(BASE_TYPES), case_sensitive=False), "PRESET[,…]"),
-    help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own.",
+    type=CommaList(click.Choice((*BASE_TYPES, _EVERY), case_sensitive=False), "PRESET[,…]"),
+    help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own. Without REF also: all.",
 )
 @click.option(
     "--kv-type",
@@ -65,7 +73,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 @click.option(
     "--ubatch",
     type=click.IntRange(1, 65536),
-    default=512,
+    default=_UBATCH,
     show_default=True,
     help="Tokens computed at once while reading a prompt.",
 )
@@ -119,11 +127,13 @@ def command(
 ) -> None:
     """Say whether a model fits, what lies where, how fast it runs and with which flags.
 
-    Without REF: the catalogue's models that fit, best first.
+    Without REF: the catalogue's models that fit, best first. With several contexts or quantizations: all of them at
+    each (at every quantization, unless some are named), whole in RAM or on the fastest GPU.
 
     \b
     Examples:
       planner fit
+      planner fit --context 4k,16k,64k,128k --on "RTX 4090, 64GiB"
       planner fit qwen3-30b-a3b --on "RTX 4090, 64GiB DDR5-5600" --context 8k,64k
       planner fit qwen3-30b-a3b --on fleet:machines/
       planner fit model.gguf --exact --on "2x RTX 4090, 64GiB"
@@ -157,11 +167,28 @@ def command(
             raise click.UsageError("--exact asks about one model; name it")
         if assume or not wanted.given.is_free:
             raise click.UsageError("--assume and placement options speak of one model; name it")
-        if contexts is not None and len(contexts) > 1:
-            raise click.UsageError("give one --context when no model is named")
-        n = contexts[0] if contexts else api.CATALOGUE_CONTEXT
+        if quants or (contexts is not None and len(contexts) > 1):
+            if fleet is not None:
+                raise click.UsageError(
+                    "several contexts or quantizations of the catalogue are for one machine"
+                )
+            if kv_type != "F16" or ubatch != _UBATCH or not flash_attention:
+                raise click.UsageError(
+                    "the catalogue is planned with the engine's usual options; name a model"
+                )
+            with patient_progress("Catalogue") as progress:
+                table = api.fit_catalogue_table(
+                    on=on,
+                    contexts=contexts or (CATALOGUE_CONTEXT,),
+                    quants=() if _EVERY in (quants or ()) else quants or (),
+                    n_sequences=sequences,
+                    progress=progress,
+                )
+            render(catalogue_table_document(table, n_shown=None if show_all else SHOWN_MODELS), output_format)
+            return
+        n = contexts[0] if contexts else CATALOGUE_CONTEXT
 
-        def listing(found: CatalogueAnswer) -> Document:
+        def listing(found: "CatalogueAnswer") -> Document:
             return catalogue_document(
                 found.machine,
                 found.n_context_tokens,
@@ -180,6 +207,8 @@ def command(
     else:
         if show_all:
             raise click.UsageError("--all is for the catalogue; leave out the model's name")
+        if _EVERY in (quants or ()):
+            raise click.UsageError("all quantizations at once are for the catalogue; name some")
         if not flash_attention and kv_type not in ("F16", "BF16", "F32"):
             raise click.UsageError("a quantized KV cache needs flash attention")
         flags = LlamaCppFlags(
@@ -187,7 +216,7 @@ def command(
             flash_attention=flash_attention,
         )  # fmt: skip
 
-        def one(answer: FitAnswer, progress: Progress) -> Document:
+        def one(answer: "FitAnswer", progress: Progress) -> Document:
             document = fit_document(
                 answer.machine,
                 answer.opened,

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from planner.api.ollama_fit import fit_ollama
+from planner import api
 from planner.cli.placement_options import Wanted
 from planner.cli.progress import patient_progress
 from planner.engines.ollama.settings import OllamaEnvironment, OllamaOptions
@@ -43,7 +43,7 @@ def answer_ollama(
         flash_attention=_given("flash_attention"),
     )
     with patient_progress("Reading") as progress:
-        answer = fit_ollama(
+        answer = api.fit_ollama(
             ref,
             on=on,
             contexts=contexts,

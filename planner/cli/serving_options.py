@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from planner.api import serving_fit
+from planner import api
 from planner.cli.progress import patient_progress
 from planner.engines.release import Release, parse_release
 from planner.engines.sglang.command import parse_launch_command
@@ -193,7 +193,7 @@ def answer_serving(
         raise click.UsageError("--pp, --dp-attention and --expert-parallel need --tp beside them")
     with patient_progress("Reading") as progress:
         if asked.engine == "vllm":
-            found = serving_fit.fit_vllm(
+            found = api.fit_vllm(
                 ref,
                 _vllm(asked),
                 on=on,
@@ -204,7 +204,7 @@ def answer_serving(
                 progress=progress,
             )
         else:
-            found = serving_fit.fit_sglang(
+            found = api.fit_sglang(
                 ref,
                 _sglang(asked),
                 on=on,
@@ -230,13 +230,13 @@ def _answer_pasted(
     with patient_progress("Reading") as progress:
         if asked.engine == "vllm":
             model, vllm = parse_serve_command(words, _release(asked, LATEST_VLLM), others)
-            found = serving_fit.fit_vllm(
+            found = api.fit_vllm(
                 ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), load=_load(asked), assume=assume,
                 progress=progress,
             )  # fmt: skip
         else:
             model, sglang = parse_launch_command(words, _release(asked, LATEST_SGLANG), others)
-            found = serving_fit.fit_sglang(
+            found = api.fit_sglang(
                 ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), load=_load(asked), assume=assume,
                 progress=progress,
             )  # fmt: skip

@@ -4,16 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from hardware.spec import Machine, Memory
-from planner.engines.llama_cpp import LlamaCppFlags
-from planner.engines.llama_cpp.server_command import as_served
-from planner.estimate.described_model import DescribedModel
-from planner.estimate.placement import place
+from planner.estimate.preset_table import PresetTable, beside_at
+from planner.model.network import Network
 
 CATALOGUE_CONTEXT = 8192
 SortKey = Literal["family", "name", "params", "active", "context", "released", "size", "needs"]
 SORT_KEYS: tuple[SortKey, ...] = get_args(SortKey)
-_ANY_MEMORY_BYTES = 2**60  # sized, whether it fits or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +66,16 @@ class Listing:
     notes: tuple[str, ...]
 
 
-def in_one_memory(described: DescribedModel, n_context_tokens: int) -> tuple[int, int]:
+def in_one_memory(table: PresetTable, network: Network, n_context_tokens: int) -> tuple[int, int]:
     """The context a model is sized for, no more than it was trained for, and all bytes that llama.cpp needs then.
 
-    The same account as `planner fit` on a machine without a GPU: weights, KV cache, state and compute buffers.
+    The same account as `planner fit` on a machine without a GPU: weights, KV cache, state and compute buffers. Of the
+    table's first preset.
     """
-    n = min(n_context_tokens, described.network.context_tokens or n_context_tokens)
-    memory = Memory(total_bytes=_ANY_MEMORY_BYTES, available_bytes=_ANY_MEMORY_BYTES)
-    machine = Machine(name="one memory", cpu=None, memory=memory, gpus=(), described=True)
-    return n, place(described, machine, as_served(LlamaCppFlags(n_context_tokens=n))).needed_bytes
+    n = min(n_context_tokens, network.context_tokens or n_context_tokens)
+    host = table.stores["host"]
+    weights = host.fixed[0] + host.experts[0] + host.head[0] + host.tables[0]
+    return n, weights + beside_at(table, network, "host", 1, n)[0]
 
 
 def has_wanted_size(model: CatalogueModel, query: CatalogueQuery) -> bool:

@@ -210,9 +210,9 @@ def _limit(what: str, where: str, device: SpeedDevice) -> str:
         return f"RAM bandwidth ({said})" if where == "RAM" else f"memory bandwidth of {where} ({said})"
     processor = "the CPU" if where == "RAM" else where
     if what in ("multiply", "attention"):
-        rate = device.matrix_flop_per_s if what == "multiply" else device.fp16_flop_per_s
+        flop_per_s = device.matrix_flop_per_s if what == "multiply" else device.fp16_flop_per_s
         of = "matrix" if what == "multiply" else "attention"
-        return f"{of} arithmetic on {processor} ({rate / TERA:,.1f} TFLOP/s)"
+        return f"{of} arithmetic on {processor} ({flop_per_s / TERA:,.1f} TFLOP/s)"
     if what == "copy weights" and device.link_bytes_per_s is not None:
         return f"copying weights from RAM to {where} ({format_rate_bytes_per_s(device.link_bytes_per_s)})"
     if what == "change devices":

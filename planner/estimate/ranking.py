@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from planner.estimate.fit import FitRow
 from planner.estimate.placement import Placement
+from planner.model.network import Network
 
 MONTHS_UNTIL_OLD = 24
 
@@ -24,9 +25,14 @@ def catalogue_rank(row: FitRow, released: str | None, newest: str) -> tuple[int,
 
     The last is a rule of thumb for what a mixture of experts can do; a model of unknown date counts as recent.
     """
-    parameters = row.model.network.parameters
+    return placement_rank(row.placement), *model_rank(row.model.network, released, newest)
+
+
+def model_rank(network: Network, released: str | None, newest: str) -> tuple[bool, float]:
+    """Sorts models of the last two years first, then by √(total · active parameters)."""
+    parameters = network.parameters
     is_old = released is not None and _months(newest) - _months(released) > MONTHS_UNTIL_OLD
-    return placement_rank(row.placement), is_old, -((parameters.text * parameters.active) ** 0.5)
+    return is_old, -((parameters.text * parameters.active) ** 0.5)
 
 
 def headline(rows: Sequence[FitRow]) -> FitRow:

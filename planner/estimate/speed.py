@@ -8,8 +8,9 @@ Vendor facts and efficiencies e stay apart: e comes from measurements (`calibrat
 this very machine (`local`), which then replace both. Layers on several devices run one after another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from hardware.spec import Basis, Machine
 from hardware.units import GB, TERA, format_rate_bytes_per_s
@@ -24,17 +25,25 @@ from planner.estimate.calibration import (
     matrix_flop_per_s,
     prefill_s,
 )
-from planner.estimate.described_model import DescribedModel
+from planner.estimate.described_model import DescribedModel, LayerWeights
 from planner.estimate.local import Correction, LocalRates
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.memory import Device, layer_devices
-from planner.estimate.modelled_speed import modelled_decode, modelled_prefill
+from planner.estimate.modelled_speed import (
+    case_rates,
+    decode_case,
+    modelled_decode,
+    modelled_prefill,
+    placed_layout,
+)
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval, Term, total, total_basis
-from planner.model.network import LayerGroup
+from planner.model.network import LayerGroup, Network
 from planner.speed.factors import Factors
 from planner.speed.intervals import Spread
+from planner.speed.work import ModelWork
 
+_PROCESSOR_BATCHES = "how fast a processor decodes several sequences at once is not modelled yet"
 _FLOP_PER_PARAMETER = 2  # one multiplication and one addition
 
 
@@ -68,26 +77,48 @@ class _Part:
     rate_text: str
 
 
-def decode_read_bytes(model: DescribedModel, placement: Placement, depth_tokens: int) -> tuple[float, ...]:
+class ReadModel(Protocol):
+    """What decoding reads of a model; bytes may be arrays, of one network at several quantizations."""
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+
+    @property
+    def layers(self) -> Sequence[LayerWeights]:
+        """Bytes of each layer."""
+
+    @property
+    def head_bytes(self) -> Any:
+        """Bytes of the output head and final norm."""
+
+    @property
+    def work(self) -> ModelWork:
+        """Its layers as the speed model needs them."""
+
+
+def decode_read_bytes(model: ReadModel, placement: Placement, depth_tokens: Any) -> tuple[Any, ...]:
     """Bytes one token reads on each of the placement's GPUs and then in RAM, at a depth of cached tokens."""
     gpus = [load.device for load in placement.loads if load.device.is_gpu]
     where = layer_devices(placement.n_layers, placement.split, gpus)
     ram = len(gpus)
-    reads = [0.0] * (ram + 1)
+    reads: list[Any] = [0.0] * (ram + 1)
     for layer, gpu in enumerate(where[:-1]):
         home = ram if gpu is None else gpu
-        reads[home] += model.layers[layer].fixed_read_bytes
+        reads[home] = reads[home] + model.layers[layer].fixed_read_bytes
         experts_home = ram if layer < placement.split.n_cpu_moe else home
-        reads[experts_home] += model.layers[layer].expert_read_bytes
-    if placement.split.overrides:
+        reads[experts_home] = reads[experts_home] + model.layers[layer].expert_read_bytes
+    if placement.split.overrides and isinstance(model, DescribedModel):
         _move_overridden(reads, model, placement.split, where, gpus)
     for group in llama_cpp.as_run(model.network).groups:
         per_layer = _cache_read_bytes(group, placement.flags, depth_tokens)
         for layer in group.layers:
             gpu = where[layer]
-            reads[ram if gpu is None else gpu] += per_layer
+            home = ram if gpu is None else gpu
+            reads[home] = reads[home] + per_layer
     head = where[-1]
-    reads[ram if head is None else head] += model.head_bytes
+    home = ram if head is None else head
+    reads[home] = reads[home] + model.head_bytes
     return tuple(reads)
 
 
@@ -109,7 +140,7 @@ def _move_overridden(
             reads[len(gpus) if gpu is None else gpu] += weight.read_bytes_per_token
 
 
-def _cache_read_bytes(group: LayerGroup, flags: llama_cpp.LlamaCppFlags, depth_tokens: int) -> float:
+def _cache_read_bytes(group: LayerGroup, flags: llama_cpp.LlamaCppFlags, depth_tokens: Any) -> Any:
     """Bytes of caches and state that one token moves in one layer, for one sequence."""
     mixer = group.mixer
     if mixer is None:
@@ -118,19 +149,26 @@ def _cache_read_bytes(group: LayerGroup, flags: llama_cpp.LlamaCppFlags, depth_t
         cache.entries_read(depth_tokens) * llama_cpp.entry_bytes(cache, flags) for cache in mixer.token_caches
     )
     # A recurrent state is read and written once per token.
-    return float(cached + 2 * llama_cpp.layer_state_bytes(group, flags))
+    return cached + 2 * llama_cpp.layer_state_bytes(group, flags)
 
 
 def decode_speed(
-    model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts, depth_tokens: int = 0
+    model: DescribedModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    depth_tokens: int = 0,
+    n_sequences: int = 1,
 ) -> SpeedEstimate:
-    """Tokens per second of one sequence at a depth of cached tokens."""
+    """Tokens per second of sequences decoded together, all of them, each at a depth of cached tokens."""
+    if n_sequences > 1:
+        return _decode_together(model, placement, machine, facts, depth_tokens, n_sequences)
     reads = decode_read_bytes(model, placement, depth_tokens)
     local = facts.local
     if local is not None:
 
         def read_bytes_at(depth: int) -> float:
-            return sum(decode_read_bytes(model, placement, depth))
+            return float(sum(decode_read_bytes(model, placement, depth)))
 
         marginal = _marginal_bytes_per_s(model, placement, machine, facts)
         known = local.decode(model, placement, read_bytes_at, depth_tokens, marginal)
@@ -151,7 +189,14 @@ def decode_speed(
     estimate = _summed(parts, 1)
     if local is None:
         return estimate
-    gpu = _main_gpu(placement)
+    expected_s = _expected_decode_s(machine, facts, _main_gpu(placement))
+    return _corrected(estimate, local.correction("decode", placement, expected_s), 1)
+
+
+def _expected_decode_s(
+    machine: Machine, facts: SpeedFacts, gpu: Device | None
+) -> Callable[[BenchRun, Measurement], float | None]:
+    """What a benchmark's decode test would have been expected to take here."""
 
     def expected_s(run: BenchRun, measured: Measurement) -> float | None:
         if run.read_bytes_per_token is None or measured.n_depth_tokens:
@@ -163,7 +208,89 @@ def decode_speed(
         )
         return per_token * measured.n_tokens
 
-    return _corrected(estimate, local.correction("decode", placement, expected_s), 1)
+    return expected_s
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Tokens per second, with their 80 % interval; arrays where depths, batches or models are."""
+
+    low: Any
+    expected: Any
+    high: Any
+
+    def corrected(self, correction: Correction | None) -> "Bounds":
+        """Times what benchmarks here ran faster than expected, with the bounds that this carries."""
+        if correction is None:
+            return self
+        expected = self.expected * correction.factor
+        return Bounds(
+            low=expected * correction.spread.low_ratio,
+            expected=expected,
+            high=expected * correction.spread.high_ratio,
+        )
+
+
+def decode_rates(
+    model: ReadModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    gpu: Device | None,
+    depth_tokens: Any,
+    n_sequences: Any = 1,
+) -> Bounds:
+    """The numbers of `decode_speed` for arrays of depths and batches, of a model that lies whole on `gpu` or in RAM.
+
+    Rates are of all sequences together. Raises MissingFactError where a fact is missing.
+    """
+    local = facts.local
+    if facts.factors is not None and gpu is not None:
+        if local is not None:
+            raise MissingFactError("benchmarks of a GPU correct one model at a time")
+        layout = placed_layout(placement, machine)
+        case = decode_case(model.work, layout, placement.flags, depth_tokens, n_sequences)
+        rates = case_rates(
+            case, facts.factors, facts.spreads, n_sequences, has_experts=model.work.has_experts
+        )
+        return Bounds(rates.low, rates.expected, rates.high)
+    if not isinstance(n_sequences, int) or n_sequences != 1:
+        raise MissingFactError(_PROCESSOR_BATCHES)
+    reads = sum(decode_read_bytes(model, placement, depth_tokens))
+    kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
+    try:
+        efficiency = _efficiency_of(facts, "decode", kind, gpu)
+        bytes_per_s, _, _ = _bandwidth(gpu, machine)
+    except MissingFactError:
+        by_rate = local.decode_by_rate(placement, reads) if local else None
+        if by_rate is None:
+            raise
+        return Bounds(by_rate.low, by_rate.expected, by_rate.high)
+    seconds = decode_s_per_token(reads, bytes_per_s, efficiency.fraction, efficiency.overhead_s)
+    found = Bounds(efficiency.low_ratio / seconds, 1 / seconds, efficiency.high_ratio / seconds)
+    if local is None:
+        return found
+    return found.corrected(local.correction("decode", placement, _expected_decode_s(machine, facts, gpu)))
+
+
+def _decode_together(
+    model: DescribedModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    depth_tokens: int,
+    n_sequences: int,
+) -> SpeedEstimate:
+    """Several sequences at once, which the operator-level model alone knows."""
+    if facts.factors is None or _main_gpu(placement) is None:
+        return _missing(MissingFactError(_PROCESSOR_BATCHES))
+    try:
+        found = modelled_decode(
+            model.work, placement, machine, facts.factors, facts.spreads, depth_tokens, n_sequences
+        )
+    except MissingFactError as error:
+        return _missing(error)
+    return SpeedEstimate(tokens_per_s=found.interval, terms=found.terms, limited_by=found.limited_by)
 
 
 def _main_gpu(placement: Placement) -> Device | None:
@@ -325,7 +452,7 @@ def _decode_by_operators(
         # Another model's bytes at the rate of this one's, with as many launches.
         if run.read_bytes_per_token is None or measured.n_depth_tokens:
             return None
-        return (reading * run.read_bytes_per_token / here + rest) * measured.n_tokens
+        return float((reading * run.read_bytes_per_token / here + rest) * measured.n_tokens)
 
     return _corrected(estimate, local.correction("decode", placement, expected_s), 1)
 

@@ -100,7 +100,7 @@ class Search:
 
     def _choices(self) -> Iterator[tuple[int, ...]]:
         """Sets of GPUs, fastest first: all of them where a person said how to split, else one, two, and so on."""
-        order = sorted(range(len(self.gpus)), key=self._slowness)
+        order = fastest_first(self.gpus)
         if self._shares_are_given:
             yield tuple(order)
         else:
@@ -111,10 +111,6 @@ class Search:
     def _shares_are_given(self) -> bool:
         given = self.given
         return given.tensor_split is not None or given.mode is not None or bool(given.overrides)
-
-    def _slowness(self, index: int) -> float:
-        gpu = self.gpus[index].gpu
-        return -gpu.accelerator.memory_bytes_per_s if gpu is not None and gpu.accelerator is not None else 0.0
 
     def _fewest(self, split_with: Callable[[int], Split], whole: Attempt) -> Attempt:
         """The attempt with the fewest layers, or their experts, in RAM whose GPUs fit; all GPUs take part.
@@ -148,7 +144,7 @@ class Search:
             return self._attempt(split)
         if len(chosen) == 1:
             return self._attempt(replace(split, mode="none", main_gpu=chosen[0]))
-        alike = len({self._slowness(index) for index in chosen}) == 1
+        alike = len({_slowness(self.gpus[index]) for index in chosen}) == 1
         if alike and len(chosen) == len(self.gpus):
             by_free_memory = self._attempt(split)  # the engine's own shares
             if by_free_memory.gpus_fit:
@@ -193,6 +189,16 @@ class Search:
             experts = 0 if i < split.n_cpu_moe else layers[i].expert_bytes
             sizes.append(layers[i].fixed_bytes + experts + cached)
         return [*sizes, self.model.head_bytes + self.model.extra_bytes]
+
+
+def fastest_first(gpus: Sequence[Device]) -> list[int]:
+    """GPUs by their memory's stated bandwidth, by index where they are alike."""
+    return sorted(range(len(gpus)), key=lambda index: _slowness(gpus[index]))
+
+
+def _slowness(device: Device) -> float:
+    gpu = device.gpu
+    return -gpu.accelerator.memory_bytes_per_s if gpu is not None and gpu.accelerator is not None else 0.0
 
 
 def _bracket(fits: Callable[[int], bool], guess: int, most: int) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from planner.readers.card.model_card import (
     read_card,
 )
 from planner.readers.card.names import sizes_in_name
+from planner.readers.catalogue_model import CATALOGUE
 from planner.readers.config.network import network_from_config
 from planner.readers.gguf.file import read_gguf
 from planner.readers.gguf.network import network_from_gguf
@@ -36,7 +37,7 @@ from planner.readers.hub.repository import (
     repo_info,
 )
 from planner.readers.local_json import read_json_object
-from planner.readers.open_model import CATALOGUE, open_model
+from planner.readers.open_model import open_model
 from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalFolder, LocalGguf, parse_reference
 from profiles.loader import model_rows

@@ -6,7 +6,8 @@ from typing import Any
 from planner.errors import PlannerError
 from planner.estimate.llama_cpp_rows.model import Known
 from planner.model.opened_model import OpenedModel
-from planner.readers.open_model import from_catalogue, published_from_catalogue
+from planner.readers.catalogue_model import from_catalogue
+from planner.readers.open_model import published_from_catalogue
 from profiles.loader import model_rows
 from profiles.model_names import name_index, spellings
 

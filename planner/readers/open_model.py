@@ -19,6 +19,7 @@ from planner.model.ggml_types import type_by_name
 from planner.model.label_audit import audit_label
 from planner.model.opened_model import OpenedModel
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
+from planner.readers.catalogue_model import from_catalogue, native_preset
 from planner.readers.config.network import network_from_config
 from planner.readers.config.quantization import SIDE_FILES
 from planner.readers.gguf.file import GgufFile, GgufTensor, read_gguf, split_part_names
@@ -48,7 +49,6 @@ from planner.readers.web.url_model import read_url_checkpoint, read_url_gguf
 from planner.readers.web.url_source import url_label
 from profiles.loader import model_entry, model_rows
 
-CATALOGUE = "catalogue"  # as a source
 MAX_SIDE_FILE_BYTES = 4 * MIB
 _MAX_BESIDE = 200  # files of a folder looked at for a projector
 
@@ -149,18 +149,11 @@ def _from_config(
         name=name,
         source=source,
         network=network,
-        native_preset=_native_preset(config),
+        native_preset=native_preset(config),
         published=published,
         facts=facts_of_config(config),
         notes=(*network.notes, *notes),
     )
-
-
-def _native_preset(config: Mapping[str, Any]) -> str | None:
-    """Weights published in four bits gain nothing from a larger type."""
-    quantization = config.get("quantization_config")
-    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-    return "MXFP4_MOE" if method == "mxfp4" else None
 
 
 def _from_folder(folder: Path, text: str, assumptions: Assumptions) -> OpenedModel:
@@ -354,23 +347,3 @@ def published_from_catalogue(
     opened = from_catalogue(entry, text, assumptions)
     published, notes = published_weights(entry["config"], opened.network)
     return replace(opened, published=published, notes=(*opened.notes, *notes))
-
-
-def from_catalogue(
-    entry: Mapping[str, Any], text: str, assumptions: Assumptions = NOTHING_ASSUMED
-) -> OpenedModel:
-    """A model from an entry of the packaged or the user's own catalogue."""
-    try:
-        network = network_from_config(entry["config"], assumptions)
-    except UnknownArchitectureError as error:
-        raise UnknownArchitectureError(f"{entry['name']}: {error}") from error
-    return OpenedModel(
-        reference=text,
-        name=entry["name"],
-        source=CATALOGUE,
-        network=network,
-        licence=entry["licence"],
-        native_preset=_native_preset(entry["config"]),
-        facts=facts_of_config(entry["config"]),
-        notes=network.notes,
-    )

@@ -27,7 +27,7 @@ COLUMNS = ("columns", "columns_experts")
 
 def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> Iterator[tuple[str, Any]]:
     """Operators and ideal seconds of multiplying a step's tokens with one class of weights; `n_tokens` broadcasts."""
-    if not weight.n_elements:
+    if not _any(weight.n_elements):
         return
     flop = 2 * weight.n_elements * weight.active_fraction
     yield "unpack", flop / device.vector_flop_per_s
@@ -46,9 +46,9 @@ def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> I
             yield "rescale", flop * multiplied / device.vector_flop_per_s
 
 
-def _any(n_tokens: Any) -> bool:
+def _any(counts: Any) -> bool:
     """Whether any of the counts is not 0."""
-    return bool(n_tokens) if isinstance(n_tokens, (int, float)) else bool(n_tokens.any())
+    return bool(counts) if isinstance(counts, (int, float)) else bool(counts.any())
 
 
 def seen_seconds(keys: Sequence[tuple[int, str]], seconds: Sequence[Any]) -> tuple[Any, ...]:

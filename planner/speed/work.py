@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hardware.units import GIGA
 from planner.engines.llama_cpp import as_run
@@ -36,8 +37,8 @@ class ClassWeights:
     type_class: str
     is_expert: bool
     active_fraction: float
-    n_bytes: float
-    n_elements: float  # of matrices
+    n_bytes: Any  # these two may be arrays: of one model at several quantizations
+    n_elements: Any  # of matrices
     n_matrices: float = 1  # each expert's counted
     n_experts: int = 1  # of a tensor
 
@@ -70,6 +71,11 @@ class ModelWork:
     def has_experts(self) -> bool:
         """Whether it is a mixture of experts."""
         return any(layer.has_experts for layer in self.layers)
+
+
+def work_key(network: Network) -> str:
+    """The name that a network's measurements go by."""
+    return f"{network.architecture} {network.parameters.text / GIGA:.2f}"
 
 
 def model_work(
@@ -112,7 +118,7 @@ def model_work(
             kinds[kind] = LayerWork(weights=_frozen(found), n_tensors=n, mixer=mixer)
         layers.append(kinds[kind])
     return ModelWork(
-        key=f"{network.architecture} {network.parameters.text / GIGA:.2f}",
+        key=work_key(network),
         architecture=network.architecture,
         hidden_size=network.hidden_size,
         layers=tuple(layers),

@@ -114,7 +114,7 @@ def place_weights(
 ) -> list[DeviceWeights]:
     """Weights on each GPU and, last, in main memory; tables that lie with the head are named by their roles."""
     found = [DeviceWeights() for _ in range(layout.n_gpus + 1)]
-    sums = {kind: _Sums.of(storage, kind) for kind in {None, *layout.gpu_kinds}}
+    sums = {kind: WeightSums.of(storage, kind) for kind in {None, *layout.gpu_kinds}}
     kinds: list[str | None] = [*layout.gpu_kinds, None]
     moved: dict[int, dict[str, int | None]] = {}
     for layer, role, gpu in layout.homes:
@@ -152,8 +152,8 @@ def _tensor_bytes(weight: StoredWeight, kind: str | None) -> int:
     return host_tensor_bytes(weight) if kind is None else gpu_tensor_bytes(weight, kind)
 
 
-@dataclass(slots=True)
-class _Sums:
+@dataclass(frozen=True, slots=True)
+class WeightSums:
     """A file's tensors added up as one kind of memory would hold them."""
 
     layers: dict[int, tuple[int, int]]  # beside the experts, and the experts
@@ -162,7 +162,7 @@ class _Sums:
     input_bytes: int  # all tables
 
     @classmethod
-    def of(cls, storage: Storage, kind: str | None) -> "_Sums":
+    def of(cls, storage: Storage, kind: str | None) -> "WeightSums":
         """The sums, kept for as long as the storage is in use."""
         return _sums(_Same(storage), kind)
 
@@ -183,7 +183,7 @@ class _Same:
 
 
 @lru_cache(maxsize=16)
-def _sums(same: _Same, kind: str | None) -> _Sums:
+def _sums(same: _Same, kind: str | None) -> WeightSums:
     layers: dict[int, tuple[int, int]] = {}
     head = table = tables = 0
     for layer, weights in same.storage.weights_by_layer.items():
@@ -195,4 +195,4 @@ def _sums(same: _Same, kind: str | None) -> _Sums:
         tables = sum(n_bytes for weight, n_bytes in sizes if weight.role in _INPUT_ROLES)
         table = sum(n_bytes for weight, n_bytes in sizes if weight.role == "token_embd")
         head = sum(n_bytes for _, n_bytes in sizes) - tables
-    return _Sums(layers=layers, head_bytes=head, table_bytes=table, input_bytes=tables)
+    return WeightSums(layers=layers, head_bytes=head, table_bytes=table, input_bytes=tables)

@@ -7,7 +7,7 @@ from functools import cache
 from hardware.units import GIGA
 from planner.errors import UnknownArchitectureError
 from planner.model.network import Network
-from planner.readers.open_model import from_catalogue
+from planner.readers.catalogue_model import from_catalogue
 from planner.readers.speed_rows.bench_row import BenchRow
 from profiles.loader import model_rows
 

@@ -1,0 +1,79 @@
+"""Models at many presets and contexts against one machine, as arrays: what a table of the catalogue is made of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware.spec import Machine
+from planner.errors import MissingFactError
+from planner.estimate.preset_table import PresetTable
+from planner.estimate.speed import Bounds, SpeedFacts
+from planner.estimate.sweep import Home, WholeMemory, swept_model, whole_decode, whole_memory
+from planner.model.network import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabledModel:
+    """One model: a row for each preset that it can be stored as, a column for each context."""
+
+    id: str
+    parameters: int
+    presets: tuple[str, ...]
+    n_context_tokens: tuple[int, ...]  # no more than the model was trained for
+    memory: WholeMemory
+    decode: Bounds | None  # from an empty context: no columns
+    decode_full: Bounds | None
+    missing: str | None  # the fact without which its speed is unknown
+
+    def finest(self, column: int) -> int | None:
+        """The row that needs most memory of those that fit at a context; None where none does."""
+        fitting = np.flatnonzero(self.memory.fits[:, column])
+        if not len(fitting):
+            return None
+        return int(fitting[np.argmax(self.memory.needed_bytes[fitting, column])])
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueTable:
+    """Every model, best first, and what there is to say about them all."""
+
+    machine: Machine
+    home: Home
+    n_context_tokens: tuple[int, ...]
+    models: tuple[TabledModel, ...]
+    notes: tuple[str, ...]
+
+
+def tabled_model(
+    model_id: str,
+    network: Network,
+    table: PresetTable,
+    machine: Machine,
+    home: Home,
+    facts: SpeedFacts,
+    contexts: Sequence[int],
+    n_sequences: int,
+) -> TabledModel:
+    """One model at every preset of a table and every context, no longer than it was trained for."""
+    most = network.context_tokens
+    n = np.array([min(context, most or context) for context in contexts])
+    decode = full = missing = None
+    try:
+        depths = np.concatenate(([0], n // n_sequences))
+        rates = whole_decode(swept_model(table, network), home, machine, facts, depths, n_sequences)
+        shape = (len(table.presets), len(depths))
+        parts = [np.broadcast_to(part, shape) for part in (rates.low, rates.expected, rates.high)]
+        decode, full = Bounds(*(part[:, 0] for part in parts)), Bounds(*(part[:, 1:] for part in parts))
+    except MissingFactError as error:
+        missing = str(error)
+    return TabledModel(
+        id=model_id,
+        parameters=network.parameters.text,
+        presets=table.presets,
+        n_context_tokens=tuple(n.tolist()),
+        memory=whole_memory(table, network, home, n, np.full(len(n), n_sequences)),
+        decode=decode,
+        decode_full=full,
+        missing=missing,
+    )

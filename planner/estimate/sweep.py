@@ -1,0 +1,209 @@
+"""One network at many presets, contexts and batches at once: whether it fits one memory whole, and how fast it decodes.
+
+The numbers are those of `placement.place` and `speed.decode_speed` for each single case; here they are arrays with a
+row for each preset and a column for each case. A model that no single memory holds is left to those two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hardware.spec import Machine
+from planner.engines.llama_cpp import CELL_PADDING, LlamaCppFlags, Split, as_run
+from planner.engines.llama_cpp.server_command import as_served
+from planner.errors import MissingFactError
+from planner.estimate.described_model import LayerWeights
+from planner.estimate.memory import DRIVER_BYTES, Device, DeviceLoad, devices
+from planner.estimate.placement import Placement
+from planner.estimate.preset_table import (
+    ClassColumn,
+    Place,
+    PresetTable,
+    beside_at,
+    store_of,
+)
+from planner.estimate.speed import Bounds, SpeedFacts, decode_rates
+from planner.estimate.split_search import fastest_first
+from planner.model.network import Network
+from planner.speed.work import ClassWeights, LayerWork, ModelWork, work_key
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweptModel:
+    """What decoding asks of a model, as columns with a row for each preset."""
+
+    network: Network
+    layers: tuple[LayerWeights, ...]
+    head_bytes: Any
+    work: ModelWork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The one memory that is to hold all of a model."""
+
+    place: Place
+    device: Device | None  # None for main memory
+    gpus: tuple[Device, ...]
+    ram: Device | None
+
+    def split(self, n_layers: int) -> Split:
+        """The placement in the engine's terms."""
+        if self.device is None:
+            return Split(n_gpu_layers=0)
+        if len(self.gpus) == 1:
+            return Split(n_gpu_layers=n_layers + 1)
+        return Split(n_gpu_layers=n_layers + 1, mode="none", main_gpu=self.gpus.index(self.device))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeMemory:
+    """Bytes needed over all devices, and whether they are there: a row for each preset, a column for each case."""
+
+    needed_bytes: Integers
+    fits: npt.NDArray[np.bool_]
+
+
+def home_of(machine: Machine) -> Home:
+    """Main memory where there is no GPU, else the fastest GPU, as a placement is tried first."""
+    gpus, ram = devices(machine)
+    if gpus:
+        return Home(place="gpu", device=gpus[fastest_first(gpus)[0]], gpus=gpus, ram=ram)
+    if ram is None:
+        raise MissingFactError(
+            f"nothing is known of the memory of {machine.name}; describe it, for example --on 'RTX 4090, 64GiB'"
+        )
+    return Home(place="host", device=None, gpus=(), ram=ram)
+
+
+def whole_memory(
+    table: PresetTable, network: Network, home: Home, n_context_tokens: Integers, n_sequences: Integers
+) -> WholeMemory:
+    """Memory of every preset at each context with so many sequences, the whole model in one memory."""
+    host = table.stores["host"]
+    beside = beside_columns(table, network, home.place, n_context_tokens, n_sequences)
+    if home.device is None:
+        weights = _column(host.fixed) + _column(host.experts) + _column(host.head) + _column(host.tables)
+        needed = weights[:, None] + beside[0]
+        assert home.ram is not None, "a home in main memory has one"
+        return WholeMemory(needed_bytes=needed, fits=needed <= home.ram.capacity_bytes)
+    own = table.stores[store_of(home.device.kind)]
+    weights = _column(own.fixed) + _column(own.experts) + _column(own.head)
+    if not table.has_output_head:
+        weights = weights + _column(own.table)  # a tied head has a copy of the table
+    on_gpu = weights[:, None] + (beside[0] + DRIVER_BYTES)
+    if home.ram is None:
+        return WholeMemory(needed_bytes=on_gpu, fits=on_gpu <= home.device.capacity_bytes)
+    in_ram = _column(host.tables)[:, None] + beside[1]
+    needed = on_gpu + in_ram
+    if home.device.shares_ram:
+        return WholeMemory(needed_bytes=needed, fits=needed <= home.device.capacity_bytes)
+    fits = (on_gpu <= home.device.capacity_bytes) & (in_ram <= home.ram.capacity_bytes)
+    return WholeMemory(needed_bytes=needed, fits=fits)
+
+
+def _column(values: Sequence[float]) -> Any:
+    return np.array(values)
+
+
+def beside_columns(
+    table: PresetTable, network: Network, place: Place, n_context_tokens: Integers, n_sequences: Integers
+) -> Integers:
+    """Memory beside weights and driver: a row for each device, a column for each case."""
+    found = np.empty((2 if place == "gpu" else 1, len(n_context_tokens)), dtype=np.int64)
+    cells = -(-n_context_tokens // CELL_PADDING)
+    left = np.ones(len(cells), dtype=np.bool_)
+    for n in np.unique(n_sequences).tolist():
+        straight = table.beside.get((place, n))
+        if straight is None:
+            continue
+        # A context under a batch of 512 tokens is no whole batch, so it is not on the lines.
+        inside = (
+            (n_sequences == n)
+            & (cells <= straight.last)
+            & (n_context_tokens >= straight.first * CELL_PADDING)
+        )
+        steps = cells[inside]
+        lasts = np.array([piece.last for piece in straight.pieces])
+        which = np.searchsorted(lasts, steps)
+        back = lasts[which] - steps
+        at_last = np.array([piece.at_last for piece in straight.pieces])[which]
+        slopes = np.array([piece.slopes for piece in straight.pieces])[which]
+        found[:, inside] = (at_last - back[:, None] * slopes).T
+        left &= ~inside
+    for i in np.flatnonzero(left).tolist():
+        found[:, i] = beside_at(table, network, place, int(n_sequences[i]), int(n_context_tokens[i]))
+    return found
+
+
+def swept_model(table: PresetTable, network: Network) -> SweptModel:
+    """The table's columns as a model that decoding can be timed of, layers of a group all alike."""
+    n = network.n_layers
+    layer = LayerWeights(
+        fixed_bytes=0,
+        expert_bytes=0,
+        fixed_read_bytes=_column(table.reads.fixed)[:, None] / n,
+        expert_read_bytes=_column(table.reads.experts)[:, None] / n,
+    )
+    return SweptModel(
+        network=network,
+        layers=(layer,) * n,
+        head_bytes=_column(table.reads.head)[:, None],
+        work=_work(table, network),
+    )
+
+
+def _work(table: PresetTable, network: Network) -> ModelWork:
+    """Layers of one group carry the mean of its weights, so that their sum is the group's."""
+    layers: list[LayerWork | None] = [None] * network.n_layers
+    for columns, group in zip(table.groups, as_run(network).groups, strict=True):
+        weights = tuple(_weights(one, len(table.presets), len(group.layers)) for one in columns.classes)
+        work = LayerWork(weights=weights, n_tensors=columns.n_tensors, mixer=group.mixer)
+        for i in group.layers:
+            layers[i] = work
+    return ModelWork(
+        key=work_key(network),
+        architecture=network.architecture,
+        hidden_size=network.hidden_size,
+        layers=tuple(layer for layer in layers if layer is not None),
+        head=tuple(_weights(one, len(table.presets), 1) for one in table.head),
+    )
+
+
+def _weights(column: ClassColumn, n_presets: int, n_layers: int) -> ClassWeights:
+    n_bytes = np.zeros((n_presets, 1))
+    n_bytes[list(column.presets), 0] = column.n_bytes
+    n_elements = np.zeros((n_presets, 1))
+    n_elements[list(column.presets), 0] = column.n_elements
+    return ClassWeights(
+        type_class=column.type_class,
+        is_expert=column.is_expert,
+        active_fraction=column.active_fraction,
+        n_bytes=n_bytes / n_layers,
+        n_elements=n_elements / n_layers if any(column.n_elements) else 0.0,
+    )
+
+
+def whole_decode(
+    model: SweptModel,
+    home: Home,
+    machine: Machine,
+    facts: SpeedFacts,
+    depth_tokens: Integers,
+    n_sequences: Any = 1,
+) -> Bounds:
+    """Decode speed of every preset at each depth; raises MissingFactError where a fact is missing."""
+    flags = as_served(LlamaCppFlags(n_context_tokens=CELL_PADDING))
+    every = home.gpus if home.ram is None else (*home.gpus, home.ram)
+    placement = Placement(
+        split=home.split(model.network.n_layers),
+        flags=flags,
+        loads=tuple(DeviceLoad(device=device, terms=()) for device in every),
+        n_layers=model.network.n_layers,
+    )
+    return decode_rates(model, placement, machine, facts, home.device, depth_tokens, n_sequences)
