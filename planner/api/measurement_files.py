@@ -64,7 +64,6 @@ def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:
         "type_k": run.kv_type,
         "threads": str(run.n_threads),
         "cpu": cpu,
-        "n_sequences": "1",
         "origin": run.machine_fingerprint,
         "notes": f"-b {run.n_batch}",
     }
@@ -75,6 +74,9 @@ def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:
             "n_prompt": str(item.n_prompt_tokens),
             "n_gen": str(item.n_generated_tokens),
             "n_depth": str(item.n_depth_tokens),
+            "n_sequences": str(item.n_sequences),
+            "threads": str(item.n_threads or run.n_threads),
+            "left_out": "extrapolated from layers with random weights" if run.synthetic else "",
             "test": item.name,
             "tok_s": f"{item.quartile_tokens_per_s:.12g}",
         }

@@ -33,10 +33,14 @@ class Ended:
     hint: str | None
 
 
+Parse = Callable[[bytes], dict[str, Any] | None]
+
+
 class ChildOutput:
     """The child's two pipes: whole lines from one, the last words of the other; both bounded."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], parse: Parse = parse_event) -> None:
+        self._parse = parse
         assert process.stdout is not None
         assert process.stderr is not None
         self._selector = selectors.DefaultSelector()
@@ -67,7 +71,7 @@ class ChildOutput:
             for line in lines:
                 if descriptor != self._events:
                     self.last_lines.append(line.decode("utf-8", "replace"))
-                elif (event := parse_event(line)) is not None:
+                elif (event := self._parse(line)) is not None:
                     yield event
 
     def close(self) -> None:
@@ -83,16 +87,18 @@ def run_child(
     measure_limit_s: float,
     progress: Progress | None = None,
     command: Sequence[str] = CHILD_COMMAND,
+    parse: Parse = parse_event,
+    says_done: bool = True,
 ) -> Ended:
     """Sends a request to a fresh child process and passes its events on until it ends.
 
     It may take `load_limit_s` until its "model" event and `measure_limit_s` from there; a child that takes
-    longer is killed. On any way out, Ctrl-C included, its whole process group is gone.
+    longer is killed. A foreign program speaks in lines that `parse` understands, and does not say when it is done. On any way out, Ctrl-C included, its whole process group is gone.
     """
     process = start_child(command)
     output = None
     try:
-        output = ChildOutput(process)
+        output = ChildOutput(process, parse)
         _send(process.stdin, request)
         deadline = time.monotonic() + load_limit_s
         loaded, refused, done = False, None, False
@@ -117,7 +123,7 @@ def run_child(
         status = _wait(process, deadline)
         if refused is not None:
             return Ended(problem=refused, hint=None)
-        if done and status == 0:
+        if status == 0 and (done or not says_done):
             return Ended(problem=None, hint=None)
         return crashed(status, output.last_lines)
     finally:
