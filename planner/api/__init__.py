@@ -39,7 +39,14 @@ if TYPE_CHECKING:
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
-    from planner.api.stored_runs import StoredRun, list_runs, remove_runs, stored_run, this_machine
+    from planner.api.stored_runs import (
+        StoredRun,
+        import_runs,
+        list_runs,
+        remove_runs,
+        stored_run,
+        this_machine,
+    )
     from planner.api.synthetic import DEFAULT_DISK_BYTES, bench_synthetic, plan_synthetic_bench
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
@@ -80,6 +87,7 @@ _MODULES = {
     "plan_synthetic_bench": "synthetic",
     "bench_synthetic": "synthetic",
     "StoredRun": "stored_runs",
+    "import_runs": "stored_runs",
     "list_runs": "stored_runs",
     "stored_run": "stored_runs",
     "remove_runs": "stored_runs",
@@ -142,6 +150,7 @@ __all__ = [
     "fit_vllm",
     "fleet_for",
     "gather_fleet",
+    "import_runs",
     "inspect",
     "list_calibrations",
     "list_models",

@@ -8,12 +8,15 @@ from hardware.inspect import machine_fingerprint
 from hardware.spec import Machine
 from planner.api.machines import bench_folder, inspect, speed_facts
 from planner.api.models import described_models, open_model
+from planner.bench import llama_bench_program, llama_server_program
+from planner.bench.llama_bench_program import bench_llama_bench, find_program
 from planner.bench.llama_cpp import (
     STOPPED,
     bench_llama_cpp,
     default_threads,
     require_engine,
 )
+from planner.bench.llama_server_program import bench_llama_server
 from planner.bench.protocol import BenchRequest, BenchSubject
 from planner.bench.store import save_run
 from planner.engines.llama_cpp import LlamaCppFlags
@@ -28,6 +31,8 @@ RATES_SHARE = 0.1  # of a benchmark's bar, for measuring the machine's rates fir
 BENCH_CONTEXT = 640  # pp512 and tg128 in one cache
 LONG_DEPTH = 4096
 SMOKE_BATCHES = (8,)
+LIBRARY = "llama.cpp"
+ENGINES = (LIBRARY, llama_bench_program.PROGRAM, llama_server_program.PROGRAM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,7 @@ class BenchSettings:
     depths: tuple[int, ...] = ()  # none of these three: the smoke test
     batches: tuple[int, ...] = ()
     threads: tuple[int, ...] = ()
+    engine: str = LIBRARY  # or a program of llama.cpp's, "NAME" or "NAME=PATH"
 
     @property
     def is_smoke(self) -> bool:
@@ -77,7 +83,8 @@ def bench(
             f"{opened.name} is not a GGUF file on this machine ({opened.source}); download it, then bench the file, "
             "or add --synthetic"
         )
-    require_engine()
+    if settings.engine == LIBRARY:
+        require_engine()
     # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
@@ -96,11 +103,17 @@ def run_bench(
     progress: Progress | None,
 ) -> BenchRun:
     """One run of the engine, with what later estimates need to know of the model beside it."""
-    return bench_llama_cpp(
-        bench_request(path, machine, settings, model.network.context_tokens or LONG_DEPTH),
-        bench_subject(model, machine_fingerprint(machine), machine.name),
-        progress=progress,
-    )
+    name, _, given = settings.engine.partition("=")
+    if name not in ENGINES:
+        raise BenchError(f"there is no engine {name[:40]!r}; choose one of {', '.join(ENGINES)}")
+    n_context_tokens = model.network.context_tokens or LONG_DEPTH
+    request = bench_request(path, machine, settings, n_context_tokens if name == LIBRARY else None)
+    subject = bench_subject(model, machine_fingerprint(machine), machine.name)
+    if name == LIBRARY:
+        return bench_llama_cpp(request, subject, progress=progress)
+    program = find_program(name, given or None)
+    run = bench_llama_bench if name == llama_bench_program.PROGRAM else bench_llama_server
+    return run(request, subject, program=program, progress=progress)
 
 
 def bench_request(

@@ -38,7 +38,7 @@ def _read(file: MeasurementText, given: Given) -> MeasurementTable:
             rows += run_rows(run_from(item), file.name, given)
         except ValueError as error:
             raise MalformedError(f"{quoted(file.name)} is no benchmark run: {error}") from None
-    return MeasurementTable(name=file.name, columns=COLUMNS, rows=tuple(rows))
+    return MeasurementTable(name=file.name, columns=(*COLUMNS, "left_out"), rows=tuple(rows))
 
 
 __all__ = ["OWN_RUN", "Given", "measurement_table", "run_rows"]

@@ -1,12 +1,26 @@
 """The benchmarks that are kept: look at them, take them elsewhere, remove them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hardware.inspect import machine_fingerprint
 from planner.api.machines import bench_folder, inspect
-from planner.bench.store import StoredRun, find_run, remove_run, stored_runs
+from planner.bench.store import (
+    StoredRun,
+    find_run,
+    is_run,
+    remove_run,
+    run_from,
+    save_run,
+    stored_runs,
+)
+from planner.errors import MalformedError, ReadError
+from planner.estimate.llama_bench_records import Filed, runs_of_records
+from planner.readers.gguf.file import read_gguf
+from planner.readers.measurements.text import read_text
+from planner.readers.quoting import quoted
 
-__all__ = ["StoredRun", "list_runs", "remove_runs", "stored_run", "this_machine"]
+__all__ = ["StoredRun", "import_runs", "list_runs", "remove_runs", "stored_run", "this_machine"]
 
 
 def list_runs() -> tuple[tuple[StoredRun, ...], tuple[str, ...]]:
@@ -22,6 +36,44 @@ def this_machine() -> str:
 def stored_run(name: str) -> StoredRun:
     """The run of an id or its beginning, "last", or a file's path."""
     return find_run(name, bench_folder())
+
+
+def import_runs(path: Path, *, here: bool = False) -> tuple[StoredRun, ...]:
+    """Keeps the runs of a file of llama-bench's (JSON or JSON lines) or of ours; ReadError when it is neither.
+
+    `here` files llama-bench's runs under this machine, and under the model's file where it is still there.
+    """
+    file = read_text(path)
+    own = [item for item in file.objects or () if is_run(item)]
+    theirs = [item for item in file.objects or () if "model_type" in item and "n_prompt" in item]
+    if not own and not theirs:
+        raise MalformedError(
+            f"{quoted(path.name)} holds neither JSON of llama-bench nor a run of planner bench; "
+            "run llama-bench with -o json"
+        )
+    try:
+        runs = [run_from(item) for item in own]
+        for model_path in dict.fromkeys(str(item.get("model_filename", "")) for item in theirs):
+            records = [item for item in theirs if str(item.get("model_filename", "")) == model_path]
+            runs += runs_of_records(records, _filed(model_path, here))
+    except ValueError as error:
+        raise MalformedError(f"{quoted(path.name)}: {error}") from error
+    return tuple(StoredRun(path=save_run(run, bench_folder()), run=run) for run in runs)
+
+
+def _filed(model_path: str, here: bool) -> Filed:
+    """Under which machine and model file a foreign run is kept."""
+    if not here:
+        return Filed()
+    try:
+        fingerprint = read_gguf(model_path).fingerprint if model_path else ""
+    except ReadError:  # moved or removed since: the run still counts for other models
+        fingerprint = ""
+    return Filed(
+        model_fingerprint=fingerprint,
+        machine_fingerprint=this_machine(),
+        model_name=Path(model_path).stem or None,
+    )
 
 
 def remove_runs(names: Sequence[str]) -> tuple[StoredRun, ...]:

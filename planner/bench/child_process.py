@@ -64,4 +64,6 @@ def _die_alone() -> None:
 def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
+    if os.getpgrp() == os.getpid():  # a group of our own: a server that we started goes too
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)

@@ -1,9 +1,11 @@
 """The smoke benchmark: pp512 and tg128 of a GGUF file in llama.cpp, as llama-bench measures them."""
 
 import importlib.util
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from hardware.spec import Cpu
@@ -51,19 +53,20 @@ def bench_llama_cpp(
     *,
     progress: Progress | None = None,
     command: Sequence[str] | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> BenchRun:
     """Measures a model and returns the run; `progress` is called with the part done and a short text.
 
     Takes about 45 s for a small model, and at most a little over `request.budget_s` after loading. What was
     measured before a crash or time-out is kept, with a note; without any of it a BenchError says what
     happened. Ctrl-C leaves the engine gone, and what was measured before it with a note that ends in `STOPPED`;
-    it passes through when there was nothing yet.
+    it passes through when there was nothing yet. `more` is what another child than ours must know besides.
     """
     _check(request, command)
     answers = _Answers()
     try:
         ended = run_child(
-            request.to_json(),
+            json.dumps({**json.loads(request.to_json()), **more}),
             answers.take,
             load_limit_s=request.load_limit_s,
             measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
@@ -141,7 +144,8 @@ class _Answers:
                 n_threads=None if event["n_threads"] is None else int(event["n_threads"]),
             )
             self.samples.setdefault(test, []).append(float(event["sample_s"]))
-            self.cpu.setdefault(test, []).append(float(event["cpu_s"]))
+            if event["cpu_s"] is not None:
+                self.cpu.setdefault(test, []).append(float(event["cpu_s"]))
             self.joules.setdefault(test, []).append(event["energy_j"])
         elif kind == "conditions":
             facts = {name: event[name] for name in Conditions.__dataclass_fields__}
@@ -197,7 +201,7 @@ class _Answers:
             samples_s=tuple(self.samples[test]),
             n_sequences=test.n_sequences,
             n_threads=test.n_threads,
-            cpu_s=tuple(self.cpu[test]),
+            cpu_s=tuple(self.cpu.get(test, ())),
             energy_j=sum(joules) if len(joules) == len(self.joules[test]) else None,
         )
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "show": ("planner.cli.bench_show", "One of them, with every test."),
     "compare": ("planner.cli.bench_compare", "Two or more, test by test."),
     "export": ("planner.cli.bench_export", "Write some as llama-bench would have printed them."),
+    "import": ("planner.cli.bench_import", "Keep what llama-bench printed, or a run from elsewhere."),
     "rm": ("planner.cli.bench_rm", "Remove some for good."),
 }
 _HELP = ("-h", "--help")

@@ -35,6 +35,12 @@ DEPTH = Quantity("depth", lambda text: 0 if text.strip() == "0" else parse_token
     help="Layers on the GPU; -1 for all.",
 )
 @click.option(
+    "--engine",
+    default="llama.cpp",
+    show_default=True,
+    help="Or llama-bench or llama-server on the PATH, or NAME=PATH of one.",
+)
+@click.option(
     "--synthetic",
     is_flag=True,
     help="The model is not here: run a few layers of its shape with random weights, and extrapolate.",
@@ -74,6 +80,7 @@ def command(
     threads: int | None,
     budget_s: float,
     gpu_layers: int,
+    engine: str,
     synthetic: bool,
     quant: str | None,
     disk_bytes: int | None,
@@ -99,8 +106,8 @@ def command(
       planner bench model.gguf --depths 0,4k,16k --batches 4,16
       planner bench qwen3-8b --synthetic --quant Q4_K_M
     """
-    if synthetic and (batches or thread_sweep):
-        raise click.UsageError("--synthetic takes --depths only, of the sweeps")
+    if synthetic and (batches or thread_sweep or engine != "llama.cpp"):
+        raise click.UsageError("--synthetic takes --depths only, of the sweeps, and no other engine")
     if not synthetic and (quant or disk_bytes or yes):
         raise click.UsageError(
             "--quant, --disk and --yes go with --synthetic; a GGUF file has its quantization"
@@ -112,6 +119,7 @@ def command(
         depths=depths,
         batches=batches,
         threads=thread_sweep,
+        engine=engine,
     )
     if synthetic:
         question = api.plan_synthetic_bench(

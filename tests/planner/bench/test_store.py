@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from planner.bench.store import load_runs, save_run
-from planner.errors import BenchError
+from planner.bench.store import find_run, load_runs, save_run
+from planner.errors import BenchError, NotFoundError
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
 
 RUN = BenchRun(
@@ -86,6 +90,67 @@ def test_runs_come_oldest_first_and_the_same_run_is_kept_once(tmp_path: Path) ->
 def test_nothing_is_left_beside_the_runs(tmp_path: Path) -> None:
     path = save_run(RUN, tmp_path)
     assert list(tmp_path.iterdir()) == [path]  # no temporary file
+
+
+def test_a_kill_at_any_moment_loses_no_finished_run(tmp_path: Path) -> None:
+    # Two programs write into one folder; each says which runs it has finished, and is killed in between.
+    code = (
+        "import dataclasses, sys\nfrom pathlib import Path\nfrom planner.bench.store import save_run\n"
+        "from tests.planner.bench.test_store import RUN\nfor number in range(100_000):\n"
+        f"    save_run(dataclasses.replace(RUN, model_name=f'{{sys.argv[1]}}-{{number}}'), Path({str(tmp_path)!r}))\n"
+        "    print(f'{sys.argv[1]}-{number}', flush=True)\n"
+    )
+    root = Path(__file__).parents[3]
+    finished: list[str] = []
+    for pair in range(3):
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, f"w{pair}{name}"], cwd=root, stdout=subprocess.PIPE, text=True
+            )
+            for name in "ab"
+        ]
+        for program in programs:
+            assert program.stdout is not None
+            finished.append(program.stdout.readline().strip())  # both are at work
+        for program in programs:
+            time.sleep(0.003 * pair)
+            program.kill()
+            said, _ = program.communicate()
+            finished += said.split("\n")[:-1]
+    runs, warnings = load_runs(tmp_path)
+    assert not warnings
+    assert len(finished) >= 6
+    assert set(finished) <= {run.model_name for run in runs}
+    assert all(path.suffix == ".json" for path in tmp_path.iterdir())  # nothing unfinished
+
+
+def test_without_nameless_files_a_temporary_name_is_used_and_stale_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)  # as on macOS
+    stale, young = tmp_path / "unfinished-old", tmp_path / "unfinished-new"
+    for file in (stale, young):
+        file.write_text("{")
+    os.utime(stale, (0, 0))
+    path = save_run(RUN, tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, young])
+    assert load_runs(tmp_path) == ((RUN,), ())
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no benchmark is kept"):
+        find_run("last", tmp_path)
+    later = dataclasses.replace(RUN, measured_at="2026-03-01T00:00:00+00:00")
+    path = save_run(RUN, tmp_path)
+    save_run(later, tmp_path)
+    run_id = path.stem[-8:]
+    assert find_run(run_id[:5], tmp_path).run == RUN
+    assert find_run("last", tmp_path).run == later
+    assert find_run(str(path), tmp_path).run == RUN
+    with pytest.raises(NotFoundError, match=r"no benchmark has the id 'zz'; newest: .*planner bench list"):
+        find_run("zz", tmp_path)
+    with pytest.raises(NotFoundError, match="no benchmark has the id ''"):
+        find_run("", tmp_path)
 
 
 def test_an_empty_or_missing_folder_has_no_runs(tmp_path: Path) -> None:
