@@ -20,7 +20,7 @@ from planner.api.speed_calibration import (
     samples_of,
 )
 from planner.estimate.speed_validation import SpeedPrediction
-from planner.progress import Progress
+from planner.progress import Progress, named_stretch
 from planner.readers.speed_rows.bench_row import rows_from
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.factors import Factors
@@ -74,10 +74,12 @@ def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | Non
     """Each row by a fit without its fold, with an interval from the other folds' residuals."""
     found = []
     for number, phase in enumerate(PHASES):
-        if progress is not None:
-            progress(0.3 + 0.35 * number, f"refitting {phase} without each {by}")
         rows = [row for row in placed if row.case.phase == phase]
         if rows:
             samples = samples_of(rows)
-            found += held_out_predictions(rows, unseen(samples, fit_effects(samples), by))
+            start = 0.3 + 0.35 * number
+            tell = named_stretch(progress, start, start + 0.35, f"refitting {phase} without each {by}")
+            if tell is not None:
+                tell(0.0)
+            found += held_out_predictions(rows, unseen(samples, fit_effects(samples), by, tell))
     return found

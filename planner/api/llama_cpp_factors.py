@@ -15,6 +15,7 @@ from profiles.loader import calibration_rows
 EFFECTS_FILE = "llama_cpp_speed"
 SPREADS_FILE = "llama_cpp_speed_intervals"
 SCORES_FILE = "llama_cpp_speed_scores"
+NOISE_FILE = "llama_cpp_speed_noise"
 STEPS_FILE = "llama_cpp_measured_steps"  # of several tokens, as published
 BATCHED_FILE = "llama_cpp_batched"
 BATCHED_SPREADS_FILE = "llama_cpp_batched_intervals"

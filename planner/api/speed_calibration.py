@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from planner.api.llama_cpp_factors import EFFECTS_FILE, SCORES_FILE, SPREADS_FILE
+from planner.api.llama_cpp_factors import EFFECTS_FILE, NOISE_FILE, SCORES_FILE, SPREADS_FILE
 from planner.api.measurement_files import measurement_table
-from planner.errors import MalformedError
-from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
-from planner.progress import Progress
+from planner.errors import BenchError, MalformedError
+from planner.estimate.speed_score_table import SCORE_COLUMNS, score_rows
+from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, class_scores, speed_scores
+from planner.progress import Progress, named_stretch
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
 from planner.readers.quoting import quoted
@@ -33,10 +34,7 @@ from planner.speed.table import (
     spread_rows,
 )
 
-SCORE_COLUMNS = (
-    "id", "held_out", "speed_class", "n_groups", "n_rows", "median_error", "p90_error", "coverage", "width_ratio",
-    "noise_tests", "noise_median", "noise_p90", "n_placed", "n_in_file", "date", "source",
-)  # fmt: skip
+NOISE_COLUMNS = ("id", "n_tests", "median", "p90", "n_placed", "n_in_file", "date", "source")
 _ANYTHING = (0.1, 10.0)
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 _FEWEST_ROWS = 20
@@ -56,11 +54,16 @@ class SpeedCalibration:
 
     factors: Factors
     spreads: tuple[Spread, ...]
-    scores: Mapping[HeldOut, tuple[SpeedScore, ...]]  # of refits without each cell, device or model
+    group_scores: Mapping[HeldOut, tuple[SpeedScore, ...]]  # of refits without each cell, device or model
     noise: tuple[NoiseFloor, ...]
     n_rows: int
     n_placed: int
     unplaced: tuple[tuple[str, int], ...]  # reason, rows
+
+    @property
+    def scores(self) -> Mapping[HeldOut, tuple[SpeedScore, ...]]:
+        """Of each class."""
+        return {by: class_scores(groups) for by, groups in self.group_scores.items()}
 
 
 def place_rows(
@@ -204,16 +207,16 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
         whole: Fit = fit_effects(samples)
         effects += whole.effects
         for step, by in enumerate(HELD_OUT):
-            if progress is not None:
-                progress(0.3 + 0.35 * number + 0.11 * step, f"{phase}: leaving out each {by}")
-            guesses = unseen(samples, whole, by)
+            start = 0.3 + 0.35 * number + 0.11 * step
+            tell = named_stretch(progress, start, start + 0.11, f"{phase}: leaving out each {by}")
+            guesses = unseen(samples, whole, by, tell)
             residuals += [residual_of(row, guess) for row, guess in zip(of_phase, guesses, strict=True)]
             predictions[by] += held_out_predictions(of_phase, guesses)
     reasons = Counter(item.reason for item in unplaced)
     return SpeedCalibration(
         factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),
         spreads=spreads(residuals),
-        scores={by: speed_scores(found) for by, found in predictions.items()},
+        group_scores={by: speed_scores(found, by_group=True) for by, found in predictions.items()},
         noise=noise_floor(placed),
         n_rows=len(rows),
         n_placed=len(placed),
@@ -222,51 +225,59 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
 
 
 def write_speed_calibration(found: SpeedCalibration, folder: Path) -> tuple[Path, ...]:
-    """Writes the three files of a calibration into a folder."""
+    """Writes the files of a calibration into a folder, each whole or not at all."""
     factors = found.factors
     tables = (
         (EFFECTS_FILE, EFFECT_COLUMNS, effect_rows(factors)),
         (SPREADS_FILE, SPREAD_COLUMNS, spread_rows(found.spreads, factors.date, factors.source_digest)),
-        (SCORES_FILE, SCORE_COLUMNS, _score_rows(found)),
+        (
+            SCORES_FILE,
+            SCORE_COLUMNS,
+            score_rows(found.group_scores.items(), factors.date, factors.source_digest),
+        ),
+        (NOISE_FILE, NOISE_COLUMNS, _noise_rows(found)),
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be made: {error.strerror or error}") from error
     written = []
     for name, columns, rows in tables:
         path = folder / f"{name}.csv"
-        _write(path, columns, rows)
+        write_table(path, columns, rows)
         written.append(path)
     return tuple(written)
 
 
-def _score_rows(found: SpeedCalibration) -> list[dict[str, str]]:
+def _noise_rows(found: SpeedCalibration) -> list[dict[str, str]]:
+    """What independent sources disagree by, for every class; empty where no test has two of them."""
     noise = {item.speed_class: item for item in found.noise}
+    classes = dict.fromkeys(score.speed_class for scores in found.scores.values() for score in scores)
     return [
         {
-            "id": f"{by}-{score.speed_class}",
-            "held_out": by,
-            "speed_class": score.speed_class,
-            "n_groups": str(score.n_groups),
-            "n_rows": str(score.n_predictions),
-            "median_error": f"{score.median_error_fraction:.4f}",
-            "p90_error": f"{score.p90_error_fraction:.4f}",
-            "coverage": f"{score.coverage_fraction:.4f}",
-            "width_ratio": f"{score.median_width_ratio:.4f}",
-            "noise_tests": str(floor.n_tests) if floor else "",
-            "noise_median": f"{floor.median_fraction:.4f}" if floor else "",
-            "noise_p90": f"{floor.p90_fraction:.4f}" if floor else "",
+            "id": name,
+            "n_tests": str(noise[name].n_tests) if name in noise else "",
+            "median": f"{noise[name].median_fraction:.4f}" if name in noise else "",
+            "p90": f"{noise[name].p90_fraction:.4f}" if name in noise else "",
             "n_placed": str(found.n_placed),
             "n_in_file": str(found.n_rows),
             "date": found.factors.date,
             "source": found.factors.source_digest,
         }
-        for by, scores in found.scores.items()
-        for score in scores
-        for floor in (noise.get(score.speed_class),)
+        for name in classes
     ]
 
 
-def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Writes rows as CSV, whole or not at all."""
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        unfinished.replace(path)
+    except OSError as error:
+        raise BenchError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)

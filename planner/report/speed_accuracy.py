@@ -1,51 +1,97 @@
-"""The section of the accuracy page on llama.cpp's speed, from what its calibration scored itself at."""
+"""The sections of the accuracy page on speed, from the scores that calibrations keep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-_TITLE = "## Speed: llama.cpp and ik_llama.cpp"
-_TEXT = """\
+from planner.estimate.speed_validation import Part, SpeedScore, class_scores
+from planner.report.document import Document, Table
+from planner.report.speed_score_tables import GOALS, WORDS, class_table, part_table, worst_table
+
+COVERAGE_ASKED: Final = (0.76, 0.84)
+_UNSEEN_DEVICE_TIMES: Final = 1.5  # what is asked of errors on a device that no fit has seen
+
+LLAMA_CPP: Final = """\
 **Input**: the model by architecture and parameter count, the file's size and type, the device by its name, the layers and
 experts on it, flash attention, micro-batch and build. Every row is predicted by a fit that has not seen its **cell**
 (device, backend, model and type), its **device**, or its **model**. A group is a device, architecture, type and
 backend. **Noise** is what independent sources disagree by on the same test of the same model on the same device: no
 prediction can be surer than that. How it is done, and where it is weak: [speed.md](speed.md).
 """
-_HEADERS = (
-    "left out", "what", "groups", "median error", "90th percentile", "80 % holds", "high / low", "noise (tests)",
-)  # fmt: skip
+WEAK: Final = """\
+## Where speeds are further off than they should be
+
+Every figure above that is worse than asked, and 80 % intervals that hold less than 76 or more than 84 %. A device that
+no fit has seen may be off by half as much again.
+"""
 
 
-def speed_section(rows: Sequence[Mapping[str, str | None]]) -> str:
-    """Markdown of the packaged scores (`llama_cpp_speed_scores.csv`)."""
-    if not rows:
-        return f"{_TITLE}\n\n{_TEXT}"
-    first = rows[0]
-    placed, of_all = int(first["n_placed"] or 0), int(first["n_in_file"] or 0)
-    lines = [
-        _TITLE,
-        "",
-        _TEXT,
-        f"{placed:,} of {of_all:,} rows were placed ({placed / of_all:.1%}); fitted on {first['date']}.",
-        "",
-        "| " + " | ".join(_HEADERS) + " |",
-        "|---|---|" + "---:|" * (len(_HEADERS) - 2),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedSection:
+    """One kind of measurements: groups' scores by what fits had not seen, and what is said of them."""
+
+    title: str
+    text: str
+    answer: str
+    scores: Mapping[str, Sequence[SpeedScore]]
+    noise: Mapping[str, tuple[float, int]] | None
+    parts: tuple[tuple[str, Part], ...]  # what is shown, by what had been left out
+
+
+def speed_section_document(section: SpeedSection) -> Document:
+    """Scores by what was left out, then by device, model and engine, and the groups that are furthest off."""
+    tables = [
+        _titled(
+            class_table(class_scores(groups), section.noise, _UNSEEN_DEVICE_TIMES if held_out in ("device", "system") else 1.0),
+            f"Scores: each {held_out} left out",
+        )
+        for held_out, groups in section.scores.items()
+    ]  # fmt: skip
+    tables += [
+        _titled(part_table(section.scores[held_out], part), f"By {part}: each {held_out} left out")
+        for held_out, part in section.parts
+        if held_out in section.scores
     ]
-    lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cells(row: Mapping[str, str | None]) -> tuple[str, ...]:
-    def number(name: str) -> float:
-        return float(row[name] or 0)
-
-    noise = f"{number('noise_median'):.1%} ({row['noise_tests']})" if row["noise_tests"] else "–"
-    return (
-        row["held_out"] or "",
-        (row["speed_class"] or "").replace("_", " "),
-        row["n_groups"] or "",
-        f"{number('median_error'):.1%}",
-        f"{number('p90_error'):.1%}",
-        f"{number('coverage'):.0%}",
-        f"{number('width_ratio'):.2f}",
-        noise,
+    tables += [
+        _titled(worst_table(groups), f"Furthest off: each {held_out} left out")
+        for held_out, groups in section.scores.items()
+    ]
+    return Document(
+        schema="planner.accuracy/1", title=section.title, answer=(section.answer,), tables=tuple(tables)
     )
+
+
+def missed_goals(sections: Sequence[SpeedSection]) -> str:
+    """Every figure that is worse than asked, as a list."""
+    lines = [line for section in sections for line in _missed(section)]
+    return "\n".join(lines) if lines else "Nothing that is asked of speeds is missed."
+
+
+def _missed(section: SpeedSection) -> Iterator[str]:
+    low, high = COVERAGE_ASKED
+    for held_out, groups in section.scores.items():
+        times = _UNSEEN_DEVICE_TIMES if held_out in ("device", "system") else 1.0
+        for score in class_scores(groups):
+            goal = GOALS.get(score.speed_class)
+            if goal is None:
+                continue
+            figures = (
+                ("median error", score.median_error_fraction, goal.median * times),
+                ("90th percentile", score.p90_error_fraction, None if goal.p90 is None else goal.p90 * times),
+                ("mean error", score.mean_error_fraction, None if goal.mean is None else goal.mean * times),
+            )
+            parts = [
+                f"{name} {value:.1%} (asked {100 * asked:.3g}%)"
+                for name, value, asked in figures
+                if asked is not None and value > asked
+            ]
+            if not low <= round(score.coverage_fraction, 2) <= high:
+                parts.append(f"80 % intervals hold {score.coverage_fraction:.0%}")
+            if score.median_width_ratio > goal.width:
+                parts.append(f"high / low {score.median_width_ratio:.2f} (asked {goal.width:.1f})")
+            if parts:
+                yield f"* {WORDS[score.speed_class]}, each {held_out} left out: {'; '.join(parts)}"
+
+
+def _titled(table: Table, title: str) -> Table:
+    return Table(title=title, headers=table.headers, rows=table.rows, right=table.right)

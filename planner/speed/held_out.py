@@ -33,12 +33,16 @@ class Unseen:
     knowledge: Knowledge
 
 
-def unseen(samples: Sequence[Sample], whole: Fit, by: HeldOut) -> tuple[Unseen, ...]:
-    """Predictions of samples of one phase, each by a fit of the other folds."""
+def unseen(
+    samples: Sequence[Sample], whole: Fit, by: HeldOut, tell: Callable[[float], None] | None = None
+) -> tuple[Unseen, ...]:
+    """Predictions of samples of one phase, each by a fit of the other folds; `tell` hears the part done."""
     key = _KEYS[by]
     folds = np.array(folds_of([key(sample) for sample in samples], *FOLDS[by]))
     found: list[Unseen | None] = [None] * len(samples)
     for fold in range(sum(FOLDS[by])):
+        if tell is not None:
+            tell(fold / sum(FOLDS[by]))
         out = np.flatnonzero(folds == fold).tolist()
         if not out:
             continue

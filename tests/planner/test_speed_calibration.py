@@ -58,6 +58,7 @@ def test_a_fit_explains_its_table_and_says_what_it_is_worth(tmp_path: Path) -> N
     written = api.write_speed_calibration(found, tmp_path / "calibrations")
     assert [path.name for path in written] == [
         "llama_cpp_speed.csv", "llama_cpp_speed_intervals.csv", "llama_cpp_speed_scores.csv",
+        "llama_cpp_speed_noise.csv",
     ]  # fmt: skip
 
 
