@@ -7,11 +7,16 @@ from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.units import GIB, GIGA
 from planner.bench.store import is_run, run_from
 from planner.errors import MalformedError
-from planner.estimate.measurement import BenchRun
+from planner.estimate.measurement import BenchRun, Measurement
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.format import MeasurementFormat
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
-from planner.readers.measurements.llama_bench_fields import COLUMNS, devices_of
+from planner.readers.measurements.llama_bench_fields import (
+    COLUMNS,
+    EXTRAPOLATED,
+    PROMPTS_TOGETHER,
+    devices_of,
+)
 from planner.readers.measurements.registry import read_measurements
 from planner.readers.measurements.text import MeasurementText
 from planner.readers.quoting import quoted
@@ -38,7 +43,7 @@ def _read(file: MeasurementText, given: Given) -> MeasurementTable:
             rows += run_rows(run_from(item), file.name, given)
         except ValueError as error:
             raise MalformedError(f"{quoted(file.name)} is no benchmark run: {error}") from None
-    return MeasurementTable(name=file.name, columns=(*COLUMNS, "left_out"), rows=tuple(rows))
+    return MeasurementTable(name=file.name, columns=COLUMNS, rows=tuple(rows))
 
 
 __all__ = ["OWN_RUN", "Given", "measurement_table", "run_rows"]
@@ -62,7 +67,6 @@ def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:
         "fa": "1" if run.flash_attention else "0",
         "n_ubatch": str(run.n_ubatch),
         "type_k": run.kv_type,
-        "threads": str(run.n_threads),
         "cpu": cpu,
         "origin": run.machine_fingerprint,
         "notes": f"-b {run.n_batch}",
@@ -76,12 +80,18 @@ def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:
             "n_depth": str(item.n_depth_tokens),
             "n_sequences": str(item.n_sequences),
             "threads": str(item.n_threads or run.n_threads),
-            "left_out": "extrapolated from layers with random weights" if run.synthetic else "",
+            "left_out": _left_out(run, item),
             "test": item.name,
             "tok_s": f"{item.quartile_tokens_per_s:.12g}",
         }
         for item in run.measurements
     ]
+
+
+def _left_out(run: BenchRun, item: Measurement) -> str:
+    if run.synthetic is not None:
+        return EXTRAPOLATED
+    return PROMPTS_TOGETHER if item.n_sequences > 1 and item.phase == "prefill" else ""
 
 
 def _this_machine(run: BenchRun) -> dict[str, str]:

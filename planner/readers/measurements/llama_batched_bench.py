@@ -10,7 +10,7 @@ from typing import Any, Final
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.format import MeasurementFormat
 from planner.readers.measurements.given import Given, needed
-from planner.readers.measurements.llama_bench_fields import COLUMNS, devices_of
+from planner.readers.measurements.llama_bench_fields import COLUMNS, PROMPTS_TOGETHER, devices_of
 from planner.readers.measurements.numbers import number, positive
 from planner.readers.measurements.text import MeasurementText
 
@@ -18,7 +18,6 @@ _FIELDS: Final = {
     "PP": "pp", "TG": "tg", "B": "pl", "N_KV": "n_kv", "T_PP s": "t_pp", "S_PP t/s": "speed_pp", "T_TG s": "t_tg",
     "S_TG t/s": "speed_tg", "T s": "t", "S t/s": "speed",
 }  # fmt: skip
-_PROMPTS_TOGETHER: Final = "prompts of several sequences at once are not timed"
 
 
 def _cells(line: str) -> list[str]:
@@ -48,7 +47,7 @@ def _results(file: MeasurementText) -> Iterator[Mapping[str, Any]]:
 
 def _read(file: MeasurementText, given: Given) -> MeasurementTable:
     rows = [row for index, item in enumerate(_results(file)) for row in _rows(file.name, index, item, given)]
-    return MeasurementTable(name=file.name, columns=(*COLUMNS, "left_out"), rows=tuple(rows))
+    return MeasurementTable(name=file.name, columns=COLUMNS, rows=tuple(rows))
 
 
 def _rows(file: str, index: int, item: Mapping[str, Any], given: Given) -> Iterator[dict[str, str]]:
@@ -76,7 +75,6 @@ def _rows(file: str, index: int, item: Mapping[str, Any], given: Given) -> Itera
         "n_depth": "0",
         "n_sequences": str(n_sequences),
         "origin": file,
-        "left_out": "",
     }
     base |= devices_of({}, backend, base["cpu"], given, file)
     if prompt:
@@ -84,7 +82,7 @@ def _rows(file: str, index: int, item: Mapping[str, Any], given: Given) -> Itera
             "n_prompt": str(prompt),
             "test": f"pp{prompt} × {n_sequences}",
             "tok_s": f"{positive(item, file, index, 'speed_pp'):.12g}",
-            "left_out": _PROMPTS_TOGETHER if n_sequences > 1 else "",
+            "left_out": PROMPTS_TOGETHER if n_sequences > 1 else "",
         }
     if generated:
         yield base | {

@@ -19,7 +19,7 @@ from planner.readers.quoting import quoted
 COLUMNS: Final = (
     "device", "hardware", "n_devices", "backend", "engine", "build", "model", "arch", "quant", "file_size_gib",
     "params_b", "ngl", "offload", "fa", "n_ubatch", "type_k", "threads", "cpu", "n_depth", "n_prompt", "n_gen",
-    "n_sequences", "tok_s", "test", "origin", "notes",
+    "n_sequences", "tok_s", "test", "origin", "notes", "left_out",
 )  # fmt: skip
 # Printed one by one, nearest to what does the work first, by builds that have no `backends`.
 _BACKENDS: Final = (
@@ -34,6 +34,9 @@ _FORK_FIELDS: Final = frozenset(
 _TEST: Final = re.compile(
     r"(?:pp ?(?P<pp>\d+))?\+?(?:tg ?(?P<tg>\d+))?(?: ?@ ?(?:d|pp) ?(?P<depth>\d+))?", re.ASCII
 )
+EXTRAPOLATED: Final = "extrapolated from a few layers of random weights, not measured"
+PROMPTS_TOGETHER: Final = "prompts of several sequences at once are not timed"
+_SYNTHETIC: Final = " (synthetic)"  # behind the type, as `planner bench export` writes it
 _SIZES: Final = {"KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB}
 _COUNTS: Final = {"M": MEGA, "B": GIGA, "T": MEGA * MEGA}
 
@@ -47,7 +50,7 @@ def bench_table(name: str, records: Sequence[Mapping[str, Any]], given: Given) -
 def _row(file: str, index: int, record: Mapping[str, Any], given: Given) -> dict[str, str]:
     backend = given.backend or backend_of(record)
     model_type = words(record, "model_type")
-    architecture, quantization = label_parts(model_type)
+    architecture, quantization = label_parts(model_type.removesuffix(_SYNTHETIC))
     depth = _whole(record, "n_depth")
     row = {
         "backend": backend,
@@ -71,6 +74,7 @@ def _row(file: str, index: int, record: Mapping[str, Any], given: Given) -> dict
         "n_sequences": "1",
         "tok_s": f"{positive(record, file, index, 'avg_ts'):.12g}",
         "origin": file,
+        "left_out": EXTRAPOLATED if model_type.endswith(_SYNTHETIC) else "",
         "notes": f"{words(record, 'gpu_info')} {_batch(record)}".strip(),
     }
     test = words(
