@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hardware.spec import Machine
 from planner.api.beside import beside_model
+from planner.api.drafting import AskedDrafting, drafting_flags, drafting_of, with_own_layers
 from planner.api.machines import machine_for, speed_facts
 from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.ik_llama_cpp.command_line import CommandLine
@@ -43,7 +44,7 @@ def fit(
     given: GivenSplit = FREE,
     command: CommandLine | None = None,
     mmproj: Path | None = None,
-    draft: str | None = None,
+    drafting: AskedDrafting | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> FitAnswer:
@@ -51,8 +52,8 @@ def fit(
 
     A GGUF file has its own quantization; for a model known by its config, presets are predicted. What `given`
     fixes about the placement is respected, and the planner's own choice is made beside it. A `command` line of
-    llama-server says which flags to use instead of `flags`, and which context. A projector file and a draft model's
-    GGUF take room beside the model.
+    llama-server says which flags to use instead of `flags`, and which context. A projector file and what drafts
+    tokens take room beside the model.
     """
     machine = machine_for(on)
     opened = open_model(text, assume, progress)
@@ -64,13 +65,20 @@ def fit(
         base = flags_of(line, base, opened.network.context_tokens)
         contexts = contexts or (base.n_context_tokens,)
     given = on_this_machine(given, machine, base, opened.network.n_layers)
+    drafted = None if drafting is None else drafting_of(drafting)
+    base = drafting_flags(base, drafted)
+    models = described_models(opened, quants)
+    if drafting is not None and drafting.is_mtp:
+        models = tuple(with_own_layers(model) for model in models)
     asked = [
         (model, replace(base, n_context_tokens=n))
-        for model in described_models(opened, quants)
+        for model in models
         for n in contexts or default_contexts(opened)
     ]
-    beside = beside_model(mmproj, draft)
-    rows = [fit_row(model, machine, one, facts, given, beside=beside) for model, one in asked]
+    beside = beside_model(mmproj, drafted, opened.network)
+    rows = [
+        fit_row(model, machine, one, facts, given, beside=beside, drafting=drafted) for model, one in asked
+    ]
     situation = Situation(machine=machine, facts=facts, given=given, beside=beside)
     return FitAnswer(
         machine=machine,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hardware.fleet import Fleet, MachineGroup, like_machines
 from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
+from planner.api.drafting import AskedDrafting
 from planner.api.fitting import FitAnswer, fit
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
@@ -26,7 +27,7 @@ def fit_fleet(
     given: GivenSplit = FREE,
     command: CommandLine | None = None,
     mmproj: Path | None = None,
-    draft: str | None = None,
+    drafting: AskedDrafting | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[tuple[MachineGroup, FitAnswer], ...]:
@@ -44,7 +45,7 @@ def fit_fleet(
             given=given,
             command=command,
             mmproj=mmproj,
-            draft=draft,
+            drafting=drafting,
             assume=assume,
             progress=part,
         )

@@ -19,6 +19,7 @@ NOISE_FILE = "llama_cpp_speed_noise"
 STEPS_FILE = "llama_cpp_measured_steps"  # of several tokens, as published
 BATCHED_FILE = "llama_cpp_batched"
 BATCHED_SPREADS_FILE = "llama_cpp_batched_intervals"
+POWER_FILE = "llama_cpp_power"
 
 
 @cache

@@ -17,12 +17,13 @@ from hardware.machine_json import read_machine_file
 from hardware.memory_probe import measure_mapped_read, measure_matrix_throughput, measure_memory_bandwidth
 from hardware.spec import Machine
 from hardware.store import StoredRates, data_folder, save_rates, stored_copies, with_stored_rates
-from planner.api.llama_cpp_factors import calibration_notes, speed_factors, speed_spreads
+from planner.api.llama_cpp_factors import POWER_FILE, calibration_notes, speed_factors, speed_spreads
 from planner.bench.store import load_runs
 from planner.estimate.calibration import efficiencies_from_rows
 from planner.estimate.local import LocalRates, spreads_from_rows
 from planner.estimate.speed import SpeedFacts
 from planner.progress import Progress, named_stretch, stretch
+from planner.speed.power import shares_from
 from profiles.loader import calibration_rows
 
 FLEET_PREFIX = "fleet:"
@@ -159,14 +160,16 @@ def speed_facts(machine: Machine, engine: str = "llama.cpp") -> tuple[SpeedFacts
     rows = (*calibration_rows("llama_cpp"), *calibration_rows("llama_cpp_cpu"))
     efficiencies = efficiencies_from_rows(rows)
     factors, ratios = speed_factors(), speed_spreads()
+    power = shares_from(calibration_rows(POWER_FILE))
     if machine.described:
-        return SpeedFacts(efficiencies=efficiencies, factors=factors, spreads=ratios), calibration_notes()
+        facts = SpeedFacts(efficiencies=efficiencies, factors=factors, spreads=ratios, power=power)
+        return facts, calibration_notes()
     runs, warnings = load_runs(bench_folder())
     fingerprint = machine_fingerprint(machine)
     own = tuple(run for run in runs if run.machine_fingerprint == fingerprint and run.engine == engine)
     spreads = spreads_from_rows(calibration_rows("transfer"))
     local = LocalRates(runs=own, spreads=spreads) if own else None
-    facts = SpeedFacts(efficiencies=efficiencies, local=local, factors=factors, spreads=ratios)
+    facts = SpeedFacts(efficiencies=efficiencies, local=local, factors=factors, spreads=ratios, power=power)
     return facts, (*calibration_notes(), *warnings)
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from planner import api
+from planner.cli.drafting_options import drafting_options
 from planner.cli.ollama_options import answer_ollama
 from planner.cli.options import (
+    PRESETS,
     TOKENS,
     CommaList,
     assume_option,
@@ -22,7 +24,6 @@ from planner.cli.render import render
 from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
-from planner.model.presets import BASE_TYPES
 from planner.progress import Progress
 from planner.report.catalogue_table_document import catalogue_table_document
 from planner.report.document import Document
@@ -32,6 +33,7 @@ from planner.report.fleet_document import fleet_answers_document
 
 if TYPE_CHECKING:  # a list of the catalogue needs little of what these are made of
     from planner.api.catalogue_fit import CatalogueAnswer
+    from planner.api.drafting import AskedDrafting
     from planner.api.fitting import FitAnswer
 
 _UBATCH = 512
@@ -53,7 +55,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     "--quant",
     "quants",
     default=None,
-    type=CommaList(click.Choice((*BASE_TYPES, _EVERY), case_sensitive=False), "PRESET[,…]"),
+    type=CommaList(click.Choice((*PRESETS, _EVERY), case_sensitive=False), "PRESET[,…]"),
     help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own. Without REF also: all.",
 )
 @click.option(
@@ -65,6 +67,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
 )
 @click.option(
     "--sequences",
+    "--parallel",
     type=click.IntRange(1, 1024),
     default=1,
     show_default=True,
@@ -92,9 +95,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     default=None,
     help="A projector file that is to run beside the model.",
 )
-@click.option(
-    "--draft", metavar="REF", default=None, help="A draft model's GGUF that is to run beside the model."
-)
+@drafting_options
 @click.option(
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
 )
@@ -117,7 +118,7 @@ def command(
     flash_attention: bool,
     wanted: Wanted,
     mmproj: Path | None,
-    draft: str | None,
+    drafting: "AskedDrafting | None",
     show_all: bool,
     explain: bool,
     exact: bool,
@@ -140,10 +141,12 @@ def command(
       planner fit qwen3-30b-a3b --engine ollama --on "RTX 4090, 64GiB"
       planner fit llama-3.3-70b-instruct --engine vllm --on "4x H100 SXM"
       planner fit qwen3-30b-a3b --on "RTX 3060, 64GiB" --n-cpu-moe 30
+      planner fit qwen2.5-32b-instruct --on "RTX 4090" --draft qwen2.5-0.5b-instruct --draft-quant Q8_0
+      planner fit llama-3.1-8b-instruct --on "RTX 4090" --parallel 8
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
-    if exact and (mmproj is not None or draft is not None):
-        raise click.UsageError("--exact asks about the model alone; leave out --mmproj and --draft")
+    if exact and (mmproj is not None or drafting is not None):
+        raise click.UsageError("--exact asks about the model alone; leave out --mmproj, --draft and --mtp")
     if serving.is_serving:
         if exact or wanted != Wanted():
             raise click.UsageError(
@@ -243,7 +246,7 @@ def command(
                         given=wanted.given,
                         command=wanted.command,
                         mmproj=mmproj,
-                        draft=draft,
+                        drafting=drafting,
                         assume=assume,
                         progress=progress,
                     ),
@@ -259,7 +262,7 @@ def command(
                     given=wanted.given,
                     command=wanted.command,
                     mmproj=mmproj,
-                    draft=draft,
+                    drafting=drafting,
                     assume=assume,
                     progress=progress,
                 )

@@ -22,11 +22,12 @@ _ONCE = "engine and driver"  # belongs to the process, and is counted with the m
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """What is to run beside a model: a projector's terms and its file, a draft model and its file."""
+    """What is to run beside a model: a projector's terms and its file, a draft model and its file, MTP layers."""
 
     projector: tuple[Term, ...] = ()
     projector_file: str | None = None
     draft: DescribedModel | None = None
+    own_layers: Network | None = None  # the model's, where its extra prediction layers draft
 
     def laid_beside(
         self,
@@ -46,6 +47,11 @@ class Beside:
                 replace(load, terms=(*load.terms, *draft.terms))
                 for load, draft in zip(found, drafts, strict=True)
             ]
+        if self.own_layers is not None and found:
+            # They lie with the model's last layers, and their context with them.
+            last = max((i for i, load in enumerate(found) if load.device.is_gpu and load.terms), default=-1)
+            extra = mtp_terms(self.own_layers, flags)
+            found[last] = replace(found[last], terms=(*found[last].terms, *extra))
         return tuple(found)
 
 

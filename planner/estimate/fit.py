@@ -9,9 +9,12 @@ from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.engines.llama_cpp.server_command import as_served, server_line
 from planner.estimate.beside_memory import NOTHING, Beside
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.energy import NOT_ASKED, Energy, energy
 from planner.estimate.given_devices import engine_device
 from planner.estimate.placement import Placement, largest_context, place
+from planner.estimate.speculation import Drafting, SpeculativeSpeed, speculative_speed
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
+from planner.estimate.together_speed import TogetherSpeed, together_speeds
 
 PROMPT_TOKENS = 512  # the prompt length that prompt speed is quoted for, as llama-bench does
 
@@ -27,6 +30,9 @@ class FitRow:
     prefill: SpeedEstimate  # a prompt of PROMPT_TOKENS
     largest_context_tokens: int | None  # None where none fits, or where nobody asked for it
     command: tuple[str, ...]
+    together: tuple[TogetherSpeed, ...] = ()  # several sequences at once, where the flags ask for them
+    speculative: SpeculativeSpeed | None = None  # where tokens are to be drafted
+    energy: Energy = NOT_ASKED
 
 
 def fit_row(
@@ -37,6 +43,7 @@ def fit_row(
     given: GivenSplit = FREE,
     *,
     beside: Beside = NOTHING,
+    drafting: Drafting | None = None,
     with_largest_context: bool = True,
 ) -> FitRow:
     """Places the model where it decodes fastest, a person's own flags respected, then times it there.
@@ -50,10 +57,12 @@ def fit_row(
         return None if found is None else 1 / found.expected
 
     placement = place(model, machine, flags, given, beside=beside, decode_s=decode_s)
-    command = server_command(model, placement, beside)
-    return placed_row(
+    speculative = None if drafting is None else speculative_speed(model, placement, machine, facts, drafting)
+    command = server_command(model, placement, beside, speculative)
+    row = placed_row(
         model, placement, machine, facts, command, beside=beside, with_largest_context=with_largest_context
     )
+    return replace(row, speculative=speculative)
 
 
 def placed_row(
@@ -69,20 +78,29 @@ def placed_row(
     """Times a model where it lies."""
     flags = placement.flags
     n_prompt = min(PROMPT_TOKENS, flags.n_context_tokens)
+    decode = decode_speed(model, placement, machine, facts)
+    prefill = prefill_speed(model, placement, machine, facts, n_prompt)
     return FitRow(
         model=model,
         placement=placement,
-        decode=decode_speed(model, placement, machine, facts),
+        decode=decode,
         decode_full=decode_speed(model, placement, machine, facts, flags.n_context_tokens),
-        prefill=prefill_speed(model, placement, machine, facts, n_prompt),
+        prefill=prefill,
         largest_context_tokens=(
             largest_context(model, machine, flags, placement.split, beside) if with_largest_context else None
         ),
         command=command,
+        together=together_speeds(model, placement, machine, facts),
+        energy=energy(model, placement, machine, facts.power, decode, prefill, n_prompt),
     )
 
 
-def server_command(model: DescribedModel, placement: Placement, beside: Beside = NOTHING) -> tuple[str, ...]:
+def server_command(
+    model: DescribedModel,
+    placement: Placement,
+    beside: Beside = NOTHING,
+    speculative: SpeculativeSpeed | None = None,
+) -> tuple[str, ...]:
     """The `llama-server` arguments that give this placement."""
     file_name = model.file_name
     if file_name is None:  # the usual form, for a file that is not here yet
@@ -97,4 +115,8 @@ def server_command(model: DescribedModel, placement: Placement, beside: Beside =
     )
     line = server_line(placement.flags, split, placement.n_layers, model_file=file_name, has_gpu=bool(gpus))
     draft = None if beside.draft is None else beside.draft.file_name
-    return arguments(replace(line, mmproj=beside.projector_file, draft_model=draft))
+    line = replace(line, mmproj=beside.projector_file, draft_model=draft)
+    if speculative is not None:
+        spec_type = "draft-mtp" if speculative.kind == "mtp" else None
+        line = replace(line, spec_type=spec_type, n_draft_tokens=speculative.n_draft_tokens)
+    return arguments(line)

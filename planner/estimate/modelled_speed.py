@@ -17,7 +17,7 @@ from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
-from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge
+from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge, wider
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
     HOST,
@@ -36,6 +36,7 @@ __all__ = [
     "modelled_decode",
     "modelled_prefill",
     "placed_layout",
+    "prefill_case",
 ]
 
 _NOMINAL_THREADS = 8  # of a host whose processor nobody named, as in the measurements
@@ -46,6 +47,7 @@ _SHOWN: Mapping[str, str] = {
     "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
     "rescale": "multiply", "multiply_library": "multiply", "multiply_library_experts": "multiply",
     "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
+    "columns": "multiply", "columns_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices",
 }  # fmt: skip
@@ -75,15 +77,26 @@ class Rates:
 
 
 def case_rates(
-    case: Case, factors: Factors, spreads: Sequence[Spread], n_tokens: Any, *, has_experts: bool
+    case: Case,
+    factors: Factors,
+    spreads: Sequence[Spread],
+    n_tokens: Any,
+    *,
+    has_experts: bool,
+    is_batch: bool = False,
 ) -> Rates:
-    """Rates of `n_tokens` in a step; raises MissingFactError for a kind of step that nobody measured."""
+    """Rates of `n_tokens` in a step; raises MissingFactError for a kind of step that nobody measured.
+
+    Decoding several tokens in one step (`is_batch`) is as unsure as decoding one and as such steps are.
+    """
     seconds = factors.seconds(case)
     state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
     kind = "offload" if case.layout.is_split_with_host else "moe" if has_experts else "dense"
     spread = choose_spread(spreads, f"{kind}_{case.phase}", state)
     if spread is None:
         raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
+    if is_batch:
+        spread = wider(spread, choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state))
     rate = n_tokens / sum(seconds)
     return Rates(
         low=rate * spread.low_ratio,
@@ -96,12 +109,26 @@ def case_rates(
 
 
 def decode_case(
-    work: ModelWork, layout: Layout, flags: LlamaCppFlags, depth_tokens: Any, n_sequences: Any
+    work: ModelWork,
+    layout: Layout,
+    flags: LlamaCppFlags,
+    depth_tokens: Any,
+    n_sequences: Any,
+    n_new_tokens: Any = 1,
 ) -> Case:
-    """A step of decoding: `n_sequences`, each at a depth of cached tokens; both may be arrays."""
+    """A step of decoding: `n_sequences`, each with new tokens at a depth of cached ones; all may be arrays."""
     element_bytes = (_element_bytes(flags.k_type) + _element_bytes(flags.v_type)) / 2
-    operators = decode_operators(work, layout, depth_tokens, n_sequences, kv_bytes_per_element=element_bytes)
+    operators = decode_operators(
+        work, layout, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element=element_bytes
+    )
     return _case("decode", operators, layout, work, flags)
+
+
+def prefill_case(work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt_tokens: int) -> Case:
+    """A whole prompt from an empty cache, in micro-batches."""
+    setting = Setting(flash_attention=flags.flash_attention)
+    operators = prefill_operators(work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting)
+    return _case("prefill", operators, layout, work, flags)
 
 
 def modelled_decode(
@@ -112,11 +139,15 @@ def modelled_decode(
     spreads: Sequence[Spread],
     depth_tokens: int,
     n_sequences: int = 1,
+    n_new_tokens: int = 1,
 ) -> ModelledSpeed:
-    """Decoding `n_sequences` together, each at a depth; raises MissingFactError for a device that nothing is known of."""
+    """Decoding new tokens for `n_sequences` together, each at a depth; all tokens of the step count.
+
+    Raises MissingFactError for a device that nothing is known of.
+    """
     layout = placed_layout(placement, machine)
-    case = decode_case(work, layout, placement.flags, depth_tokens, n_sequences)
-    return _modelled(case, work, placement, factors, spreads, n_sequences)
+    case = decode_case(work, layout, placement.flags, depth_tokens, n_sequences, n_new_tokens)
+    return _modelled(case, work, placement, factors, spreads, n_sequences * n_new_tokens)
 
 
 def modelled_prefill(
@@ -129,15 +160,7 @@ def modelled_prefill(
 ) -> ModelledSpeed:
     """A prompt from an empty cache; raises MissingFactError for a device that nothing is known of."""
     layout = placed_layout(placement, machine)
-    flags = placement.flags
-    operators = prefill_operators(
-        work,
-        layout,
-        n_prompt_tokens,
-        n_ubatch=flags.n_ubatch,
-        setting=Setting(flash_attention=flags.flash_attention),
-    )
-    case = _case("prefill", operators, layout, work, flags)
+    case = prefill_case(work, layout, placement.flags, n_prompt_tokens)
     return _modelled(case, work, placement, factors, spreads, n_prompt_tokens)
 
 
@@ -170,7 +193,8 @@ def _modelled(
     spreads: Sequence[Spread],
     n_tokens: int,
 ) -> ModelledSpeed:
-    rates = case_rates(case, factors, spreads, n_tokens, has_experts=work.has_experts)
+    is_batch = case.phase == "decode" and n_tokens > 1
+    rates = case_rates(case, factors, spreads, n_tokens, has_experts=work.has_experts, is_batch=is_batch)
     names = [load.device.name for load in placement.loads if load.device.is_gpu]
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for time, took in zip(case.operators, rates.seconds, strict=True):

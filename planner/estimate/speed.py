@@ -41,6 +41,7 @@ from planner.estimate.term import Interval, Term, total, total_basis
 from planner.model.network import LayerGroup, Network
 from planner.speed.factors import Factors
 from planner.speed.intervals import Spread
+from planner.speed.power import PowerShare
 from planner.speed.work import ModelWork
 
 _PROCESSOR_BATCHES = "how fast a processor decodes several sequences at once is not modelled yet"
@@ -65,6 +66,7 @@ class SpeedFacts:
     local: LocalRates | None = None
     factors: Factors | None = None  # of every operator, for GPUs and what runs beside them
     spreads: tuple[Spread, ...] = ()
+    power: tuple[PowerShare, ...] = ()  # of a GPU's limit, by what it does
 
 
 @dataclass(frozen=True, slots=True)

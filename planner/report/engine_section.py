@@ -7,7 +7,7 @@ from hardware.units import format_bytes
 from planner.estimate.engine_comparison import ComparedDevice, EngineFit, EngineRow
 from planner.estimate.engine_plan import EnginePlan
 from planner.report.document import Document, Table
-from planner.report.estimate_data import Data
+from planner.report.estimate_terms import Data
 
 
 def with_engine_answers(

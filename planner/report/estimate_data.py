@@ -1,12 +1,10 @@
 """An estimate as data: where the model lies, how fast it is there, and the terms of both."""
 
-from typing import Any
-
 from planner.estimate.fit import FitRow
 from planner.estimate.speed import SpeedEstimate
-from planner.estimate.term import Interval, Term, total
-
-Data = dict[str, Any]
+from planner.estimate.term import total
+from planner.report.drafted_and_together import step_data
+from planner.report.estimate_terms import Data, interval_data, term_data
 
 
 def fit_row_data(row: FitRow) -> Data:
@@ -45,6 +43,7 @@ def fit_row_data(row: FitRow) -> Data:
         "decode": speed_data(row.decode),
         "decode_full_context": speed_data(row.decode_full),
         "prefill": speed_data(row.prefill),
+        **step_data(row),
         "command": list(row.command),
     }
 
@@ -58,22 +57,3 @@ def speed_data(estimate: SpeedEstimate) -> Data:
         "limited_by": estimate.limited_by,
         "missing": estimate.missing,
     }
-
-
-def interval_data(found: Interval | None) -> Data | None:
-    """Low, expected and high, and what they rest on."""
-    if found is None:
-        return None
-    return {
-        "low": found.low,
-        "expected": found.expected,
-        "high": found.high,
-        "basis": found.basis.value,
-        "source": found.source,
-    }
-
-
-def term_data(term: Term) -> Data:
-    """A term with its unit in the key; bytes are whole."""
-    value = round(term.value) if term.unit == "bytes" else term.value
-    return {"name": term.name, f"value_{term.unit}": value, "basis": term.basis.value, "source": term.source}

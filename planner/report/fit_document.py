@@ -11,6 +11,7 @@ from planner.estimate.ranking import headline
 from planner.estimate.speed import SpeedEstimate
 from planner.model.opened_model import OpenedModel
 from planner.report.document import Document, Table, listed
+from planner.report.drafted_and_together import step_notes, step_tables
 from planner.report.estimate_data import fit_row_data
 from planner.report.quantities import interval, rate, speed
 
@@ -36,7 +37,7 @@ def fit_document(
     step up from the headline row would take.
     """
     best = headline(rows)
-    tables = [_choices_table(rows), memory_table(best)]
+    tables = [_choices_table(rows), *step_tables(best), memory_table(best)]
     if own_choices:
         tables.append(_judged_table(rows, own_choices))
     if concessions:
@@ -52,7 +53,13 @@ def fit_document(
         answer=_answer(machine, opened, rows, best),
         tables=tuple(tables),
         commands=(shlex.join(best.command),) if best.placement.fits else (),
-        notes=(*tight(best), *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        notes=(
+            *tight(best),
+            *notes,
+            *machine.problems,
+            *(f"speed: {text}" for text in missing),
+            *step_notes(best),
+        ),
         data={
             "machine": machine.name,
             "model": opened.name,
@@ -108,7 +115,13 @@ def catalogue_document(
         answer=(answer,),
         tables=(table,),
         commands=("planner fit NAME",) if rows else (),
-        notes=(*more, FIT_ORDER_NOTE, *notes, *machine.problems, *(f"speed: {text}" for text in missing)),
+        notes=(
+            *more,
+            FIT_ORDER_NOTE,
+            *notes,
+            *machine.problems,
+            *(f"speed: {text}" for text in missing),
+        ),
         data={
             "machine": machine.name,
             "n_context_tokens": n_context_tokens,

@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any
 
 from hardware.machine_json import machine_to_json_data
-from planner.report.estimate_data import fit_row_data, interval_data
+from planner.report.estimate_data import fit_row_data
+from planner.report.estimate_terms import interval_data
 from planner.report.findings import headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
 from planner.report.model_data import model_data

@@ -10,6 +10,7 @@ from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import Term
 from planner.report.described import machine_table, model_tables, run_table
 from planner.report.document import Table
+from planner.report.drafted_and_together import step_tables
 from planner.report.figures import percent, seconds, with_spread
 from planner.report.findings import MemoryCheck, SpeedCheck, headline, memory_checks, money, speed_checks
 from planner.report.full import FullReport, PricedApi
@@ -107,7 +108,7 @@ def _speed_section(report: FullReport) -> Section:
         slug="speed",
         title="Speed",
         lead=lead,
-        tables=(_check_table(checks), _context_table(report)),
+        tables=(_check_table(checks), _context_table(report), *step_tables(headline(report))),
         chart="speed",
     )
 

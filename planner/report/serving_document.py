@@ -9,7 +9,7 @@ from planner.estimate.served_model import RankMemory, ServedMemory, ServingGpu
 from planner.estimate.serving_answer import ServingAnswer, ServingRow
 from planner.estimate.term import Interval
 from planner.report.document import Document, Table
-from planner.report.estimate_data import interval_data, term_data
+from planner.report.estimate_terms import interval_data, term_data
 
 ENGINE_NAMES = {"vllm": "vLLM", "sglang": "SGLang"}
 

@@ -31,12 +31,15 @@ def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> I
         return
     flop = 2 * weight.n_elements * weight.active_fraction
     yield "unpack", flop / device.vector_flop_per_s
-    as_prompt = n_tokens > VECTOR_TOKENS
     suffix = "_experts" if weight.is_expert else ""
+    if device.kind == "cpu":  # one kernel for any number of tokens
+        as_prompt, multiplied = 1, n_tokens - 1
+    else:
+        as_prompt = n_tokens > VECTOR_TOKENS
+        multiplied = n_tokens * as_prompt
     further = (n_tokens - 1) * (1 - as_prompt)
     if _any(further):
         yield f"columns{suffix}", flop * further / device.vector_flop_per_s
-    multiplied = n_tokens * as_prompt
     if _any(multiplied):
         whole = weight.type_class in WHOLE_TYPES
         # Quantized weights go to a library only from batches on that nobody decodes (`kernels.uses_library`).

@@ -8,7 +8,7 @@ counts once; quantiles are conformal, which for n groups takes them a little out
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 # Whether the device, and whether the model, had been measured in that phase by anybody.
@@ -113,4 +113,17 @@ def choose_spread(known: Sequence[Spread], speed_class: str, state: Knowledge) -
     """The bounds of a class and state; a class without any has none."""
     return next(
         (spread for spread in known if (spread.speed_class, spread.knowledge) == (speed_class, state)), None
+    )
+
+
+def wider(one: Spread, other: Spread | None) -> Spread:
+    """The bounds that hold where both kinds of uncertainty are met: the outer ones of both."""
+    if other is None:
+        return one
+    return replace(
+        one,
+        low_ratio=min(one.low_ratio, other.low_ratio),
+        high_ratio=max(one.high_ratio, other.high_ratio),
+        n_groups=min(one.n_groups, other.n_groups),
+        n_rows=min(one.n_rows, other.n_rows),
     )

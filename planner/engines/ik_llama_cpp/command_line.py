@@ -47,6 +47,8 @@ class CommandLine:
     mmproj: str | None = None
     draft_model: str | None = None
     n_gpu_layers_draft: int | None = None
+    spec_type: str | None = None  # "draft-mtp"; none for a draft model by itself
+    n_draft_tokens: int | None = None  # drafted in a step, at most
     fit: bool | None = None
     # ik_llama.cpp only
     mla: int | None = None
@@ -123,6 +125,8 @@ _VALUES: tuple[tuple[tuple[str, ...], str, Callable[[str], Any]], ...] = (
     (("-mm", "--mmproj"), "mmproj", str),
     (("-md", "--model-draft", "--spec-draft-model"), "draft_model", str),
     (("-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft"), "n_gpu_layers_draft", _layers),
+    (("--spec-type",), "spec_type", str),
+    (("--spec-draft-n-max", "--draft-max", "--draft", "--draft-n"), "n_draft_tokens", _whole),
     (("-mla", "--mla-use"), "mla", _whole),
     (("-amb", "--attention-max-batch"), "attention_max_batch_mib", _whole),
     (("-op", "--offload-policy"), "offload_policy", str),
