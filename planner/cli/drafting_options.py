@@ -22,7 +22,7 @@ def drafting_options(command: F) -> F:
                   help="The draft's preset, where REF is not a GGUF.")  # fmt: skip
     @click.option("--mtp", is_flag=True,
                   help="Let the model's own extra prediction layers guess tokens.")  # fmt: skip
-    @click.option("--acceptance", type=click.FloatRange(0, 1), default=None,
+    @click.option("--acceptance", type=click.FloatRange(0, 1, min_open=True), default=None,
                   help="Share of drafted tokens accepted while those before them are; published ranges when left out.")  # fmt: skip
     @click.option("--draft-tokens", type=click.IntRange(1, _MOST), default=None,
                   help="Tokens drafted in a step; the fastest number when left out.")  # fmt: skip

@@ -48,7 +48,7 @@ def fit_row(
 ) -> FitRow:
     """Places the model where it decodes fastest, a person's own flags respected, then times it there.
 
-    The largest context takes longest to find, and a long list of models does not show it.
+    The largest context takes longest to find; a long list of models does not show it, nor energy, nor several at once.
     """
     flags = as_served(flags)
 
@@ -90,8 +90,12 @@ def placed_row(
             largest_context(model, machine, flags, placement.split, beside) if with_largest_context else None
         ),
         command=command,
-        together=together_speeds(model, placement, machine, facts),
-        energy=energy(model, placement, machine, facts.power, decode, prefill, n_prompt),
+        together=together_speeds(model, placement, machine, facts) if with_largest_context else (),
+        energy=(
+            energy(model, placement, machine, facts.power, decode, prefill, n_prompt)
+            if with_largest_context
+            else NOT_ASKED
+        ),
     )
 
 

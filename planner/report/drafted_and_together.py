@@ -30,13 +30,13 @@ def step_tables(row: FitRow) -> tuple[Table, ...]:
 
 
 def step_notes(row: FitRow) -> tuple[str, ...]:
-    """What is missing for them, a line each."""
+    """What is missing for them, a line each; of a processor's power nothing is known, which the data say."""
     if not row.placement.fits:
         return ()
     notes = []
     if row.speculative is not None and row.speculative.missing:
         notes.append(f"drafting: {row.speculative.missing}")
-    if row.energy.missing:
+    if row.energy.missing and any(load.device.is_gpu and load.terms for load in row.placement.loads):
         notes.append(f"energy: {row.energy.missing}")
     return tuple(notes)
 
