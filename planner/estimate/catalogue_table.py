@@ -8,7 +8,8 @@ import numpy as np
 from hardware.spec import Machine
 from planner.errors import MissingFactError
 from planner.estimate.preset_table import PresetTable
-from planner.estimate.speed import Bounds, SpeedFacts
+from planner.estimate.several_tokens import Bounds
+from planner.estimate.speed import SpeedFacts
 from planner.estimate.sweep import Home, WholeMemory, swept_model, whole_decode, whole_memory
 from planner.model.network import Network
 

@@ -77,17 +77,11 @@ class Rates:
 
 
 def case_rates(
-    case: Case,
-    factors: Factors,
-    spreads: Sequence[Spread],
-    n_tokens: Any,
-    *,
-    has_experts: bool,
-    is_batch: bool = False,
+    case: Case, factors: Factors, spreads: Sequence[Spread], n_tokens: Any, *, has_experts: bool
 ) -> Rates:
     """Rates of `n_tokens` in a step; raises MissingFactError for a kind of step that nobody measured.
 
-    Decoding several tokens in one step (`is_batch`) is as unsure as decoding one and as such steps are.
+    Decoding several tokens in one step is as unsure as decoding one, and as such steps are.
     """
     seconds = factors.seconds(case)
     state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
@@ -95,17 +89,15 @@ def case_rates(
     spread = choose_spread(spreads, f"{kind}_{case.phase}", state)
     if spread is None:
         raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
-    if is_batch:
-        spread = wider(spread, choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state))
     rate = n_tokens / sum(seconds)
-    return Rates(
-        low=rate * spread.low_ratio,
-        expected=rate,
-        high=rate * spread.high_ratio,
-        seconds=seconds,
-        state=state,
-        spread=spread,
-    )
+    low, high = spread.low_ratio, spread.high_ratio
+    if case.phase == "decode":
+        several = n_tokens > 1
+        wide = wider(spread, choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state))
+        low = low + (wide.low_ratio - low) * several
+        high = high + (wide.high_ratio - high) * several
+        spread = wide if several is True else spread
+    return Rates(low=rate * low, expected=rate, high=rate * high, seconds=seconds, state=state, spread=spread)
 
 
 def decode_case(
@@ -193,8 +185,7 @@ def _modelled(
     spreads: Sequence[Spread],
     n_tokens: int,
 ) -> ModelledSpeed:
-    is_batch = case.phase == "decode" and n_tokens > 1
-    rates = case_rates(case, factors, spreads, n_tokens, has_experts=work.has_experts, is_batch=is_batch)
+    rates = case_rates(case, factors, spreads, n_tokens, has_experts=work.has_experts)
     names = [load.device.name for load in placement.loads if load.device.is_gpu]
     sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for time, took in zip(case.operators, rates.seconds, strict=True):

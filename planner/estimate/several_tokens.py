@@ -1,51 +1,91 @@
 """The rate of steps with several tokens on a placed model, tied to what one token at a time reaches there."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from hardware.spec import Machine
 from planner.errors import MissingFactError
-from planner.estimate.described_model import DescribedModel
-from planner.estimate.modelled_speed import modelled_decode
+from planner.estimate.local import Correction
+from planner.estimate.modelled_speed import ModelledSpeed, Rates, modelled_decode
 from planner.estimate.placement import Placement
-from planner.estimate.speed import SpeedFacts, decode_speed
 from planner.estimate.term import Interval
+from planner.speed.factors import Factors
+from planner.speed.intervals import Spread
+from planner.speed.work import ModelWork
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Tokens per second, with their 80 % interval; arrays where depths, batches or models are."""
+
+    low: Any
+    expected: Any
+    high: Any
+
+    @classmethod
+    def of(cls, found: Interval | Rates) -> "Bounds":
+        """The numbers alone."""
+        return cls(found.low, found.expected, found.high)
+
+    def corrected(self, correction: Correction | None) -> "Bounds":
+        """Times what benchmarks here ran faster than expected, with the bounds that this carries."""
+        if correction is None:
+            return self
+        expected = self.expected * correction.factor
+        return Bounds(
+            low=expected * correction.spread.low_ratio,
+            expected=expected,
+            high=expected * correction.spread.high_ratio,
+        )
+
+
+def tied(single: Bounds, one: Bounds, many: Bounds) -> Bounds:
+    """Steps of several tokens as much faster than `single` as the model has `many` faster than `one`; broadcasts.
+
+    Bounds are the wider ones of both.
+    """
+    expected = many.expected / one.expected * single.expected
+    return Bounds(
+        low=expected * _smaller(many.low / many.expected, single.low / single.expected),
+        expected=expected,
+        high=-expected * _smaller(-many.high / many.expected, -single.high / single.expected),
+    )
+
+
+def _smaller(a: Any, b: Any) -> Any:
+    return (a + b - abs(a - b)) / 2
 
 
 def several_tokens(
-    model: DescribedModel,
+    work: ModelWork,
     placement: Placement,
     machine: Machine,
-    facts: SpeedFacts,
+    factors: Factors | None,
+    spreads: Sequence[Spread],
+    single: Interval,
     depth_tokens: int,
-    n_sequences: int = 1,
-    n_new_tokens: int = 1,
-) -> Interval:
-    """Tokens per second of steps with `n_new_tokens` for each of `n_sequences`, all of them counted.
+    n_sequences: int,
+    n_new_tokens: int,
+) -> tuple[Interval, ModelledSpeed]:
+    """Tokens per second of steps with `n_new_tokens` for each of `n_sequences`, all counted; and the modelled step.
 
-    What benchmarks here say of one token carries over: the model of operators says by how much a step of several
-    takes longer. Bounds are the wider ones of both. Raises MissingFactError where either is unknown.
+    `single` is the speed of one token, and carries over what benchmarks here say of it: the model of operators says
+    by how much a step of several takes longer. Bounds are the wider ones of both. Raises MissingFactError where
+    the operators' factors are unknown.
     """
-    single = decode_speed(model, placement, machine, facts, depth_tokens)
-    if single.tokens_per_s is None:
-        raise MissingFactError(single.missing or "the decode speed is unknown")
-    n_tokens = n_sequences * n_new_tokens
-    if n_tokens == 1:
-        return single.tokens_per_s
-    if facts.factors is None:
+    if factors is None:
         raise MissingFactError("no calibration of llama.cpp's operators is installed")
-
-    def modelled(n: int, n_new: int) -> Interval:
-        assert facts.factors is not None
-        return modelled_decode(
-            model.work, placement, machine, facts.factors, facts.spreads, depth_tokens, n, n_new
-        ).interval
-
-    one, many = modelled(1, 1), modelled(n_sequences, n_new_tokens)
-    # A step gives n tokens and takes longer than one of a single token: never n times as many tokens per second.
-    expected = min(n_tokens, many.expected / one.expected) * single.tokens_per_s.expected
-    return Interval(
-        low=expected * min(many.low / many.expected, single.tokens_per_s.low / single.tokens_per_s.expected),
-        expected=expected,
-        high=expected
-        * max(many.high / many.expected, single.tokens_per_s.high / single.tokens_per_s.expected),
-        basis=single.tokens_per_s.basis,
-        source=f"{n_tokens} tokens a step; {many.source}",
+    one = modelled_decode(work, placement, machine, factors, spreads, depth_tokens).interval
+    step = modelled_decode(
+        work, placement, machine, factors, spreads, depth_tokens, n_sequences, n_new_tokens
     )
+    found = tied(Bounds.of(single), Bounds.of(one), Bounds.of(step.interval))
+    interval = Interval(
+        low=found.low,
+        expected=found.expected,
+        high=found.high,
+        basis=single.basis,
+        source=f"{n_sequences * n_new_tokens} tokens a step; {step.interval.source}",
+    )
+    return interval, step

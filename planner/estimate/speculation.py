@@ -17,8 +17,7 @@ from planner.estimate.beside_memory import draft_loads
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.modelled_speed import decode_case, placed_layout
 from planner.estimate.placement import Placement
-from planner.estimate.several_tokens import several_tokens
-from planner.estimate.speed import SpeedFacts
+from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed
 from planner.estimate.term import Interval
 from planner.speed.drafting import expected_tokens
 from planner.speed.extra_layers import extra_layer_work
@@ -96,14 +95,14 @@ def speculative_speed(
     if drafting.n_draft_tokens is not None:
         counts = range(drafting.n_draft_tokens, drafting.n_draft_tokens + 1)
     try:
-        plain = several_tokens(model, placement, machine, facts, depth_tokens)
+        plain = _known(decode_speed(model, placement, machine, facts, depth_tokens))
         each_s = _draft_step_s(model, placement, machine, facts, drafting, depth_tokens, plain)
         found = [
             _with(
                 n,
                 acceptance,
                 each_s,
-                several_tokens(model, placement, machine, facts, depth_tokens, 1, n + 1),
+                _known(decode_speed(model, placement, machine, facts, depth_tokens, 1, n + 1)),
             )
             for n in counts
         ]
@@ -120,6 +119,12 @@ def speculative_speed(
         tokens_per_s=rate,
         plain_tokens_per_s=plain,
     )
+
+
+def _known(estimate: SpeedEstimate) -> Interval:
+    if estimate.tokens_per_s is None:
+        raise MissingFactError(estimate.missing or "the decode speed is unknown")
+    return estimate.tokens_per_s
 
 
 def _with(

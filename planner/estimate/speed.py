@@ -9,7 +9,7 @@ this very machine (`local`), which then replace both. Layers on several devices 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hardware.spec import Basis, Machine
@@ -37,6 +37,7 @@ from planner.estimate.modelled_speed import (
     placed_layout,
 )
 from planner.estimate.placement import Placement
+from planner.estimate.several_tokens import Bounds, several_tokens, tied
 from planner.estimate.term import Interval, Term, total, total_basis
 from planner.model.network import LayerGroup, Network
 from planner.speed.factors import Factors
@@ -44,7 +45,6 @@ from planner.speed.intervals import Spread
 from planner.speed.power import PowerShare
 from planner.speed.work import ModelWork
 
-_PROCESSOR_BATCHES = "how fast a processor decodes several sequences at once is not modelled yet"
 _FLOP_PER_PARAMETER = 2  # one multiplication and one addition
 
 
@@ -161,10 +161,14 @@ def decode_speed(
     facts: SpeedFacts,
     depth_tokens: int = 0,
     n_sequences: int = 1,
+    n_new_tokens: int = 1,
 ) -> SpeedEstimate:
-    """Tokens per second of sequences decoded together, all of them, each at a depth of cached tokens."""
-    if n_sequences > 1:
-        return _decode_together(model, placement, machine, facts, depth_tokens, n_sequences)
+    """Tokens per second of sequences decoded together, all of them, each at a depth of cached tokens.
+
+    More than one new token for each is what verifying drafted ones takes; all of them count.
+    """
+    if n_sequences * n_new_tokens > 1:
+        return _decode_several(model, placement, machine, facts, depth_tokens, n_sequences, n_new_tokens)
     reads = decode_read_bytes(model, placement, depth_tokens)
     local = facts.local
     if local is not None:
@@ -213,26 +217,6 @@ def _expected_decode_s(
     return expected_s
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Tokens per second, with their 80 % interval; arrays where depths, batches or models are."""
-
-    low: Any
-    expected: Any
-    high: Any
-
-    def corrected(self, correction: Correction | None) -> "Bounds":
-        """Times what benchmarks here ran faster than expected, with the bounds that this carries."""
-        if correction is None:
-            return self
-        expected = self.expected * correction.factor
-        return Bounds(
-            low=expected * correction.spread.low_ratio,
-            expected=expected,
-            high=expected * correction.spread.high_ratio,
-        )
-
-
 def decode_rates(
     model: ReadModel,
     placement: Placement,
@@ -247,17 +231,35 @@ def decode_rates(
     Rates are of all sequences together. Raises MissingFactError where a fact is missing.
     """
     local = facts.local
-    if facts.factors is not None and gpu is not None:
-        if local is not None:
-            raise MissingFactError("benchmarks of a GPU correct one model at a time")
-        layout = placed_layout(placement, machine)
-        case = decode_case(model.work, layout, placement.flags, depth_tokens, n_sequences)
-        rates = case_rates(
-            case, facts.factors, facts.spreads, n_sequences, has_experts=model.work.has_experts
+    if facts.factors is not None and gpu is not None and local is not None:
+        raise MissingFactError("benchmarks of a GPU correct one model at a time")
+
+    def modelled(n: Any) -> Bounds:
+        if facts.factors is None:
+            raise MissingFactError("no calibration of llama.cpp's operators is installed")
+        case = decode_case(model.work, placed_layout(placement, machine), placement.flags, depth_tokens, n)
+        return Bounds.of(
+            case_rates(case, facts.factors, facts.spreads, n, has_experts=model.work.has_experts)
         )
-        return Bounds(rates.low, rates.expected, rates.high)
-    if not isinstance(n_sequences, int) or n_sequences != 1:
-        raise MissingFactError(_PROCESSOR_BATCHES)
+
+    if facts.factors is not None and gpu is not None:
+        return modelled(n_sequences)
+    single = _processor_rates(model, placement, machine, facts, gpu, depth_tokens)
+    if isinstance(n_sequences, int) and n_sequences == 1:
+        return single
+    return tied(single, modelled(1), modelled(n_sequences))
+
+
+def _processor_rates(
+    model: ReadModel,
+    placement: Placement,
+    machine: Machine,
+    facts: SpeedFacts,
+    gpu: Device | None,
+    depth_tokens: Any,
+) -> Bounds:
+    """One sequence at a time by bytes over bandwidth."""
+    local = facts.local
     reads = sum(decode_read_bytes(model, placement, depth_tokens))
     kind: ModelClass = "moe" if model.network.is_mixture_of_experts() else "dense"
     try:
@@ -275,24 +277,29 @@ def decode_rates(
     return found.corrected(local.correction("decode", placement, _expected_decode_s(machine, facts, gpu)))
 
 
-def _decode_together(
+def _decode_several(
     model: DescribedModel,
     placement: Placement,
     machine: Machine,
     facts: SpeedFacts,
     depth_tokens: int,
     n_sequences: int,
+    n_new_tokens: int,
 ) -> SpeedEstimate:
-    """Several sequences at once, which the operator-level model alone knows."""
-    if facts.factors is None or _main_gpu(placement) is None:
-        return _missing(MissingFactError(_PROCESSOR_BATCHES))
+    """Several tokens in one step, of which the operator-level model alone knows what they cost."""
+    single = decode_speed(model, placement, machine, facts, depth_tokens)
+    if single.tokens_per_s is None:
+        return single
     try:
-        found = modelled_decode(
-            model.work, placement, machine, facts.factors, facts.spreads, depth_tokens, n_sequences
-        )
+        interval, step = several_tokens(
+            model.work, placement, machine, facts.factors, facts.spreads, single.tokens_per_s, depth_tokens,
+            n_sequences, n_new_tokens,
+        )  # fmt: skip
     except MissingFactError as error:
         return _missing(error)
-    return SpeedEstimate(tokens_per_s=found.interval, terms=found.terms, limited_by=found.limited_by)
+    stretch = n_sequences * n_new_tokens / interval.expected / total(step.terms)
+    terms = tuple(replace(term, value=term.value * stretch) for term in step.terms)
+    return SpeedEstimate(tokens_per_s=interval, terms=terms, limited_by=step.limited_by)
 
 
 def _main_gpu(placement: Placement) -> Device | None:

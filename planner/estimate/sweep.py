@@ -25,7 +25,8 @@ from planner.estimate.preset_table import (
     beside_at,
     store_of,
 )
-from planner.estimate.speed import Bounds, SpeedFacts, decode_rates
+from planner.estimate.several_tokens import Bounds
+from planner.estimate.speed import SpeedFacts, decode_rates
 from planner.estimate.split_search import fastest_first
 from planner.model.network import Network
 from planner.speed.work import ClassWeights, LayerWork, ModelWork, work_key

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from hardware.spec import Machine
-from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement
-from planner.estimate.several_tokens import several_tokens
-from planner.estimate.speed import SpeedFacts
+from planner.estimate.speed import SpeedFacts, decode_speed
 from planner.estimate.term import Interval
 
 
@@ -41,17 +39,14 @@ def together_speeds(
     if most == 1:
         return ()
     share = placement.flags.n_context_tokens // most
-    try:
-        return tuple(
-            TogetherSpeed(
-                n_sequences=n,
-                tokens_per_s=several_tokens(model, placement, machine, facts, 0, n),
-                tokens_per_s_full=several_tokens(model, placement, machine, facts, share, n),
-            )
-            for n in _counts(most)
-        )
-    except MissingFactError:
-        return ()  # the row's decode speed says which fact it is
+    found = []
+    for n in _counts(most):
+        empty = decode_speed(model, placement, machine, facts, 0, n).tokens_per_s
+        full = decode_speed(model, placement, machine, facts, share, n).tokens_per_s
+        if empty is None or full is None:
+            return ()  # the row's decode speed says which fact it is
+        found.append(TogetherSpeed(n_sequences=n, tokens_per_s=empty, tokens_per_s_full=full))
+    return tuple(found)
 
 
 def _counts(most: int) -> tuple[int, ...]:

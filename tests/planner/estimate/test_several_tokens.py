@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hardware.spec import Machine
 from planner import api
 from planner.api.drafting import with_own_layers
 from planner.api.models import described_models, open_model
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import MissingFactError
 from planner.estimate.beside_memory import Beside
+from planner.estimate.described_model import DescribedModel
 from planner.estimate.energy import energy, wh_per_mtok
 from planner.estimate.fit import fit_row
-from planner.estimate.placement import place
-from planner.estimate.several_tokens import several_tokens
+from planner.estimate.placement import Placement, place
 from planner.estimate.speculation import Drafting, speculative_speed
 from planner.estimate.speed import SpeedFacts, decode_speed, prefill_speed
+from planner.estimate.term import Interval, total
 from planner.estimate.together_speed import together_speeds
 from planner.speed.drafting import accepted_fraction, expected_tokens
 from planner.speed.intervals import KNOWLEDGE, Spread
@@ -48,6 +50,23 @@ LARGE_PLACED = place(LARGE, LARGE_BOX, FLAGS)
 SMALL = replace(LLAMA, file_name="small.gguf")
 
 
+def several_tokens(
+    found: DescribedModel,
+    placed: Placement,
+    box: Machine,
+    facts: SpeedFacts,
+    depth: int,
+    n: int = 1,
+    n_new: int = 1,
+) -> Interval:
+    """The decode speed, which is known here."""
+    estimate = decode_speed(found, placed, box, facts, depth, n, n_new)
+    if estimate.tokens_per_s is None:
+        raise MissingFactError(estimate.missing or "")
+    assert estimate.tokens_per_s.expected == pytest.approx(n * n_new / total(estimate.terms))
+    return estimate.tokens_per_s
+
+
 def test_tokens_of_a_step_are_the_published_formula() -> None:
     # Leviathan et al. 2023, equation 1, at α = 0.8 and γ = 5: (1 − 0.8^6) / (1 − 0.8) = 3.6893.
     assert expected_tokens(0.8, 5) == pytest.approx(3.68928)
@@ -75,13 +94,6 @@ def test_a_step_of_several_is_neither_faster_than_one_token_nor_dearer_than_one_
     assert many.low / many.expected <= min(0.6, one.low / one.expected) * 1.0001
     drafted = several_tokens(LLAMA, PLACED, BOX, FACTS, depth, 1, n)
     assert drafted.expected >= many.expected  # they share one cache
-
-
-def test_one_token_of_one_sequence_is_the_decode_speed() -> None:
-    assert (
-        several_tokens(LLAMA, PLACED, BOX, FACTS, 100)
-        == decode_speed(LLAMA, PLACED, BOX, FACTS, 100).tokens_per_s
-    )
 
 
 def test_a_calibration_of_operators_is_needed() -> None:

@@ -66,11 +66,8 @@ def test_a_sweep_is_what_single_estimates_say(
     facts, _ = speed_facts(machine)
     home = home_of(machine)
     memory = whole_memory(table, network, home, CONTEXTS, np.full(len(CONTEXTS), n_sequences))
-    is_processor = home.device is None
-    rates = None
-    if not is_processor or n_sequences == 1:
-        depths = CONTEXTS // n_sequences
-        rates = whole_decode(swept_model(table, network), home, machine, facts, depths, n_sequences)
+    depths = CONTEXTS // n_sequences
+    rates = whole_decode(swept_model(table, network), home, machine, facts, depths, n_sequences)
     for row, preset in enumerate(table.presets):
         model = DescribedModel(name="x", network=network, storage=preset_storage(network, preset))
         for column, n in enumerate(CONTEXTS.tolist()):
@@ -79,9 +76,6 @@ def test_a_sweep_is_what_single_estimates_say(
             assert memory.needed_bytes[row, column] == placement.needed_bytes
             assert memory.fits[row, column]  # these networks are small
             single = decode_speed(model, placement, machine, facts, n // n_sequences, n_sequences)
-            if rates is None:
-                assert single.tokens_per_s is None
-                continue
             assert single.tokens_per_s is not None
             for name in ("low", "expected", "high"):
                 assert getattr(rates, name)[row, column] == pytest.approx(
