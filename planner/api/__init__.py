@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from planner.api.models import default_contexts, demo_model_path, described_models, open_model
     from planner.api.ollama_bench import bench_in_ollama
     from planner.api.ollama_fit import fit_ollama
-    from planner.api.own_calibration import calibrate_own, choose_calibration, list_calibrations
+    from planner.api.own_calibration import (
+        calibrate_own,
+        choose_calibration,
+        list_calibrations,
+        own_run_files,
+    )
     from planner.api.own_models import add_model, remove_model, update_models
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
@@ -103,6 +108,7 @@ _MODULES = {
     "calibrate_own": "own_calibration",
     "choose_calibration": "own_calibration",
     "list_calibrations": "own_calibration",
+    "own_run_files": "own_calibration",
     "calibrate_speed": "speed_calibration",
     "speed_factors": "llama_cpp_factors",
     "speed_spreads": "llama_cpp_factors",
@@ -159,6 +165,7 @@ __all__ = [
     "machine_for",
     "open_model",
     "open_model_with_card",
+    "own_run_files",
     "plan_synthetic_bench",
     "prices",
     "remove_model",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hardware.inspect import inspect_machine, machine_fingerprint
 from planner.api.llama_cpp_factors import (
     batched_effects,
     batched_spreads,
@@ -14,6 +15,7 @@ from planner.api.llama_cpp_factors import (
     packaged_fingerprint,
     packaged_spreads,
 )
+from planner.api.machines import bench_folder
 from planner.api.measurement_files import measurement_table
 from planner.api.speed_calibration import (
     PHASES,
@@ -34,6 +36,7 @@ from planner.bench.kept_calibrations import (
     name_in_use,
     use_calibration,
 )
+from planner.bench.store import stored_runs
 from planner.errors import MalformedError, NotFoundError
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress, stretch
@@ -125,6 +128,24 @@ def calibrate_own(
         unseen=unseen,
         unplaced=unplaced,
     )
+
+
+def own_run_files() -> tuple[Path, ...]:
+    """Runs of llama.cpp that `planner bench` measured on this machine; raises NotFoundError where there is none."""
+    here = machine_fingerprint(inspect_machine())
+    runs, _ = stored_runs(bench_folder())
+    found = tuple(
+        item.path
+        for item in runs
+        if item.run.machine_fingerprint == here
+        and item.run.synthetic is None
+        and item.run.engine == "llama.cpp"
+    )
+    if not found:
+        raise NotFoundError(
+            f"{bench_folder()} has no run of this machine; `planner bench FILE.gguf` makes one"
+        )
+    return found
 
 
 def list_calibrations() -> KeptList:

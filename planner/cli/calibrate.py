@@ -16,6 +16,7 @@ from planner.report.speed_calibration_document import speed_calibration_document
 
 @click.command("calibrate")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--runs", is_flag=True, help="Also what planner bench measured of llama.cpp on this machine.")
 @click.option("--fresh", is_flag=True, help="Without the measurements of the calibration in use.")
 @click.option(
     "--alone", is_flag=True, help="Without the packaged fit; takes measurements of many devices and models."
@@ -37,6 +38,7 @@ from planner.report.speed_calibration_document import speed_calibration_document
 @mendable_errors
 def command(
     files: tuple[Path, ...],
+    runs: bool,
     fresh: bool,
     alone: bool,
     again: bool,
@@ -58,15 +60,18 @@ def command(
     Examples:
       llama-bench -m model.gguf -o json > bench.json; planner calibrate bench.json
       planner calibrate pasted.md --device "RTX 4090"
+      planner calibrate --runs
       planner calibrate --show
       planner calibrate --use packaged
       planner calibrate published.csv mine.csv --out calibrations --date 2026-11-27
     """
-    _refuse_contradictions(files, again=again, show=show, use=use, out=out)
+    _refuse_contradictions(files, runs=runs, again=again, show=show, use=use, out=out)
     if show or use is not None:
         found = api.list_calibrations() if use is None else api.choose_calibration(use)
         render(kept_list_document(found), output_format)
         return
+    if runs:
+        files += api.own_run_files()
     today = date or datetime.datetime.now(datetime.UTC).date().isoformat()
     with patient_progress("Fit") as progress:
         if out is not None:
@@ -84,14 +89,14 @@ def command(
 
 
 def _refuse_contradictions(
-    files: tuple[Path, ...], *, again: bool, show: bool, use: str | None, out: Path | None
+    files: tuple[Path, ...], *, runs: bool, again: bool, show: bool, use: str | None, out: Path | None
 ) -> None:
     asked = [
         name
         for name, is_asked in (("--again", again), ("--show", show), ("--use", use is not None))
         if is_asked
     ]
-    if len(asked) > 1 or (asked and (files or out)):
+    if len(asked) > 1 or (asked and (files or runs or out)):
         raise click.UsageError(f"{' and '.join(asked)} stands alone, without FILES or --out")
-    if not files and not asked:
-        raise click.UsageError("name files of measurements, or --show, --use NAME or --again")
+    if not files and not runs and not asked:
+        raise click.UsageError("name files of measurements, or --runs, --show, --use NAME or --again")

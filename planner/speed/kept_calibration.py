@@ -10,6 +10,7 @@ from planner.speed.intervals import Spread
 
 # Whether the packaged measurements have a say beside one's own.
 Mode = Literal["added", "alone"]
+_NAMED = 3  # files, in a few words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ class KeptCalibration:
     @property
     def description(self) -> str:
         """Which files, how many rows, and when, in a few words."""
-        names = ", ".join(file.name for file in self.files)
+        names = ", ".join(file.name for file in self.files[:_NAMED])
+        if len(self.files) > _NAMED:
+            names += f" and {len(self.files) - _NAMED} more"
         over = "over the packaged fit" if self.mode == "added" else "without the packaged fit"
         return f"your calibration of {self.date} ({names}: {self.n_rows:,} rows), {over}"
 

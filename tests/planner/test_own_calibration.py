@@ -2,16 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from hardware.inspect import inspect_machine, machine_fingerprint
 from planner import api
 from planner.api import llama_cpp_factors
 from planner.api.llama_cpp_factors import forget_calibration
+from planner.bench.store import save_run
 from planner.cli.main import planner
+from tests.planner.bench.test_store import RUN
 from tests.planner.readers.measurements.sampled import SAMPLES
 
 BENCH = SAMPLES / "llama_bench.json"
@@ -129,6 +133,18 @@ def test_a_calibration_is_made_anew_from_the_rows_it_keeps(tmp_path: Path) -> No
     again = answer("calibrate", "--again")
     assert (again["n_rows"], again["n_new_rows"], again["id"]) == (2, 0, first["id"])
     assert again["files"] == first["files"]
+
+
+def test_runs_of_this_machine_join_and_others_do_not(data_folder: Path) -> None:
+    machine = inspect_machine()
+    here = replace(RUN, machine_fingerprint=machine_fingerprint(machine), backend="CUDA", n_gpu_layers=-1,
+                   model_name="smollm2-135m-instruct")  # fmt: skip
+    elsewhere = replace(here, machine_fingerprint="0" * 64)
+    save_run(elsewhere, data_folder / "benchmarks")
+    assert "has no run of this machine" in run("calibrate", "--runs").stderr
+    save_run(here, data_folder / "benchmarks")
+    found = answer("calibrate", "--runs", "--device", "RTX 4090")
+    assert (found["n_rows"], len(found["files"])) == (2, 1)
 
 
 @pytest.mark.parametrize(
