@@ -11,11 +11,14 @@ from planner.estimate.preset_table import PresetTable, preset_table
 from planner.estimate.ranking import model_rank
 from planner.estimate.sweep import home_of
 from planner.model.network import Network
+from planner.model.preset_rules import FOR_TRAINED_BITS
 from planner.model.presets import BASE_TYPES
 from planner.progress import Progress
 from planner.readers.catalogue_model import from_catalogue
 from planner.readers.preset_table_file import packaged_table
 from profiles.loader import model_rows
+
+_USUAL = tuple(preset for preset in BASE_TYPES if preset not in FOR_TRAINED_BITS)
 
 
 def fit_catalogue_table(
@@ -27,6 +30,8 @@ def fit_catalogue_table(
     progress: Progress | None = None,
 ) -> CatalogueTable:
     """Every catalogue model at every preset (or those asked for) and context, whole in one memory: RAM or the fastest GPU.
+
+    Presets for models trained with weights of one or two bits count only when they are asked for.
 
     A model that no single memory holds does not fit here; `fit` splits it. Contexts are of all sequences together.
     """
@@ -64,5 +69,5 @@ def _table(entry: Mapping[str, Any], network: Network, quants: Sequence[str]) ->
     """The packaged table, or one for a model of the user's own, whose few contexts are worked out one by one."""
     table = packaged_table(entry["id"])
     if table is None:
-        return preset_table(entry["name"], network, quants or BASE_TYPES, ())
-    return table.only(quants) if quants else table
+        return preset_table(entry["name"], network, quants or _USUAL, ())
+    return table.only(quants or _USUAL)

@@ -56,7 +56,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     "quants",
     default=None,
     type=CommaList(click.Choice((*PRESETS, _EVERY), case_sensitive=False), "PRESET[,…]"),
-    help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own. Without REF also: all.",
+    help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own. Without REF also: all but the ternary ones.",
 )
 @click.option(
     "--kv-type",

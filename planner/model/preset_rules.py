@@ -30,6 +30,8 @@ BASE_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "MXFP4_MOE": "MXFP4",
     }
 )  # fmt: skip
+# Presets for models that were trained with weights of one or two bits; any other loses all sense in them.
+FOR_TRAINED_BITS: Final = frozenset({"TQ1_0", "TQ2_0", "Q1_0", "Q2_0"})
 # Presets that the quantizer makes only with an importance matrix (`tensor_requires_imatrix`): their tensors
 # would be garbage without one, so their rules are always those with it.
 NEEDS_MATRIX: Final = frozenset(
