@@ -1,29 +1,15 @@
-"""Speculative decoding as somebody asked for it, with the models that it needs."""
+"""Speculative decoding with the models that it needs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from planner.api.models import described_models, open_model
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.asked_drafting import AskedDrafting
 from planner.engines.llama_cpp.draft import DRAFT_TOKENS, target_flags
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.speculation import Drafting
 from planner.model.presets import preset_storage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedDrafting:
-    """A draft model, or the model's own prediction layers where none is named."""
-
-    draft: str | None = None
-    draft_quant: str | None = None
-    acceptance: float | None = None
-    n_draft_tokens: int | None = None
-
-    @property
-    def is_mtp(self) -> bool:
-        """Whether the model drafts with layers of its own."""
-        return self.draft is None
 
 
 def drafting_of(asked: AskedDrafting) -> Drafting:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from hardware.spec import Machine
 from planner.api.beside import beside_model
-from planner.api.drafting import AskedDrafting, drafting_flags, drafting_of, with_own_layers
+from planner.api.drafting import drafting_flags, drafting_of, with_own_layers
 from planner.api.machines import machine_for, speed_facts
 from planner.api.models import default_contexts, described_models, open_model
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.asked_drafting import AskedDrafting
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.engines.llama_cpp.server_command import flags_of
 from planner.estimate.concessions import Concession, Situation, concessions

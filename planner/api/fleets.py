@@ -5,10 +5,10 @@ from pathlib import Path
 
 from hardware.fleet import Fleet, MachineGroup, like_machines
 from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
-from planner.api.drafting import AskedDrafting
 from planner.api.fitting import FitAnswer, fit
 from planner.engines.ik_llama_cpp.command_line import CommandLine
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.asked_drafting import AskedDrafting
 from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.errors import MissingFactError
 from planner.estimate.catalogue import CATALOGUE_CONTEXT

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
-from planner.api.drafting import AskedDrafting
-from planner.cli.options import PRESETS
+from planner.engines.llama_cpp.asked_drafting import AskedDrafting
+from planner.model.presets import BASE_TYPES
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MOST = 64
@@ -18,7 +18,7 @@ def drafting_options(command: F) -> F:
 
     @click.option("--draft", metavar="REF", default=None,
                   help="A draft model that guesses tokens which the model verifies.")  # fmt: skip
-    @click.option("--draft-quant", type=click.Choice(PRESETS, case_sensitive=False), default=None,
+    @click.option("--draft-quant", type=click.Choice(tuple(BASE_TYPES), case_sensitive=False), default=None,
                   help="The draft's preset, where REF is not a GGUF.")  # fmt: skip
     @click.option("--mtp", is_flag=True,
                   help="Let the model's own extra prediction layers guess tokens.")  # fmt: skip

@@ -9,7 +9,6 @@ from planner import api
 from planner.cli.drafting_options import drafting_options
 from planner.cli.ollama_options import answer_ollama
 from planner.cli.options import (
-    PRESETS,
     TOKENS,
     CommaList,
     assume_option,
@@ -24,6 +23,7 @@ from planner.cli.render import render
 from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
+from planner.model.presets import BASE_TYPES
 from planner.progress import Progress
 from planner.report.catalogue_table_document import catalogue_table_document
 from planner.report.document import Document
@@ -33,8 +33,8 @@ from planner.report.fleet_document import fleet_answers_document
 
 if TYPE_CHECKING:  # a list of the catalogue needs little of what these are made of
     from planner.api.catalogue_fit import CatalogueAnswer
-    from planner.api.drafting import AskedDrafting
     from planner.api.fitting import FitAnswer
+    from planner.engines.llama_cpp.asked_drafting import AskedDrafting
 
 _UBATCH = 512
 _EVERY = "all"  # quantization
@@ -55,7 +55,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     "--quant",
     "quants",
     default=None,
-    type=CommaList(click.Choice((*PRESETS, _EVERY), case_sensitive=False), "PRESET[,…]"),
+    type=CommaList(click.Choice((*BASE_TYPES, _EVERY), case_sensitive=False), "PRESET[,…]"),
     help="GGUF presets to predict, such as Q4_K_M,Q8_0; a GGUF file has its own. Without REF also: all but the ternary ones.",
 )
 @click.option(

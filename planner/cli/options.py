@@ -10,7 +10,6 @@ from click.shell_completion import CompletionItem
 from hardware.units import parse_count, parse_size_bytes, parse_tokens
 from planner.cli.render import FORMATS
 from planner.errors import USER_ERRORS
-from planner.model.presets import BASE_TYPES
 from profiles.errors import ProfileError
 from profiles.loader import model_rows, packaged_model_rows
 
@@ -76,7 +75,6 @@ class Assumption(click.ParamType[str]):
         return str(value)
 
 
-PRESETS = tuple(BASE_TYPES)
 TOKENS = Quantity("tokens", parse_tokens)
 SIZE = Quantity("size", parse_size_bytes)
 COUNT = Quantity("count", parse_count)
