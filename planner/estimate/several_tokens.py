@@ -40,12 +40,12 @@ class Bounds:
         )
 
 
-def tied(single: Bounds, one: Bounds, many: Bounds) -> Bounds:
-    """Steps of several tokens as much faster than `single` as the model has `many` faster than `one`; broadcasts.
+def tied(single: Bounds, one: Bounds, many: Bounds, n_tokens: Any) -> Bounds:
+    """Steps of `n_tokens` that take longer than `single` by what the model has `many` take longer than `one`.
 
-    Bounds are the wider ones of both.
+    Broadcasts. Bounds are the wider ones of both.
     """
-    expected = many.expected / one.expected * single.expected
+    expected = n_tokens / (1 / single.expected + n_tokens / many.expected - 1 / one.expected)
     return Bounds(
         low=expected * _smaller(many.low / many.expected, single.low / single.expected),
         expected=expected,
@@ -80,7 +80,7 @@ def several_tokens(
     step = modelled_decode(
         work, placement, machine, factors, spreads, depth_tokens, n_sequences, n_new_tokens
     )
-    found = tied(Bounds.of(single), Bounds.of(one), Bounds.of(step.interval))
+    found = tied(Bounds.of(single), Bounds.of(one), Bounds.of(step.interval), n_sequences * n_new_tokens)
     interval = Interval(
         low=found.low,
         expected=found.expected,

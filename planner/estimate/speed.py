@@ -247,7 +247,7 @@ def decode_rates(
     single = _processor_rates(model, placement, machine, facts, gpu, depth_tokens)
     if isinstance(n_sequences, int) and n_sequences == 1:
         return single
-    return tied(single, modelled(1), modelled(n_sequences))
+    return tied(single, modelled(1), modelled(n_sequences), n_sequences)
 
 
 def _processor_rates(
