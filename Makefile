@@ -53,6 +53,7 @@ $(VENV)/.base: $(DEPENDS)
 	@echo "Installing the planner"
 	@$(PIP) install --constraint constraints.txt --upgrade pip
 	@$(PIP) install --constraint constraints.txt --editable .
+	@$(BIN)/python -m compileall -q planner hardware profiles
 	@touch $@
 
 $(VENV)/.engine: $(VENV)/.base .ci/build_engine.py

@@ -19,7 +19,7 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import place_whole
 from planner.estimate.preset_table import TABLED_SEQUENCES
 from planner.estimate.speed import decode_speed
-from planner.estimate.sweep import home_of, swept_model, whole_decode, whole_memory
+from planner.estimate.sweep import SweptModel, home_of, whole_decode, whole_memory
 from planner.model.presets import preset_storage
 from planner.readers.catalogue_model import from_catalogue
 from planner.readers.preset_table_file import packaged_table
@@ -49,7 +49,7 @@ def main() -> None:
         table = packaged_table(name)
         if table is None:
             raise SystemExit(f"{name} is not in the packaged table")
-        model = swept_model(table, network)
+        model = SweptModel(table=table, network=network)
         for machine, known in zip(machines, facts, strict=True):
             home = home_of(machine)
             memory = whole_memory(table, network, home, contexts, sequences)

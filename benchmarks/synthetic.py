@@ -24,7 +24,7 @@ from typing import Any
 
 from hardware.units import GIB, MB
 from planner.api.gguf_headers import model_header
-from planner.api.machines import inspect
+from planner.api.inspecting import inspect
 from planner.api.models import described_models, open_model
 from planner.bench.protocol import BenchRequest
 from planner.bench.runner import run_child

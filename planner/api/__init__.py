@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from planner.api.catalogue_table import fit_catalogue_table
     from planner.api.engine_plans import exact
     from planner.api.fitting import FitAnswer, fit
+    from planner.api.fleet_sources import gather_fleet
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
+    from planner.api.inspecting import inspect
     from planner.api.llama_cpp_factors import speed_factors, speed_spreads
     from planner.api.load_testing import load_test
     from planner.api.machines import (
         bench_folder,
         fleet_for,
-        gather_fleet,
-        inspect,
         machine_for,
         speed_facts,
     )
@@ -59,10 +59,10 @@ if TYPE_CHECKING:
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
-    "inspect": "machines",
+    "inspect": "inspecting",
     "machine_for": "machines",
     "fleet_for": "machines",
-    "gather_fleet": "machines",
+    "gather_fleet": "fleet_sources",
     "fit_fleet": "fleets",
     "fit_catalogue_fleet": "fleets",
     "speed_facts": "machines",

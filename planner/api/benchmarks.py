@@ -6,7 +6,8 @@ from pathlib import Path
 
 from hardware.inspect import machine_fingerprint
 from hardware.spec import Machine
-from planner.api.machines import bench_folder, inspect, speed_facts
+from planner.api.inspecting import inspect
+from planner.api.machines import bench_folder, speed_facts
 from planner.api.models import described_models, open_model
 from planner.bench import llama_bench_program, llama_server_program
 from planner.bench.llama_bench_program import bench_llama_bench, find_program

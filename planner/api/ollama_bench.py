@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from hardware.inspect import machine_fingerprint
 from planner.api.benchmarks import BenchAnswer, bench_subject
-from planner.api.machines import bench_folder, inspect, speed_facts
+from planner.api.inspecting import inspect
+from planner.api.machines import bench_folder, speed_facts
 from planner.api.models import described_models, open_model
 from planner.bench.ollama.client import OllamaClient
 from planner.bench.ollama.run import OllamaRequest, bench_ollama, find_in_ollama

@@ -7,7 +7,8 @@ from importlib.metadata import version
 
 from hardware.spec import Machine
 from planner.api.benchmarks import RATES_SHARE, BenchSettings, run_bench
-from planner.api.machines import bench_folder, inspect, machine_for, speed_facts
+from planner.api.inspecting import inspect
+from planner.api.machines import bench_folder, machine_for, speed_facts
 from planner.api.models import default_contexts, demo_model_path, described_models, open_model
 from planner.bench.llama_cpp import engine_is_installed
 from planner.bench.store import save_run

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hardware.inspect import machine_fingerprint
-from planner.api.machines import bench_folder, inspect
+from planner.api.inspecting import inspect
+from planner.api.machines import bench_folder
 from planner.bench.store import (
     StoredRun,
     find_run,

@@ -17,7 +17,8 @@ from planner.api.benchmarks import (
     predictions,
 )
 from planner.api.gguf_headers import model_header
-from planner.api.machines import bench_folder, inspect
+from planner.api.inspecting import inspect
+from planner.api.machines import bench_folder
 from planner.api.models import described_models, open_model
 from planner.bench.llama_cpp import require_engine
 from planner.bench.store import save_run

@@ -10,7 +10,7 @@ from planner.errors import MissingFactError
 from planner.estimate.preset_table import PresetTable
 from planner.estimate.several_tokens import Bounds
 from planner.estimate.speed import SpeedFacts
-from planner.estimate.sweep import Home, WholeMemory, swept_model, whole_decode, whole_memory
+from planner.estimate.sweep import Home, SweptModel, WholeMemory, whole_decode, whole_memory
 from planner.model.network import Network
 
 
@@ -62,7 +62,9 @@ def tabled_model(
     decode = full = missing = None
     try:
         depths = np.concatenate(([0], n // n_sequences))
-        rates = whole_decode(swept_model(table, network), home, machine, facts, depths, n_sequences)
+        rates = whole_decode(
+            SweptModel(table=table, network=network), home, machine, facts, depths, n_sequences
+        )
         shape = (len(table.presets), len(depths))
         parts = [np.broadcast_to(part, shape) for part in (rates.low, rates.expected, rates.high)]
         decode, full = Bounds(*(part[:, 0] for part in parts)), Bounds(*(part[:, 1:] for part in parts))

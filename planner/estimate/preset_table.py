@@ -10,13 +10,13 @@ from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
 from planner.engines.llama_cpp import CELL_PADDING, LlamaCppFlags, Split
-from planner.engines.llama_cpp.graph.network import graph_is_known
 from planner.engines.llama_cpp.server_command import as_served
 from planner.engines.llama_cpp.weights import WeightSums
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.memory import Device, DeviceLoad, memory_loads
 from planner.estimate.straight import Straight, straight_pieces
+from planner.model.ends import NotStraightError
 from planner.model.network import Network
 from planner.model.presets import preset_storage
 
@@ -156,10 +156,10 @@ def preset_table(
         groups=tuple(_group_columns(models, group.layers) for group in network.groups),
         head=_class_columns([[model.work.head] for model in models]),
         beside={
-            (place, n): beside_weights(models[0], place, n)
+            (place, n): straight
             for place in PLACES
             for n in sequences
-            if graph_is_known(network)
+            if (straight := beside_weights(models[0], place, n)) is not None
         },
     )
 
@@ -212,13 +212,21 @@ def store_of(kind: str) -> Store:
     return _AS_FIRST[kind]
 
 
-def beside_weights(model: DescribedModel, place: Place, n_sequences: int) -> Straight:
-    """Memory beside the weights over all contexts of whole cells that the model was trained for."""
+def beside_weights(model: DescribedModel, place: Place, n_sequences: int) -> Straight | None:
+    """Memory beside the weights over all contexts of whole cells that the model was trained for.
+
+    None where it is no line: caches of summaries hold one entry for several tokens, rounded up.
+    """
     trained = model.network.context_tokens
     last = _LONGEST_CELLS if trained is None else max(FIRST_CELLS, -(-trained // CELL_PADDING))
-    return straight_pieces(
-        lambda cells: beside_weights_at(model, place, n_sequences, cells * CELL_PADDING), FIRST_CELLS, last
-    )
+    try:
+        return straight_pieces(
+            lambda cells: beside_weights_at(model, place, n_sequences, cells * CELL_PADDING),
+            FIRST_CELLS,
+            last,
+        )
+    except NotStraightError:
+        return None
 
 
 def beside_weights_at(

@@ -6,6 +6,7 @@ row for each preset and a column for each case. A model that no single memory ho
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,34 @@ from planner.speed.work import ClassWeights, LayerWork, ModelWork, work_key
 Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SweptModel:
-    """What decoding asks of a model, as columns with a row for each preset."""
+    """A table's columns as a model that decoding can be timed of: arrays with a row for each preset."""
 
+    table: PresetTable
     network: Network
-    layers: tuple[LayerWeights, ...]
-    head_bytes: Any
-    work: ModelWork
+
+    @cached_property
+    def layers(self) -> tuple[LayerWeights, ...]:
+        """Bytes of each layer: all alike, so that their sum is the table's."""
+        n = self.network.n_layers
+        layer = LayerWeights(
+            fixed_bytes=0,
+            expert_bytes=0,
+            fixed_read_bytes=_column(self.table.reads.fixed)[:, None] / n,
+            expert_read_bytes=_column(self.table.reads.experts)[:, None] / n,
+        )
+        return (layer,) * n
+
+    @cached_property
+    def head_bytes(self) -> Any:
+        """Bytes of the output head and final norm."""
+        return _column(self.table.reads.head)[:, None]
+
+    @cached_property
+    def work(self) -> ModelWork:
+        """Its layers as the speed model needs them."""
+        return _work(self.table, self.network)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,23 +161,6 @@ def beside_columns(
     for i in np.flatnonzero(left).tolist():
         found[:, i] = beside_at(table, network, place, int(n_sequences[i]), int(n_context_tokens[i]))
     return found
-
-
-def swept_model(table: PresetTable, network: Network) -> SweptModel:
-    """The table's columns as a model that decoding can be timed of, layers of a group all alike."""
-    n = network.n_layers
-    layer = LayerWeights(
-        fixed_bytes=0,
-        expert_bytes=0,
-        fixed_read_bytes=_column(table.reads.fixed)[:, None] / n,
-        expert_read_bytes=_column(table.reads.experts)[:, None] / n,
-    )
-    return SweptModel(
-        network=network,
-        layers=(layer,) * n,
-        head_bytes=_column(table.reads.head)[:, None],
-        work=_work(table, network),
-    )
 
 
 def _work(table: PresetTable, network: Network) -> ModelWork:

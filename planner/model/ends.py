@@ -19,6 +19,10 @@ class BendError(Exception):
         self.share = share
 
 
+class NotStraightError(Exception):
+    """A rule makes something of a number that is not straight between its ends."""
+
+
 class Ends:
     """A whole number at the low and the high end of a range."""
 
@@ -52,7 +56,7 @@ class Ends:
     def __mul__(self, other: Any) -> "Ends":
         if isinstance(other, Ends):  # straight only where one of them does not change
             if other.low != other.high and self.low != self.high:
-                raise TypeError("a product of two sizes that both change is not straight")
+                raise NotStraightError("a product of two sizes that both change is not straight")
             return Ends(self.low * other.low, self.high * other.high)
         return Ends(self.low * other, self.high * other)
 
@@ -63,7 +67,7 @@ class Ends:
 
     def __floordiv__(self, other: int) -> "Ends":
         if self.low % other != self.high % other:
-            raise TypeError(f"{self} divided by {other} is not straight")
+            raise NotStraightError(f"{self} divided by {other} is not straight")
         return Ends(self.low // other, self.high // other)
 
     def __mod__(self, other: int) -> "int | Ends":

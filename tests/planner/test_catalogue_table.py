@@ -68,7 +68,9 @@ def test_each_is_what_fit_says_of_it_alone(on: str) -> None:
 
 def test_every_quantization_is_there_and_the_finest_is_the_largest_that_fits() -> None:
     found = api.fit_catalogue_table(on="Ryzen 9 7950X, 64GiB DDR5-5600", contexts=CONTEXTS)
-    assert {preset for model in found.models for preset in model.presets} == set(BASE_TYPES) - FOR_TRAINED_BITS
+    assert {preset for model in found.models for preset in model.presets} == set(
+        BASE_TYPES
+    ) - FOR_TRAINED_BITS
     assert sum(model.memory.fits.size for model in found.models) > 30_000
     for model in found.models:
         assert model.memory.needed_bytes.shape == (len(model.presets), len(CONTEXTS))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.estimate.straight import straight_pieces
+from planner.model.ends import NotStraightError
 
 LINE = st.tuples(st.integers(0, 1000), st.integers(0, 50))
 
@@ -42,7 +43,7 @@ def test_every_step_is_what_the_rule_says(
 
 
 def test_a_rule_that_is_not_straight_is_refused() -> None:
-    with pytest.raises(TypeError, match="not straight"):
+    with pytest.raises(NotStraightError, match="not straight"):
         straight_pieces(lambda n: (n * n,), 0, 10)
 
 

@@ -14,7 +14,7 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import place
 from planner.estimate.preset_table import PresetTable, preset_table
 from planner.estimate.speed import decode_speed
-from planner.estimate.sweep import home_of, swept_model, whole_decode, whole_memory
+from planner.estimate.sweep import SweptModel, home_of, whole_decode, whole_memory
 from planner.model.network import Network
 from planner.model.presets import preset_storage
 from planner.readers.config.network import network_from_config
@@ -67,7 +67,8 @@ def test_a_sweep_is_what_single_estimates_say(
     home = home_of(machine)
     memory = whole_memory(table, network, home, CONTEXTS, np.full(len(CONTEXTS), n_sequences))
     depths = CONTEXTS // n_sequences
-    rates = whole_decode(swept_model(table, network), home, machine, facts, depths, n_sequences)
+    columns = SweptModel(table=table, network=network)
+    rates = whole_decode(columns, home, machine, facts, depths, n_sequences)
     for row, preset in enumerate(table.presets):
         model = DescribedModel(name="x", network=network, storage=preset_storage(network, preset))
         for column, n in enumerate(CONTEXTS.tolist()):
@@ -115,7 +116,7 @@ def test_some_presets_of_a_table_are_the_table_of_those(swept: tuple[Network, Pr
     ones = np.ones(len(CONTEXTS), dtype=np.int64)
     every = whole_memory(table, network, home, CONTEXTS, ones).needed_bytes[rows]
     assert (whole_memory(some, network, home, CONTEXTS, ones).needed_bytes == every).all()
-    fast = whole_decode(swept_model(some, network), home, machine, facts, CONTEXTS).expected
+    fast = whole_decode(SweptModel(table=some, network=network), home, machine, facts, CONTEXTS).expected
     assert fast == pytest.approx(
-        whole_decode(swept_model(table, network), home, machine, facts, CONTEXTS).expected[rows]
+        whole_decode(SweptModel(table=table, network=network), home, machine, facts, CONTEXTS).expected[rows]
     )

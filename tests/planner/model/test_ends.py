@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.model.ends import BendError, Ends
+from planner.model.ends import BendError, Ends, NotStraightError
 
 WHOLE = st.integers(-(10**9), 10**9)
 
@@ -19,13 +19,13 @@ def test_rounding_up_to_a_multiple() -> None:
     # -(-n // 256) · 256, as the rules write it; both ends leave the same rest.
     found = -(-Ends(250, 762) // 256) * 256
     assert (found.low, found.high) == (256, 768)
-    with pytest.raises(TypeError, match="not straight"):
+    with pytest.raises(NotStraightError, match="not straight"):
         Ends(250, 700) // 256
 
 
 def test_a_product_of_two_that_change_is_refused() -> None:
     assert (Ends(2, 5) * Ends(3, 3)).high == 15
-    with pytest.raises(TypeError, match="not straight"):
+    with pytest.raises(NotStraightError, match="not straight"):
         Ends(2, 5) * Ends(3, 4)
 
 
