@@ -21,12 +21,14 @@ from planner.errors import MissingFactError
 from planner.estimate.serving_speed.cross_validation import LeftOut, leave_groups_out
 from planner.estimate.serving_speed.deployment import batch
 from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
+from planner.estimate.serving_speed.measured_runs import run_settings_from_rows
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
 from planner.estimate.serving_speed.spread import Spread, spreads_of
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.progress import Progress
 from planner.readers.catalogue_lookup import catalogue_resolver
 from planner.readers.measurement_table import read_table
+from profiles.loader import calibration_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +50,11 @@ class ServingCalibration:
 
 def row_reader() -> RowReader:
     """A reader of rows that knows the catalogue and the accelerators."""
-    return RowReader(model_of=catalogue_resolver(), device_of=_accelerator)
+    return RowReader(
+        model_of=catalogue_resolver(),
+        device_of=_accelerator,
+        runs=run_settings_from_rows(calibration_rows("serving_runs")),
+    )
 
 
 def _accelerator(name: str) -> Accelerator | None:

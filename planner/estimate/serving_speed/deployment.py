@@ -1,5 +1,6 @@
 """Questions about serving speed as arrays: many deployments, GPUs and loads, answered in one call."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hardware.spec import Accelerator
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.rank_load import PARTS, RankLoad
+from planner.estimate.serving_speed.schedule import USUAL_SCHEDULE, Schedule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +29,8 @@ class Deployment:
     n_output_tokens: int
     cache_element_bytes: float = 2.0
     weight_unit: str = "fp16"  # the narrowest matrices: what the deployment's precision is called by
+    schedule: Schedule = USUAL_SCHEDULE
+    pool_bytes: float | None = None  # of cache on one rank; None: whatever the requests need
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,12 @@ class Batch:
     attention: "Floats"  # ranks that share one attention
     replicas: "Floats"  # of the attention
     n_requests: "Floats"
+    most_running: "Floats"  # requests that one replica of the attention can hold at once
+    n_rounds: "Floats"
+    has_like_lengths: "Floats"  # 1 or 0
+    is_cold: "Floats"  # 1 or 0
+    draft_tokens: "Floats"
+    held_steps: "Floats"
     n_prompt: "Floats"
     n_output: "Floats"
     hidden: "Floats"
@@ -99,6 +109,8 @@ def batch(deployments: Sequence[Deployment]) -> Batch:
 def _row(one: Deployment) -> dict[str, Any]:
     load, device = one.load, one.accelerator
     middle = one.n_prompt_tokens + one.n_output_tokens // 2
+    cache_bytes = float(load.cache_elements(middle)) * one.cache_element_bytes
+    state_bytes = float(load.state_elements()) * _STATE_BYTES
     row: dict[str, Any] = {
         "engine": one.engine,
         "family": device.architecture,
@@ -107,6 +119,12 @@ def _row(one: Deployment) -> dict[str, Any]:
         "attention": float(load.ranks.attention),
         "replicas": float(load.ranks.attention_replicas),
         "n_requests": float(one.n_requests),
+        "most_running": _most_running(one, cache_bytes + state_bytes),
+        "n_rounds": float(one.schedule.n_rounds),
+        "has_like_lengths": float(one.schedule.has_like_lengths),
+        "is_cold": float(one.schedule.is_cold),
+        "draft_tokens": float(one.schedule.draft_tokens),
+        "held_steps": float(one.schedule.held_steps),
         "n_prompt": float(one.n_prompt_tokens),
         "n_output": float(one.n_output_tokens),
         "hidden": float(load.network.hidden_size),
@@ -114,8 +132,8 @@ def _row(one: Deployment) -> dict[str, Any]:
         "link_bytes_per_s": _link(device, load.ranks.tensor),
         "fp16_flop_per_s": _unit_rate(device, "fp16"),
         "active_fraction": load.active_fraction,
-        "cache_bytes": float(load.cache_elements(middle)) * one.cache_element_bytes,
-        "state_bytes": 2.0 * load.state_elements() * _STATE_BYTES,
+        "cache_bytes": cache_bytes,
+        "state_bytes": 2.0 * state_bytes,
         "mixing_flop": float(load.decode_mixing_flop(middle)),
         "prompt_mixing_flop": float(load.prefill_mixing_flop(one.n_prompt_tokens)),
     }
@@ -127,6 +145,14 @@ def _row(one: Deployment) -> dict[str, Any]:
     for name, n in load.counts.items():
         row[f"count:{name}"] = float(n)
     return row
+
+
+def _most_running(one: Deployment, bytes_of_one: float) -> float:
+    """Requests that one replica of the attention runs at once: as many as it is told to, and as the pool holds."""
+    told = math.inf if one.schedule.most_running is None else float(one.schedule.most_running)
+    if one.pool_bytes is None:
+        return told
+    return max(1.0, min(told, one.pool_bytes / bytes_of_one))
 
 
 def _link(device: Accelerator, n_ranks: int) -> float:

@@ -5,23 +5,31 @@ be read with care, and each rests on rows that occur twice, once written one way
 
 * On machines of eight GPUs, `tp_size` (or `attention_dp_size`) of 16 or 64 with as many expert ranks as tensor ranks is
   the product of both: 4 or 8 GPUs.
+* Where `attention_dp_size` is empty, experts over more GPUs than `tp_size`, or more requests than `batch_size`, tell how
+  many replicas of the attention there were.
 * `batch_size` is one replica's share; `silicon_concurrency` in the source is what was in flight over all of them.
-* A row does not say whether tokens were drafted (MTP); the same question then has answers 1.5 times apart.
+* A row does not say whether tokens were drafted (MTP), nor for how long the engine holds requests back. Where the
+  scripts that made it are public, `calibrations/serving_runs.csv` says so.
+* InferenceX draws the lengths of prompts and answers evenly between 0.8 and 1 times what the row says; the other runs
+  ask for exactly those.
 """
 
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from hardware.spec import Accelerator
-from hardware.units import MILLI
+from hardware.units import GIB, MILLI
 from planner.engines.sharding import Parallel, split_problem
 from planner.errors import MissingFactError
 from planner.estimate.served_names import candidates
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
+from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, run_settings
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
+from planner.estimate.serving_speed.schedule import Schedule
 from planner.model.formats.fp4 import nvfp4
 from planner.model.formats.fp8 import Fp8
 from planner.model.formats.layout import FormatLayout, lay_out
@@ -49,6 +57,13 @@ _ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
 # Repositories that have moved, or that hold the same network under a name of their own.
 _MOVED: Final[Mapping[str, str]] = {"zhipuai/": "zai-org/"}
 _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
+_DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
+_IMAGE: Final = re.compile(r"([\w.-]+:[\w.-]+)$", re.ASCII)
+_INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
+_LIKE_LENGTHS: Final = "aic-auto-gap-analysis"  # in the sources of runs where all requests are as long as the row says
+_MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
+_MEMORY_SHARE: Final = 0.9  # that engines take by themselves
+_BESIDE_WEIGHTS_BYTES: Final = 3 * GIB  # activations, graphs, and what libraries keep
 _UNITS: Final[Mapping[str, str]] = {"fp4": "fp4", "fp8": "fp8", "int4": "fp16", "bf16": "fp16", "": "fp16"}
 
 
@@ -70,6 +85,7 @@ class RowReader:
 
     model_of: ModelOf
     device_of: DeviceOf
+    runs: tuple[RunSetting, ...] = ()
     _models: dict[str, OpenedModel | None] = field(default_factory=dict)
     _devices: dict[str, Accelerator | None] = field(default_factory=dict)
     _loads: dict[tuple[str, str, Parallel], RankLoad] = field(default_factory=dict)
@@ -122,20 +138,36 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     for old, new in _MOVED.items():
         name = name.replace(old, new) if name.startswith(old) else name
     precision = row.get("precision", "")
-    ranks, n_requests = _spread(row)
+    source = row.get("silicon_data_source") or ""
+    is_inferencex = _INFERENCEX.match(source) is not None
+    ranks, n_requests = _spread(row, has_experts=reader.model(name).network.is_mixture_of_experts())
     tpot_s = _milliseconds(row, "silicon_tpot_ms")
     ttft_reason = row.get("ttft_left_out") or ""
     ttft_s = None if ttft_reason else _milliseconds(row, "silicon_ttft_ms")
     load = reader.load(name, precision, ranks)
+    if row["system"] in _RACKS and is_inferencex:
+        raise MissingFactError(
+            "InferenceX ran racks only with prefill and decode apart, and the row does not say on how many GPUs each"
+        )
+    share = _MEAN_LENGTH if is_inferencex else 1.0
+    n_prompt, n_output = _whole(row, "isl"), _whole(row, "osl")
+    run = MeasuredRun(
+        system=row["system"], model=name, precision=precision, engine=engine, n_prompt=n_prompt,
+        n_output=n_output, n_gpus=ranks.tensor, n_expert_ranks=ranks.expert,
+        is_replicated=ranks.attention_replicas > 1, n_requests=n_requests, image=_image(source), day=_day(source),
+    )  # fmt: skip
+    known = run_settings(reader.runs, run) if is_inferencex else None
     deployment = Deployment(
         load=load,
         accelerator=accelerator,
         engine=engine,
         n_requests=n_requests,
-        n_prompt_tokens=_whole(row, "isl"),
-        n_output_tokens=_whole(row, "osl"),
+        n_prompt_tokens=max(1, round(share * n_prompt)),
+        n_output_tokens=max(1, round(share * n_output)),
         cache_element_bytes=_cache_bytes(accelerator, engine, precision),
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
+        schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source),
+        pool_bytes=_pool_bytes(accelerator, load, (known or {}).get("memory_share", _MEMORY_SHARE)),
     )
     return LatencyRow(
         deployment=deployment,
@@ -145,6 +177,35 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         group=f"{row['system']}|{row['model_path']}|{precision}|{engine}",
         identity=(row["system"], name, precision, engine, ranks, n_requests, row["isl"], row["osl"], tpot_s),
     )
+
+
+def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> Schedule:
+    if known is None:
+        return Schedule(has_like_lengths=has_like_lengths, has_known_settings=False)
+    most = known.get("most_running")
+    return Schedule(
+        has_like_lengths=has_like_lengths,
+        is_cold=bool(known.get("is_cold", 0)),
+        draft_tokens=int(known.get("draft_tokens", 0)),
+        held_steps=known.get("held_steps", 0.0),
+        most_running=None if most is None else int(most),
+    )
+
+
+def _image(source: str) -> str | None:
+    found = _IMAGE.search(source)
+    return found[1] if found else None
+
+
+def _day(source: str) -> date | None:
+    found = _DATE.search(source)
+    return date.fromisoformat(found[1]) if found else None
+
+
+def _pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float) -> float | None:
+    weights = sum(part.n_bytes for part in load.parts.values())
+    pool = memory_share * accelerator.memory_bytes - weights - _BESIDE_WEIGHTS_BYTES
+    return pool if pool > 0 else None
 
 
 def _whole(row: Mapping[str, str], column: str) -> int:
@@ -173,15 +234,24 @@ def _at_least_1(row: Mapping[str, str], column: str) -> int:
     return max(1, _whole(row, column)) if text and float(text) >= 1 else 1
 
 
-def _spread(row: Mapping[str, str]) -> tuple[Parallel, float]:
+def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, float]:
     """How a replica is spread over GPUs, and how many requests it has in flight."""
     if _at_least_1(row, "pp_size") > 1:
         raise MissingFactError("pipeline stages are not timed yet")
     tensor, replicas = _whole(row, "tp_size"), _at_least_1(row, "attention_dp_size")
-    experts = _at_least_1(row, "moe_ep_size")
-    n_gpus = tensor * replicas
+    experts, in_one = _at_least_1(row, "moe_ep_size"), _whole(row, "batch_size")
     in_source = _CONCURRENCY.search(row.get("silicon_data_source") or "")
-    n_requests = float(in_source[1]) if in_source else _whole(row, "batch_size") * replicas
+    n_requests = float(in_source[1]) if in_source else float(in_one * replicas)
+    if not row.get("attention_dp_size") or row["attention_dp_size"] == "0":
+        if not has_experts:  # copies of the whole model beside each other, each with its own share
+            return Parallel(tensor=tensor), float(in_one)
+        over_gpus = _at_least_1(row, "moe_tp_size") * experts
+        if over_gpus > tensor and over_gpus % tensor == 0:  # the experts span more GPUs than one attention does
+            replicas = over_gpus // tensor
+        elif n_requests > in_one and tensor % (n_requests / in_one) == 0:  # `tp_size` counts all GPUs
+            replicas = int(n_requests / in_one)
+            tensor //= replicas
+    n_gpus = tensor * replicas
     if n_gpus > _NODE and row["system"] not in _RACKS:
         root = math.isqrt(n_gpus)
         if root * root != n_gpus or experts != root:
@@ -192,7 +262,7 @@ def _spread(row: Mapping[str, str]) -> tuple[Parallel, float]:
         raise MissingFactError(
             f"{n_gpus} GPUs, {replicas} attention replicas and {experts} expert ranks do not divide"
         )
-    return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts), float(n_requests)
+    return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts), n_requests
 
 
 def _cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:

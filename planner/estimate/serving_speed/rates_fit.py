@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[Any]
 
-# How freely rates may leave their start and groups what is common, in the unit of a log ratio of 1: weak for what
-# every row has a say in, tighter for what splits the data.
-_START_SPREAD: Final = 2.0
-_GROUP_SPREAD: Final = 0.7
-_PRIOR_WEIGHT: Final = 0.06
-_ROBUST_AT: Final = 0.12  # log ratios beyond it count with their absolute value, not their square
-_TTFT_WEIGHT: Final = 0.35  # the time to the first token scatters more
+_PRIOR_WEIGHT: Final = 0.12
+# Log ratios far beyond these hardly count: of such rows something else is wrong.
+_TPOT_SCALE: Final = 0.08
+_TTFT_SCALE: Final = 0.3
+_TTFT_WEIGHT: Final = 0.6  # the time to the first token scatters more
 _GROUP_POWER: Final = 0.4  # a group of n rows weighs n**(1 - 2 · 0.4) of one row
 _DIFFERENCE: Final = 1e-4
 _MOST_STEPS: Final = 40
@@ -51,8 +49,8 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
     import numpy as np
 
     names = summand_names(measured.questions)
-    origin = np.array([to_line(rate, rate.start) if group == ALL else 0.0 for rate, group in names])
-    spread = np.array([_START_SPREAD if group == ALL else _GROUP_SPREAD for _, group in names])
+    origin = np.array([to_line(r, r.start) if group == ALL else r.groups.get(group, 0.0) for r, group in names])
+    spread = np.array([r.spread if group == ALL else r.group_spread for r, group in names])
     weights = _row_weights(measured.groups)
     log_tpot, log_ttft = np.log(measured.tpot_s), np.log(measured.ttft_s)
 
@@ -64,19 +62,21 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
     def residuals(x: "Floats") -> "Floats":
         found = latency(measured.questions, rates(x))
         return np.concatenate(
-            [
-                weights * (np.log(found.tpot_s) - log_tpot),
-                _TTFT_WEIGHT * weights * (np.log(found.ttft_s) - log_ttft),
-                _PRIOR_WEIGHT * (x - origin) / spread,
-            ]
+            [np.log(found.tpot_s) - log_tpot, np.log(found.ttft_s) - log_ttft, (x - origin) / spread]
         )
+
+    weight = np.concatenate([weights, _TTFT_WEIGHT * weights, np.full(len(names), _PRIOR_WEIGHT)])
+    # Far rows count little, but however far a rate goes from its start, that counts in full.
+    scale = np.concatenate(
+        [np.full(len(weights), _TPOT_SCALE), np.full(len(weights), _TTFT_SCALE), np.full(len(names), np.inf)]
+    )
 
     x = (
         origin
         if start is None
         else np.array([start.summands.get((r.name, g), o) for (r, g), o in zip(names, origin, strict=True)])
     )
-    return rates(_minimise(residuals, x, _ROBUST_AT * float(weights.mean()), most_steps))
+    return rates(_minimise(residuals, x, weight, scale, most_steps))
 
 
 def _row_weights(groups: Sequence[str]) -> "Floats":
@@ -87,12 +87,19 @@ def _row_weights(groups: Sequence[str]) -> "Floats":
     return counts[index] ** -_GROUP_POWER
 
 
-def _minimise(residuals: Any, x: "Floats", robust_at: float, most_steps: int) -> "Floats":
-    """Levenberg-Marquardt with the pseudo-Huber loss 2·s²·(√(1 + (r/s)²) − 1), Jacobian by differences."""
+def _minimise(residuals: Any, x: "Floats", weight: "Floats", scale: "Floats", most_steps: int) -> "Floats":
+    """Levenberg-Marquardt with the loss w²·s²·log(1 + (r/s)²), that of a Cauchy distribution; Jacobian by differences.
+
+    An endless s is the plain square.
+    """
     import numpy as np
 
+    is_robust = np.isfinite(scale)
+    finite = np.where(is_robust, scale, 1.0)
+
     def cost(r: "Floats") -> float:
-        return float(np.sum(2 * robust_at**2 * (np.sqrt(1 + (r / robust_at) ** 2) - 1)))
+        loss = np.where(is_robust, finite**2 * np.log1p((r / finite) ** 2), r**2)
+        return float(np.sum(weight**2 * loss))
 
     r = residuals(x)
     now, damping = cost(r), 1e-2
@@ -102,7 +109,7 @@ def _minimise(residuals: Any, x: "Floats", robust_at: float, most_steps: int) ->
             moved = x.copy()
             moved[i] += _DIFFERENCE
             jacobian[:, i] = (residuals(moved) - r) / _DIFFERENCE
-        importance = 1 / np.sqrt(1 + (r / robust_at) ** 2)
+        importance = weight**2 / (1 + np.where(is_robust, (r / finite) ** 2, 0.0))
         normal = jacobian.T @ (jacobian * importance[:, None])
         gradient = jacobian.T @ (importance * r)
         before = now

@@ -7,7 +7,7 @@ so takes what the others have in common.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from planner.estimate.serving_speed.deployment import Batch
@@ -29,29 +29,47 @@ class Rate:
     scale: Scale
     start: float  # on its own scale
     axes: tuple[Axis, ...]
+    groups: Mapping[str, float] = field(default_factory=dict)  # summands where groups start, 0 if not named
+    spread: float = 2.0  # how freely a fit may move it from its start, as a log ratio
+    group_spread: float = 0.5
 
 
+def _kernel(name: str, start: float, axes: tuple[Axis, ...], **groups: float) -> Rate:
+    """A share of a peak that kernels reach alone; engines stay near it."""
+    return Rate(
+        name=name, scale="fraction", start=start, axes=axes, spread=0.5, group_spread=0.3,
+        groups={group.replace("__", ":").replace("_", " "): summand for group, summand in groups.items()},
+    )  # fmt: skip
+
+
+# Starts of the shares are what kernels reach in the tables of the aiconfigurator-core wheel 0.12.0 (Apache-2.0): medians
+# of matrix products, grouped products and attention on H100, H200, B200, B300, GB200 and GB300.
 RATES: Final = (
-    Rate(name="matrix_read_fraction", scale="fraction", start=0.75, axes=("family", "unit")),
-    Rate(name="expert_read_fraction", scale="fraction", start=0.75, axes=("family", "engine", "unit")),
-    Rate(name="cache_read_fraction", scale="fraction", start=0.75, axes=("family", "engine")),
-    Rate(name="prompt_flop_fraction", scale="fraction", start=0.5, axes=("family", "engine", "unit")),
-    Rate(name="decode_flop_fraction", scale="fraction", start=0.5, axes=("family",)),
+    _kernel("matrix_read_fraction", 0.73, ("family", "unit"), family__Hopper=0.4, unit__fp16=0.2, unit__fp4=-0.5),
+    _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
+    _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
+    _kernel("prompt_flop_fraction", 0.55, ("family", "engine", "unit"), unit__fp16=0.5, unit__fp4=-0.6),
+    _kernel("expert_flop_fraction", 0.14, ("family", "engine", "unit"), unit__fp4=-0.4),
+    _kernel("mixing_flop_fraction", 0.5, ("family", "engine")),
+    Rate(name="routing_evenness", scale="fraction", start=0.6, axes=()),
+    Rate(name="decode_mixing_share", scale="fraction", start=0.4, axes=("family", "engine")),
     Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
-    Rate(name="moe_layer_s", scale="positive", start=1.5e-5, axes=("family", "engine")),
-    Rate(name="latent_layer_s", scale="positive", start=5e-6, axes=("engine",)),
+    Rate(name="moe_layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
+    Rate(name="latent_layer_s", scale="positive", start=1e-5, axes=("engine",)),
     Rate(name="indexed_layer_s", scale="positive", start=2e-5, axes=()),
     Rate(name="recurrent_layer_s", scale="positive", start=5e-6, axes=()),
+    Rate(name="host_layer_s", scale="positive", start=3e-4, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(name="host_moe_layer_s", scale="positive", start=5e-4, axes=("engine",), spread=4.0, group_spread=2.0),
     Rate(name="step_s", scale="positive", start=5e-4, axes=("engine",)),
     Rate(name="request_s", scale="positive", start=1e-5, axes=("engine",)),
-    Rate(name="collective_s", scale="positive", start=6e-6, axes=("family", "engine")),
-    Rate(name="link_fraction", scale="fraction", start=0.5, axes=("family",)),
-    Rate(name="prompt_interference", scale="positive", start=1.0, axes=("engine",)),
-    Rate(name="first_token_s", scale="positive", start=0.02, axes=("engine",)),
-    Rate(name="first_token_steps", scale="positive", start=1.0, axes=("engine",)),
-    Rate(name="queued_prompts", scale="positive", start=0.2, axes=("engine",)),
-    Rate(name="queue_growth", scale="fraction", start=0.8, axes=("engine",)),
-    Rate(name="batched_prompt_tokens", scale="positive", start=10_000.0, axes=("engine",)),
+    Rate(name="collective_s", scale="positive", start=4e-6, axes=("family", "engine")),
+    _kernel("link_fraction", 0.36, ("family",)),
+    Rate(name="prompt_interference", scale="positive", start=1.0, axes=("engine",), spread=0.3, group_spread=0.2),
+    Rate(name="first_token_s", scale="positive", start=0.02, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(name="grouped_prompts", scale="fraction", start=0.1, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(name="cold_s", scale="positive", start=60.0, axes=(), spread=0.5),
+    Rate(name="draft_acceptance", scale="fraction", start=0.5, axes=("engine",), spread=4.0, group_spread=2.0),
 )
 _BY_NAME: Final = {rate.name: rate for rate in RATES}
 

@@ -1,0 +1,117 @@
+"""Seconds of one pass of the network over a batch: prompts that are read, or one more token for every request.
+
+    part = max(bytes / (bandwidth · e), FLOP / (peak · e))            attention, feed-forward, experts, head
+    step = Σ parts + caches and states + collectives
+
+The maximum is smooth (a norm of order 3), because reading and computing overlap less than wholly.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from planner.estimate.serving_speed.deployment import Batch
+from planner.estimate.serving_speed.step_rates import StepRates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[Any]
+
+_ORDER: Final = 3.0  # of the norm that stands for a maximum
+_BYTES_OF_ACTIVATION: Final = 2
+_REDUCTIONS_PER_LAYER: Final = 2  # after attention and after the feed-forward block
+_EXPERT_ORDER: Final = 1.5  # experts with few tokens read while others compute, so their times rather add up
+_PASSES_OVER_ACTIVATIONS: Final = 10  # of norms, rotations, activations and conversions, over one layer's tokens
+
+
+def decode_step_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
+    """One step of decoding with so many requests on one replica of the attention; drafted tokens are checked in it."""
+    n_checked = n_running * (1 + q.draft_tokens)
+    n_everywhere = n_checked * q.replicas
+    layers, head = _step(
+        q, rates, n_tokens=n_everywhere, n_attention_tokens=n_checked, n_sampled=n_everywhere,
+        moved_bytes=n_running * (q.cache_bytes + q.state_bytes),
+        mixing_flop=n_checked * q.mixing_flop / rates.value("decode_mixing_share", q),
+    )  # fmt: skip
+    launches = _launches_s(q, rates)
+    # Every drafted token runs through one layer more and through the head.
+    drafts = q.draft_tokens * ((layers + launches) / q.counts["layer"] + head)
+    beside = rates.value("step_s", q) + n_running * rates.value("request_s", q)  # each replica has its own host
+    total: Floats = layers + head + launches + drafts + beside
+    return total
+
+
+def prompt_step_s(q: Batch, rates: StepRates) -> "Floats":
+    """Reading one prompt on every replica of the attention, as a part of a step that others share."""
+    import numpy as np
+
+    layers, head = _step(
+        q, rates, n_tokens=q.n_prompt * q.replicas, n_attention_tokens=q.n_prompt, n_sampled=np.ones(len(q)),
+        moved_bytes=np.zeros(len(q)), mixing_flop=q.prompt_mixing_flop,
+    )  # fmt: skip
+    # Prompts run without graphs: the host launches every kernel, while the GPU works on those before.
+    host = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value("host_moe_layer_s", q)
+    return _larger(layers + head, host)
+
+
+def _launches_s(q: Batch, rates: StepRates) -> "Floats":
+    launched = ("layer", "moe", "latent", "indexed", "recurrent")
+    total: Floats = sum(
+        q.counts[kind] * rates.value("layer_s" if kind == "layer" else f"{kind}_layer_s", q)
+        for kind in launched
+    )
+    return total
+
+
+def _step(
+    q: Batch,
+    rates: StepRates,
+    *,
+    n_tokens: "Floats",
+    n_attention_tokens: "Floats",
+    n_sampled: "Floats",
+    moved_bytes: "Floats",
+    mixing_flop: "Floats",
+) -> tuple["Floats", "Floats"]:
+    """Seconds in the layers and in the head, what is added per launch and per request left out."""
+    import numpy as np
+
+    read = rates.value("matrix_read_fraction", q) * q.memory_bytes_per_s
+    read_experts = rates.value("expert_read_fraction", q) * q.memory_bytes_per_s
+    read_cache = rates.value("cache_read_fraction", q) * q.memory_bytes_per_s
+    flop_fraction = rates.value("prompt_flop_fraction", q)
+
+    def part(name: str, n: "Floats") -> "Floats":
+        flop = 2 * q.part_elements[name] * n
+        return _larger(q.part_bytes[name] / read, flop / (q.part_flop_per_s[name] * flop_fraction))
+
+    # Tokens of one text pick alike: of n tokens, 1 + (n - 1) · e pick as if they knew nothing of each other.
+    apart = 1.0 + np.maximum(n_tokens - 1.0, 0.0) * rates.value("routing_evenness", q)
+    picked = 1.0 - (1.0 - q.active_fraction) ** apart
+    experts = _larger(
+        q.part_bytes["experts"] * picked / read_experts,
+        2 * q.part_elements["experts"] * q.active_fraction * n_tokens
+        / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q)),
+        _EXPERT_ORDER,
+    )  # fmt: skip
+    mixing = _larger(
+        moved_bytes / read_cache, mixing_flop / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q))
+    )
+    activations = q.counts["layer"] * n_attention_tokens * q.hidden * _BYTES_OF_ACTIVATION / read
+    reduced = n_tokens * q.hidden * _BYTES_OF_ACTIVATION * 2 * (q.tensor - 1) / q.tensor
+    collectives = _REDUCTIONS_PER_LAYER * q.counts["layer"] * (
+        rates.value("collective_s", q) * np.log2(np.maximum(q.tensor, 2.0))
+        + reduced / (rates.value("link_fraction", q) * q.link_bytes_per_s)
+    )  # fmt: skip
+    layers = (
+        part("attention", n_attention_tokens)
+        + part("dense", n_tokens)
+        + experts
+        + mixing
+        + _PASSES_OVER_ACTIVATIONS * activations
+        + np.where(q.tensor > 1, collectives, 0.0)
+    )
+    return layers, part("head", n_sampled)
+
+
+def _larger(a: "Floats", b: "Floats", order: float = _ORDER) -> "Floats":
+    return (a**order + b**order) ** (1 / order)
