@@ -8,8 +8,9 @@ had not seen the group that they predict, and of fits that had not seen the whol
 
 import argparse
 import csv
+import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from planner.estimate.serving_speed.deployment import batch
 from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
 from planner.estimate.serving_speed.measured_runs import run_settings_from_rows
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.served_latency import kind
 from planner.estimate.serving_speed.spread import Spread, spreads_of
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.progress import Progress
@@ -81,21 +83,46 @@ def measured_rows(
 def calibrate_serving(path: str | Path, progress: Progress | None = None) -> ServingCalibration:
     """Fits rates to a file of latencies, each measurement once, and predicts every group by a fit without it."""
     found, reasons = measured_rows(read_table(Path(path)).rows, row_reader())
-    distinct = tuple({row.identity: row for row in found.values() if row.ttft_s is not None}.values())
-    measured = _measured(distinct)
+    distinct = distinct_rows(found.values())
+    measured = as_measured(distinct)
     rates = fit_rates(measured)
     left_out = leave_groups_out(measured, rates, progress=progress)
-    engines = [row.deployment.engine for row in distinct]
-    spreads = (
-        *spreads_of("tpot", list(left_out.tpot_log_ratios), engines, measured.groups, SOURCE),
-        *spreads_of("ttft", list(left_out.ttft_log_ratios), engines, measured.groups, SOURCE),
-    )
     return ServingCalibration(
-        rates=rates, spreads=spreads, measured=measured, left_out=left_out, rows=distinct, reasons=reasons
+        rates=rates,
+        spreads=spreads_of_rows(distinct, left_out, range(len(distinct))),
+        measured=measured,
+        left_out=left_out,
+        rows=distinct,
+        reasons=reasons,
     )
 
 
-def _measured(rows: Sequence[LatencyRow]) -> Measured:
+def distinct_rows(rows: Iterable[LatencyRow]) -> tuple[LatencyRow, ...]:
+    """Every measurement once, however often it is written; only those that a fit can use."""
+    return tuple({row.identity: row for row in rows if row.ttft_s is not None}.values())
+
+
+def rows_digest(rows: Sequence[LatencyRow]) -> str:
+    """A short name for a set of measurements: two sets share it only if they are the same."""
+    return hashlib.sha256("\n".join(sorted(repr(row.identity) for row in rows)).encode()).hexdigest()[:16]
+
+
+def spreads_of_rows(
+    rows: Sequence[LatencyRow], left_out: LeftOut, chosen: Sequence[int]
+) -> tuple[Spread, ...]:
+    """How far chosen rows stray from predictions by fits that had not seen them."""
+    kinds, groups = [kind(rows[i].deployment) for i in chosen], [rows[i].group for i in chosen]
+    tpot, ttft = (
+        [float(ratios[i]) for i in chosen] for ratios in (left_out.tpot_log_ratios, left_out.ttft_log_ratios)
+    )
+    return (
+        *spreads_of("tpot", tpot, kinds, groups, SOURCE),
+        *spreads_of("ttft", ttft, kinds, groups, SOURCE),
+    )
+
+
+def as_measured(rows: Sequence[LatencyRow]) -> Measured:
+    """Rows as a fit takes them."""
     import numpy as np
 
     return Measured(
@@ -110,19 +137,37 @@ def _write(folder: Path, found: ServingCalibration, date: str) -> None:
     n = len(found.rows)
     with (folder / "serving_steps.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "rate", "group", "summand", "n_measurements", "date", "source"))
+        writer.writerow(("id", "rate", "group", "summand", "n_measurements", "rows_digest", "date", "source"))
+        digest = rows_digest(found.rows)
         for (rate, group), value in found.rates.summands.items():
             id_ = f"{rate}-{group}".replace("*", "any").replace(":", "-").replace(" ", "-").lower()
-            writer.writerow((id_, rate, group, f"{value:.4g}", n, date, SOURCE))
+            writer.writerow((id_, rate, group, f"{value:.4g}", n, digest, date, SOURCE))
     with (folder / "serving_spread.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "quantity", "engine", "low_ratio", "high_ratio", "n_groups", "date", "source"))
+        writer.writerow(
+            (
+                "id",
+                "quantity",
+                "engine",
+                "model",
+                "settings",
+                "low_ratio",
+                "high_ratio",
+                "n_groups",
+                "date",
+                "source",
+            )
+        )
         for spread in found.spreads:
-            id_ = f"{spread.quantity}-{spread.engine}".replace("*", "any")
+            like = spread.kind
+            id_ = f"{spread.quantity}-{like.engine}-{like.model}-{like.settings}".replace("*", "any")
             bounds = f"{spread.low_ratio:.3f}", f"{spread.high_ratio:.3f}"
             writer.writerow(
-                (id_, spread.quantity, spread.engine, *bounds, spread.n_groups, date, spread.source)
-            )
+                (
+                    id_, spread.quantity, like.engine, like.model, like.settings, *bounds, spread.n_groups, date,
+                    spread.source,
+                )
+            )  # fmt: skip
 
 
 def _show(title: str, log_ratios: "NDArray[Any]", groups: Sequence[str]) -> None:
@@ -137,7 +182,8 @@ def _show(title: str, log_ratios: "NDArray[Any]", groups: Sequence[str]) -> None
     )
 
 
-def _fold(part: int) -> Callable[[str], str]:
+def fold(part: int) -> Callable[[str], str]:
+    """Groups of one system (0), model (1), precision (2) or engine (3) together."""
     return lambda group: group.split("|")[part]
 
 
@@ -156,7 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show("ttft, groups left out", found.left_out.ttft_log_ratios, found.measured.groups)
     if options.folds:
         for part, name in ((1, "models"), (0, "systems")):
-            left = leave_groups_out(found.measured, found.rates, _fold(part))
+            left = leave_groups_out(found.measured, found.rates, fold(part))
             _show(f"tpot, {name} left out", left.tpot_log_ratios, found.measured.groups)
             _show(f"ttft, {name} left out", left.ttft_log_ratios, found.measured.groups)
 

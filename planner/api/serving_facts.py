@@ -11,7 +11,9 @@ from profiles.loader import calibration_rows
 @cache
 def serving_facts() -> ServingFacts:
     """Rates and spreads of the packaged calibrations; raises ProfileError for a row that is broken."""
+    steps = calibration_rows("serving_steps")
     return ServingFacts(
-        rates=rates_from_rows(calibration_rows("serving_steps")),
+        rates=rates_from_rows(steps),
+        rows_digest=(steps[0].get("rows_digest") or "") if steps else "",
         spreads=spreads_from_rows(calibration_rows("serving_spread")),
     )

@@ -22,7 +22,7 @@ from planner.speed.held_out import HoldOut
     type=click.Choice(("auto", "none", "cell", "device", "model")),
     default="auto",
     show_default=True,
-    help="Refit without each llama-bench row's cell (device, model, type), device or model; none: packaged fit.",
+    help="Refit without each row's cell (device, model, type; engine), device or model; none: packaged fit.",
 )
 @given_options
 @format_option
@@ -37,8 +37,8 @@ def command(
     llama-bench's (device, backend, engine, model, quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …) or of
     latencies at a fixed concurrency (backend, model_path, system, isl, osl, tp_size, silicon_ttft_ms,
     silicon_tpot_ms …). What a format leaves out, such as the GPUs, is given by options. A row that cannot be predicted
-    is counted with its reason. With --hold-out auto, llama-bench rows that the packaged fit was made from are predicted by refits that
-    have not seen them, which takes minutes; all others as `planner fit` would.
+    is counted with its reason. With --hold-out auto, rows that a packaged fit was made from are predicted by refits
+    that have not seen them, which takes minutes; all others as `planner fit` would.
 
     \b
     Examples:

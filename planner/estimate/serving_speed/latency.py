@@ -10,8 +10,8 @@ replica of the attention, O tokens answered to each, of which a step yields a:
 
 All slots ask at once in the beginning; in the mean over r rounds that burst counts w = 1/r. Afterwards requests come one
 by one, each when another ends, and hardly wait for each other. An engine that puts prompts before decoding keeps
-requests of like lengths in step for ever, so that every round is a burst (w = 1), and then half of the prompts are read
-before the first of the answers begins.
+requests of like lengths in step, so that most rounds are bursts, and then half of the prompts are read before the
+answers begin.
 """
 
 from dataclasses import dataclass
@@ -57,14 +57,14 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
 
     accepted = rates.value("draft_acceptance", q)
     yielded = np.where(q.draft_tokens > 0, (1 - accepted ** (q.draft_tokens + 1)) / (1 - accepted), 1.0)
-    met = np.where(in_waves > 0, 0.5 * (1 - in_step / (running + in_step)), _SPREAD_INTERFERENCE)
+    met = in_waves * 0.5 * running / (running + in_step) + (1 - in_waves) * _SPREAD_INTERFERENCE
     stalls = running / q.n_output * prompt_step * met * rates.value("prompt_interference", q)
     tpot = decode_step / yielded + stalls
 
     burst = (running + in_step) / 2 * prompt_step + (1 - prompts_first) * running / in_step / 2 * decode_step
     steady = prompt_step * (1 + rates.value("grouped_prompts", q) * (in_step - 1))
     steady = steady + decode_step * rates.value("first_token_steps", q)
-    first_rounds = np.where(in_waves > 0, 1.0, 1 / q.n_rounds)
+    first_rounds = in_waves + (1 - in_waves) / q.n_rounds
     served = (
         rates.value("first_token_s", q)
         + q.held_steps * decode_step

@@ -11,7 +11,8 @@ be read with care, and each rests on rows that occur twice, once written one way
 * A row does not say whether tokens were drafted (MTP), nor for how long the engine holds requests back. Where the
   scripts that made it are public, `calibrations/serving_runs.csv` says so.
 * InferenceX draws the lengths of prompts and answers evenly between 0.8 and 1 times what the row says; the other runs
-  ask for exactly those.
+  ask for exactly those. Of them, runs with powers of two keep in step, and those with round decimal lengths do not: two
+  load generators.
 """
 
 import math
@@ -60,7 +61,9 @@ _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
 _DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
 _IMAGE: Final = re.compile(r"([\w.-]+:[\w.-]+)$", re.ASCII)
 _INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
-_LIKE_LENGTHS: Final = "aic-auto-gap-analysis"  # in the sources of runs where all requests are as long as the row says
+_LIKE_LENGTHS: Final = (
+    "aic-auto-gap-analysis"  # in the sources of runs where all requests are as long as the row says
+)
 _MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
 _MEMORY_SHARE: Final = 0.9  # that engines take by themselves
 _BESIDE_WEIGHTS_BYTES: Final = 3 * GIB  # activations, graphs, and what libraries keep
@@ -166,7 +169,7 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         n_output_tokens=max(1, round(share * n_output)),
         cache_element_bytes=_cache_bytes(accelerator, engine, precision),
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
-        schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source),
+        schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
         pool_bytes=_pool_bytes(accelerator, load, (known or {}).get("memory_share", _MEMORY_SHARE)),
     )
     return LatencyRow(
@@ -246,7 +249,9 @@ def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, flo
         if not has_experts:  # copies of the whole model beside each other, each with its own share
             return Parallel(tensor=tensor), float(in_one)
         over_gpus = _at_least_1(row, "moe_tp_size") * experts
-        if over_gpus > tensor and over_gpus % tensor == 0:  # the experts span more GPUs than one attention does
+        if (
+            over_gpus > tensor and over_gpus % tensor == 0
+        ):  # the experts span more GPUs than one attention does
             replicas = over_gpus // tensor
         elif n_requests > in_one and tensor % (n_requests / in_one) == 0:  # `tp_size` counts all GPUs
             replicas = int(n_requests / in_one)

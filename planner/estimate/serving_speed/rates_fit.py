@@ -17,6 +17,7 @@ _PRIOR_WEIGHT: Final = 0.12
 # Log ratios far beyond these hardly count: of such rows something else is wrong.
 _TPOT_SCALE: Final = 0.08
 _TTFT_SCALE: Final = 0.3
+_WIDER: Final = (8.0, 3.0)
 _TTFT_WEIGHT: Final = 0.6  # the time to the first token scatters more
 _GROUP_POWER: Final = 0.4  # a group of n rows weighs n**(1 - 2 · 0.4) of one row
 _DIFFERENCE: Final = 1e-4
@@ -49,7 +50,9 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
     import numpy as np
 
     names = summand_names(measured.questions)
-    origin = np.array([to_line(r, r.start) if group == ALL else r.groups.get(group, 0.0) for r, group in names])
+    origin = np.array(
+        [to_line(r, r.start) if group == ALL else r.groups.get(group, 0.0) for r, group in names]
+    )
     spread = np.array([r.spread if group == ALL else r.group_spread for r, group in names])
     weights = _row_weights(measured.groups)
     log_tpot, log_ttft = np.log(measured.tpot_s), np.log(measured.ttft_s)
@@ -76,6 +79,11 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
         if start is None
         else np.array([start.summands.get((r.name, g), o) for (r, g), o in zip(names, origin, strict=True)])
     )
+    if (
+        start is None
+    ):  # with all rows in reach at first, so that no accident of the start decides which are far off
+        for wider in _WIDER:
+            x = _minimise(residuals, x, weight, scale * wider, most_steps)
     return rates(_minimise(residuals, x, weight, scale, most_steps))
 
 

@@ -11,7 +11,9 @@ class Schedule:
     n_rounds: float = 10.0  # questions that follow one another in one slot
     has_like_lengths: bool = False  # every prompt and every answer as long as the others
     is_cold: bool = False  # nothing ran before, so kernels are compiled while the first requests wait
-    draft_tokens: int = 0  # guessed ahead of each step, by the model's own prediction layers or a smaller model
+    draft_tokens: int = (
+        0  # guessed ahead of each step, by the model's own prediction layers or a smaller model
+    )
     held_steps: float = 0.0  # decode steps for which a new request is held back, in the mean
     most_running: int | None = None  # requests that one replica of the attention takes at once
     has_known_settings: bool = True  # False: of a measured run that nobody told more about than its row says

@@ -1,12 +1,12 @@
 """Time per output token and to the first token of deployments, as intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hardware.spec import Basis
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
-from planner.estimate.serving_speed.spread import Quantity, Spread, spread_for
+from planner.estimate.serving_speed.spread import Kind, Quantity, Spread, kind_of, spread_for
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.estimate.term import Interval
 
@@ -17,6 +17,7 @@ class ServingFacts:
 
     rates: StepRates
     spreads: tuple[Spread, ...]
+    rows_digest: str = ""  # of the measurements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,8 @@ def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> 
     found = latency(batch(deployments), facts.rates)
     return tuple(
         ServedLatency(
-            tpot_s=_interval(float(found.tpot_s[i]), "tpot", one.engine, facts),
-            ttft_s=_interval(float(found.ttft_s[i]), "ttft", one.engine, facts),
+            tpot_s=interval(float(found.tpot_s[i]), "tpot", one, facts.spreads),
+            ttft_s=interval(float(found.ttft_s[i]), "ttft", one, facts.spreads),
             decode_step_s=float(found.decode_step_s[i]),
             prompt_step_s=float(found.prompt_step_s[i]),
         )
@@ -45,8 +46,18 @@ def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> 
     )
 
 
-def _interval(expected_s: float, quantity: Quantity, engine: str, facts: ServingFacts) -> Interval:
-    spread = spread_for(facts.spreads, quantity, engine)
+def kind(one: Deployment) -> Kind:
+    """What a deployment's times stray like."""
+    return kind_of(
+        one.engine,
+        has_experts=one.load.network.is_mixture_of_experts(),
+        has_known_settings=one.schedule.has_known_settings,
+    )
+
+
+def interval(expected_s: float, quantity: Quantity, one: Deployment, spreads: Iterable[Spread]) -> Interval:
+    """An expected time with the bounds that four of five measurements of its kind kept to."""
+    spread = spread_for(spreads, quantity, kind(one))
     return Interval(
         low=expected_s * min(1.0, spread.low_ratio),
         expected=expected_s,

@@ -1,23 +1,63 @@
-"""How far measured times stray from expected ones on rows that the fit had not seen, by engine."""
+"""How far measured times stray from expected ones on rows that the fit had not seen.
+
+A spread is one engine's, of dense models or of mixtures of experts, and of runs whose settings are known or of runs that
+nobody told more about than their load. Where too few groups were measured for that, it is that of more of them.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from profiles.errors import ProfileError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 Quantity = Literal["tpot", "ttft"]
 ALL: Final = "*"
-_LEAST_GROUPS: Final = 8  # below it, an engine takes the spread of all of them
-_LOW, _HIGH = 0.1, 0.9
+_LEAST_GROUPS: Final = 4  # below it, a kind takes the spread of more of them
+_COVERAGE: Final = 0.8  # of what a spread shall contain of groups that it was not made from
+_TAILS: Final = tuple(0.1 - 0.005 * i for i in range(19))  # shares cut off at either end, widest spread last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What measurements have in common that stray alike; "*" is any."""
+
+    engine: str = ALL
+    model: str = ALL  # "dense", "experts"
+    settings: str = ALL  # "known", "unknown"
+
+    @property
+    def wider(self) -> tuple["Kind", ...]:
+        """The kind itself and those that it may take its spread from, narrowest first."""
+        return (
+            self,
+            Kind(model=self.model, settings=self.settings),
+            Kind(settings=self.settings),
+            Kind(),
+        )
+
+
+def kind_of(engine: str, *, has_experts: bool, has_known_settings: bool) -> Kind:
+    """The narrowest kind of one deployment."""
+    return Kind(
+        engine=engine,
+        model="experts" if has_experts else "dense",
+        settings="known" if has_known_settings else "unknown",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Quantiles (10 % and 90 %) of measured over expected time, each group of rows counting alike."""
+    """Bounds of measured over expected time that contain 80 % of a group that had no say in them.
+
+    They are quantiles in which each group of rows counts alike. Each group in turn is held against the quantiles of the
+    others; the share cut off at either end is the largest, 10 % at most, at which four of five are contained.
+    """
 
     quantity: Quantity
-    engine: str
+    kind: Kind
     low_ratio: float
     high_ratio: float
     n_groups: int
@@ -31,22 +71,27 @@ class Spread:
 def spreads_of(
     quantity: Quantity,
     log_ratios: Sequence[float],
-    engines: Sequence[str],
+    kinds: Sequence[Kind],
     groups: Sequence[str],
     source: str,
 ) -> tuple[Spread, ...]:
-    """The spread of all rows, and of each engine with enough groups; `log_ratios` are log(measured / expected)."""
+    """The spread of every kind with enough groups; `log_ratios` are log(measured / expected)."""
+    members: dict[Kind, list[int]] = {}
+    for i, kind in enumerate(kinds):
+        for one in kind.wider:
+            members.setdefault(one, []).append(i)
     found = []
-    for engine in (ALL, *sorted(set(engines))):
-        chosen = [i for i, name in enumerate(engines) if engine in (ALL, name)]
+    for kind, chosen in sorted(
+        members.items(), key=lambda item: (item[0].engine, item[0].model, item[0].settings)
+    ):
         n_groups = len({groups[i] for i in chosen})
-        if engine != ALL and n_groups < _LEAST_GROUPS:
+        if kind != Kind() and n_groups < _LEAST_GROUPS:
             continue
-        low, high = _weighted_quantiles([log_ratios[i] for i in chosen], [groups[i] for i in chosen])
+        low, high = _bounds([log_ratios[i] for i in chosen], [groups[i] for i in chosen])
         found.append(
             Spread(
                 quantity=quantity,
-                engine=engine,
+                kind=kind,
                 low_ratio=low,
                 high_ratio=high,
                 n_groups=n_groups,
@@ -56,22 +101,40 @@ def spreads_of(
     return tuple(found)
 
 
-def _weighted_quantiles(log_ratios: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
+def _bounds(log_ratios: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
     import numpy as np
 
-    values = np.asarray(log_ratios)
-    _, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    order = np.argsort(values)
-    weights = 1.0 / counts[index][order]
-    reached = (np.cumsum(weights) - weights / 2) / weights.sum()
-    low, high = np.exp(np.interp((_LOW, _HIGH), reached, values[order]))
+    values, names = np.asarray(log_ratios), np.asarray(groups)
+    tail = _TAILS[0]
+    for tail in _TAILS:
+        contained = []
+        for name in np.unique(names):
+            ours = names == name
+            if ours.all():
+                break
+            low, high = _quantiles(values[~ours], names[~ours], tail)
+            contained.append(float(np.mean((values[ours] >= low) & (values[ours] <= high))))
+        if not contained or np.mean(contained) >= _COVERAGE:
+            break
+    low, high = np.exp(_quantiles(values, names, tail))
     return float(low), float(high)
 
 
-def spread_for(spreads: Iterable[Spread], quantity: Quantity, engine: str) -> Spread:
-    """The engine's own spread, else that of all."""
-    found = {spread.engine: spread for spread in spreads if spread.quantity == quantity}
-    return found.get(engine) or found[ALL]
+def _quantiles(values: "NDArray[Any]", groups: "NDArray[Any]", tail: float) -> "NDArray[Any]":
+    import numpy as np
+
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(values)
+    weights = 1.0 / counts[index][order]
+    reached = (np.cumsum(weights) - weights / 2) / weights.sum()
+    found: NDArray[Any] = np.interp((tail, 1 - tail), reached, values[order])
+    return found
+
+
+def spread_for(spreads: Iterable[Spread], quantity: Quantity, kind: Kind) -> Spread:
+    """The spread of the narrowest kind that there is one for."""
+    found = {spread.kind: spread for spread in spreads if spread.quantity == quantity}
+    return next(found[one] for one in kind.wider if one in found)
 
 
 def spreads_from_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Spread, ...]:
@@ -83,8 +146,10 @@ def spreads_from_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Spread, ...]:
                 raise ValueError(f"quantity {row['quantity']!r}, engine {row['engine']!r}")
             found.append(
                 Spread(
-                    quantity=row["quantity"], engine=row["engine"], low_ratio=float(row["low_ratio"]),
-                    high_ratio=float(row["high_ratio"]), n_groups=int(row["n_groups"]), source=row["source"],
+                    quantity=row["quantity"],
+                    kind=Kind(engine=row["engine"], model=row["model"], settings=row["settings"]),
+                    low_ratio=float(row["low_ratio"]), high_ratio=float(row["high_ratio"]),
+                    n_groups=int(row["n_groups"]), source=row["source"],
                 )
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:

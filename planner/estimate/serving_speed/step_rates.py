@@ -45,7 +45,9 @@ def _kernel(name: str, start: float, axes: tuple[Axis, ...], **groups: float) ->
 # Starts of the shares are what kernels reach in the tables of the aiconfigurator-core wheel 0.12.0 (Apache-2.0): medians
 # of matrix products, grouped products and attention on H100, H200, B200, B300, GB200 and GB300.
 RATES: Final = (
-    _kernel("matrix_read_fraction", 0.73, ("family", "unit"), family__Hopper=0.4, unit__fp16=0.2, unit__fp4=-0.5),
+    _kernel(
+        "matrix_read_fraction", 0.73, ("family", "unit"), family__Hopper=0.4, unit__fp16=0.2, unit__fp4=-0.5
+    ),
     _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
     _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
     _kernel("prompt_flop_fraction", 0.55, ("family", "engine", "unit"), unit__fp16=0.5, unit__fp4=-0.6),
@@ -53,23 +55,36 @@ RATES: Final = (
     _kernel("mixing_flop_fraction", 0.5, ("family", "engine")),
     Rate(name="routing_evenness", scale="fraction", start=0.6, axes=()),
     Rate(name="decode_mixing_share", scale="fraction", start=0.4, axes=("family", "engine")),
-    Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
-    Rate(name="moe_layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
-    Rate(name="latent_layer_s", scale="positive", start=1e-5, axes=("engine",)),
+    Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine"), group_spread=1.0),
+    Rate(name="moe_layer_s", scale="positive", start=2.5e-5, axes=("family", "engine"), group_spread=1.0),
+    Rate(name="latent_layer_s", scale="positive", start=1e-5, axes=("engine",), group_spread=1.0),
     Rate(name="indexed_layer_s", scale="positive", start=2e-5, axes=()),
     Rate(name="recurrent_layer_s", scale="positive", start=5e-6, axes=()),
     Rate(name="host_layer_s", scale="positive", start=3e-4, axes=("engine",), spread=4.0, group_spread=2.0),
-    Rate(name="host_moe_layer_s", scale="positive", start=5e-4, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(
+        name="host_moe_layer_s", scale="positive", start=5e-4, axes=("engine",), spread=4.0, group_spread=2.0
+    ),
     Rate(name="step_s", scale="positive", start=5e-4, axes=("engine",)),
     Rate(name="request_s", scale="positive", start=1e-5, axes=("engine",)),
     Rate(name="collective_s", scale="positive", start=4e-6, axes=("family", "engine")),
     _kernel("link_fraction", 0.36, ("family",)),
-    Rate(name="prompt_interference", scale="positive", start=1.0, axes=("engine",), spread=0.3, group_spread=0.2),
+    Rate(
+        name="prompt_interference",
+        scale="positive",
+        start=1.0,
+        axes=("engine",),
+        spread=0.3,
+        group_spread=0.2,
+    ),
     Rate(name="first_token_s", scale="positive", start=0.02, axes=("engine",), spread=4.0, group_spread=2.0),
-    Rate(name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(
+        name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=4.0, group_spread=2.0
+    ),
     Rate(name="grouped_prompts", scale="fraction", start=0.1, axes=("engine",), spread=4.0, group_spread=2.0),
     Rate(name="cold_s", scale="positive", start=60.0, axes=(), spread=0.5),
-    Rate(name="draft_acceptance", scale="fraction", start=0.5, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(
+        name="draft_acceptance", scale="fraction", start=0.5, axes=("engine",), spread=4.0, group_spread=2.0
+    ),
 )
 _BY_NAME: Final = {rate.name: rate for rate in RATES}
 

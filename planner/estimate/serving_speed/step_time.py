@@ -20,7 +20,9 @@ _ORDER: Final = 3.0  # of the norm that stands for a maximum
 _BYTES_OF_ACTIVATION: Final = 2
 _REDUCTIONS_PER_LAYER: Final = 2  # after attention and after the feed-forward block
 _EXPERT_ORDER: Final = 1.5  # experts with few tokens read while others compute, so their times rather add up
-_PASSES_OVER_ACTIVATIONS: Final = 10  # of norms, rotations, activations and conversions, over one layer's tokens
+_PASSES_OVER_ACTIVATIONS: Final = (
+    10  # of norms, rotations, activations and conversions, over one layer's tokens
+)
 
 
 def decode_step_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
@@ -35,7 +37,9 @@ def decode_step_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
     launches = _launches_s(q, rates)
     # Every drafted token runs through one layer more and through the head.
     drafts = q.draft_tokens * ((layers + launches) / q.counts["layer"] + head)
-    beside = rates.value("step_s", q) + n_running * rates.value("request_s", q)  # each replica has its own host
+    beside = rates.value("step_s", q) + n_running * rates.value(
+        "request_s", q
+    )  # each replica has its own host
     total: Floats = layers + head + launches + drafts + beside
     return total
 
@@ -49,7 +53,9 @@ def prompt_step_s(q: Batch, rates: StepRates) -> "Floats":
         moved_bytes=np.zeros(len(q)), mixing_flop=q.prompt_mixing_flop,
     )  # fmt: skip
     # Prompts run without graphs: the host launches every kernel, while the GPU works on those before.
-    host = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value("host_moe_layer_s", q)
+    host = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value(
+        "host_moe_layer_s", q
+    )
     return _larger(layers + head, host)
 
 

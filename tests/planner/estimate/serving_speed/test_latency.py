@@ -36,7 +36,7 @@ def test_never_faster_than_memory_and_arithmetic_allow(
     )
     found = latency(batch([one]), START)
     parts = one.load.parts
-    picked = float(one.load.read_share(n_requests))
+    picked = float(one.load.read_share(1))  # all requests may pick the same experts
     read = parts["attention"].n_bytes + parts["dense"].n_bytes + picked * parts["experts"].n_bytes
     assert found.decode_step_s[0] >= read / GPU.memory_bytes_per_s
     flop = 2 * n_prompt * (parts["attention"].n_elements + parts["dense"].n_elements)
