@@ -1,6 +1,6 @@
 """Rows of measured serving latency predicted, by the packaged fit or by fits that have not seen them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
 from planner.api.serving_calibration import (
@@ -24,7 +24,7 @@ from planner.speed.held_out import HoldOut
 
 Rows = Sequence[Mapping[str, str]]
 _GROUP_LETTERS: Final = 24  # of a model's name, as measurements are grouped
-_FOLDS: Final = {"cell": str, "device": fold(0), "model": fold(1)}
+_FOLDS: Final[Mapping[str, Callable[[str], str]]] = {"cell": str, "device": fold(0), "model": fold(1)}
 
 
 def serving_predictions(

@@ -11,6 +11,7 @@ from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.deployment import batch
 from planner.estimate.serving_speed.latency import latency
+from planner.estimate.serving_speed.schedule import Schedule
 from tests.planner.estimate.serving_speed.questions import GPU, START, deployment
 
 MODELS = ("llama-3.1-8b-instruct", "qwen3-30b-a3b", "deepseek-r1", "qwen3.5-397b-a17b", "gpt-oss-120b")
@@ -94,3 +95,50 @@ def test_what_nobody_knows_of_a_gpu_is_asked_for() -> None:
         batch([deployment(accelerator=lonely, ranks=Parallel(tensor=2))])
     with pytest.raises(MissingFactError, match="16-bit matrix rate of Test GPU is unknown"):
         batch([deployment(accelerator=replace(GPU, dense_flop_per_s={}))])
+
+
+def test_the_burst_of_the_beginning_counts_less_the_longer_it_is_measured() -> None:
+    busy = deployment(n_requests=64, n_prompt_tokens=4096)
+    rounds = [replace(busy, schedule=Schedule(n_rounds=n)) for n in (1, 2, 10, 100)]
+    found = latency(batch(rounds), START)
+    assert np.all(np.diff(found.ttft_s) < 0)
+    # In one round alone, 64 prompts stand in line: the middle one waits for half of them.
+    assert found.ttft_s[0] > 32 * found.prompt_step_s[0]
+    assert found.tpot_s == pytest.approx(found.tpot_s[0])
+
+
+def test_equal_lengths_keep_requests_in_step_where_prompts_go_first() -> None:
+    like = Schedule(has_like_lengths=True)
+    for engine, is_slower in (("sglang", True), ("vllm", False)):
+        one = deployment(engine=engine, n_requests=64, n_prompt_tokens=2048)
+        found = latency(batch([one, replace(one, schedule=like)]), START)
+        assert bool(found.ttft_s[1] > 2 * found.ttft_s[0]) == is_slower
+        assert (
+            bool(found.tpot_s[1] < found.tpot_s[0]) == is_slower
+        )  # prompts wait for each other, not decoding
+
+
+def test_drafting_pays_by_what_is_accepted() -> None:
+    plain = deployment("llama-3.1-70b-instruct", ranks=Parallel(tensor=8), n_requests=1)
+    drafting = replace(plain, schedule=Schedule(draft_tokens=3))
+    found = latency(batch([plain, drafting]), START)
+    # Half accepted: a step yields 1 + 1/2 + 1/4 + 1/8 tokens and costs more than a plain one.
+    assert found.decode_step_s[1] > found.decode_step_s[0]
+    assert found.tpot_s[0] / 1.875 < found.tpot_s[1] < found.tpot_s[0]
+
+
+def test_requests_beyond_the_pool_wait_for_a_place() -> None:
+    one = deployment(n_requests=64)
+    limits = [replace(one, schedule=Schedule(most_running=n)) for n in (128, 64, 32, 16)]
+    found = latency(batch(limits), START)
+    assert found.ttft_s[0] == found.ttft_s[1]
+    assert np.all(np.diff(found.ttft_s[1:]) > 0)
+    # With half of them running, the other half waits as long as a request is served.
+    assert found.ttft_s[2] == pytest.approx(
+        2 * (latency(batch([replace(one, n_requests=32)]), START).ttft_s[0]) + 256 * found.tpot_s[2]
+    )
+
+
+def test_a_schedule_is_a_schedule() -> None:
+    with pytest.raises(ValueError, match="a slot asks at least once"):
+        Schedule(n_rounds=0)
