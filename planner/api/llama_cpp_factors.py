@@ -51,6 +51,11 @@ def own_calibration() -> KeptCalibration | None:
     return None if found is None or is_outdated(found) else found
 
 
+def kept_in_use() -> KeptCalibration | None:
+    """The user's calibration in use, whether or not the packaged fit has changed since."""
+    return _chosen(calibrations_folder())
+
+
 def calibration_notes() -> tuple[str, ...]:
     """Lines for estimates that do, or no longer do, rest on measurements of one's own."""
     found = _chosen(calibrations_folder())

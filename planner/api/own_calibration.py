@@ -1,5 +1,6 @@
-"""The user's own measurements of llama.cpp taught to the speed model, kept, listed, and put in or out of use."""
+"""The user's own measurements taught to the speed model, kept, listed, and put in or out of use."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from planner.api.llama_cpp_factors import (
 )
 from planner.api.machines import bench_folder
 from planner.api.measurement_files import measurement_table
+from planner.api.own_loads import strays
 from planner.api.speed_calibration import (
     PHASES,
     Unplaced,
@@ -24,7 +26,6 @@ from planner.api.speed_calibration import (
     digest,
     fitted_rows,
     prediction_of,
-    require_benchmarks,
     row_key,
     samples_of,
 )
@@ -40,7 +41,9 @@ from planner.bench.store import stored_runs
 from planner.errors import MalformedError, NotFoundError
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress, stretch
+from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
+from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.factors import Effect, Factors
@@ -62,6 +65,7 @@ class OwnCalibration:
         SpeedScore, ...
     ]  # each model by a fit that has not seen it; none where there is one model only
     unplaced: tuple[Unplaced, ...]
+    loads_left_out: tuple[str, ...]  # why loads of serving engines cannot be used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,29 +94,31 @@ def calibrate_own(
     They join the measurements of the calibration in use, unless `fresh`. With `alone`, the packaged fit has no say,
     which takes measurements of many devices and models. Without paths, the calibration in use is made anew.
     """
-    tables = [(Path(path), require_benchmarks(measurement_table(path, given), path)) for path in paths]
+    tables = [(Path(path), measurement_table(path, given)) for path in paths]
     before = None if fresh else _in_use()
     if before is None and not tables:
         raise NotFoundError("no calibration is in use that could be made anew; name files of measurements")
-    rows = {row_key(row): raw for raw, row in zip(*_both(before.rows if before else ()), strict=True)}
-    n_before = len(rows)
-    for _, table in tables:
-        rows |= {row_key(row): raw for raw, row in zip(*_both(table), strict=True)}
+    rows, n_new_rows = _joined(before.rows if before else (), tables)
+    loads, n_new_loads = _joined_loads(before.loads if before else (), tables)
     read = rows_from(tuple(rows.values()), "your measurements")
     placed, unplaced = fitted_rows(read, stretch(progress, 0.0, 0.3))
-    if not placed:
-        reason = f"; the first: {unplaced[0].reason}" if unplaced else ""
-        raise MalformedError(f"none of the {len(read)} measurements can be placed{reason}")
-    found = _alone(read, date, progress) if alone else _added(placed)
+    left_out = strays(loads)[1] if loads else ()
+    if not placed and len(left_out) == len(loads):
+        reason = next(iter((*(item.reason for item in unplaced), *(text for _, text in left_out))), "")
+        raise MalformedError(
+            f"none of the {len(read) + len(loads)} measurements can be placed; the first: {reason}"
+        )
+    effects, spreads = _fitted(read, placed, date, progress, alone=alone)
     kept = KeptCalibration(
-        id=f"{date}-{digest(read)[:8]}{'-alone' if alone else ''}",
+        id=f"{date}-{_digest(read, loads)}{'-alone' if alone else ''}",
         date=date,
         mode="alone" if alone else "added",
         base=packaged_fingerprint(),
-        files=(*(before.files if before else ()), *_files(tables, placed)),
+        files=_all_files(before, tables, placed),
         rows=tuple(rows.values()),
-        effects=found[0],
-        spreads=found[1],
+        effects=effects,
+        spreads=spreads,
+        loads=loads,
     )
     if progress is not None:
         progress(0.8, "leaving out each model")
@@ -123,11 +129,54 @@ def calibrate_own(
     return OwnCalibration(
         kept=kept,
         path=path,
-        n_new_rows=len(rows) - n_before,
+        n_new_rows=n_new_rows + n_new_loads,
         before=packaged,
         unseen=unseen,
         unplaced=unplaced,
+        loads_left_out=tuple(text for _, text in left_out),
     )
+
+
+def _joined(
+    before: Sequence[Mapping[str, str]], tables: Sequence[tuple[Path, MeasurementTable]]
+) -> tuple[dict[str, Mapping[str, str]], int]:
+    """Benchmarks of llama.cpp, each once, and how many are new."""
+    found = {row_key(row): raw for raw, row in zip(*_both(before), strict=True)}
+    n_before = len(found)
+    for _, table in tables:
+        if table.has(BENCH_COLUMNS):
+            found |= {row_key(row): raw for raw, row in zip(*_both(table.rows), strict=True)}
+    return found, len(found) - n_before
+
+
+def _joined_loads(
+    before: Sequence[Mapping[str, str]], tables: Sequence[tuple[Path, MeasurementTable]]
+) -> tuple[tuple[Mapping[str, str], ...], int]:
+    """Loads of serving engines, each once, and how many are new."""
+    found = {repr(sorted(row.items())): row for row in before}
+    n_before = len(found)
+    for _, table in tables:
+        if not table.has(BENCH_COLUMNS):
+            found |= {repr(sorted(row.items())): row for row in table.rows}
+    return tuple(found.values()), len(found) - n_before
+
+
+def _digest(read: Sequence[BenchRow], loads: Sequence[Mapping[str, str]]) -> str:
+    text = digest(read) + "".join(sorted(repr(sorted(row.items())) for row in loads))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _fitted(
+    read: Sequence[BenchRow],
+    placed: Sequence[PlacedRow],
+    date: str,
+    progress: Progress | None,
+    *,
+    alone: bool,
+) -> tuple[tuple[Effect, ...], tuple[Spread, ...]]:
+    if alone:
+        return _alone(read, date, progress)
+    return _taught(packaged_factors().effects, placed), packaged_spreads()
 
 
 def own_run_files() -> tuple[Path, ...]:
@@ -181,22 +230,25 @@ def _both(
     return raw, rows_from(raw, "your measurements")
 
 
-def _files(
-    tables: Sequence[tuple[Path, Sequence[Mapping[str, str]]]], placed: Sequence[PlacedRow]
-) -> list[MeasuredFile]:
+def _all_files(
+    before: KeptCalibration | None,
+    tables: Sequence[tuple[Path, MeasurementTable]],
+    placed: Sequence[PlacedRow],
+) -> tuple[MeasuredFile, ...]:
+    """Files of before and now, each once."""
     keys = {row_key(row.row) for row in placed}
-    return [
-        MeasuredFile(
-            name=path.name,
-            n_rows=len(rows),
-            n_placed=sum(row_key(row) in keys for row in rows_from(rows, path.name)),
+    found = {(file.name, file.n_rows): file for file in (before.files if before else ())}
+    for path, table in tables:
+        is_bench = table.has(BENCH_COLUMNS)
+        n_placed = (
+            sum(row_key(row) in keys for row in rows_from(table.rows, path.name))
+            if is_bench
+            else len(strays(table.rows)[0])
         )
-        for path, rows in tables
-    ]
-
-
-def _added(placed: Sequence[PlacedRow]) -> tuple[tuple[Effect, ...], tuple[Spread, ...]]:
-    return _taught(packaged_factors().effects, placed), packaged_spreads()
+        found[path.name, len(table.rows)] = MeasuredFile(
+            name=path.name, n_rows=len(table.rows), n_placed=n_placed
+        )
+    return tuple(found.values())
 
 
 def _alone(

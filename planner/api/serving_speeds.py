@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from hardware.spec import Accelerator, Machine
+from planner.api.own_loads import own_loads
 from planner.api.serving_facts import serving_facts
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
 from planner.estimate.served_model import ServedModel
 from planner.estimate.serving_answer import ServingLoad, ServingSpeed
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
+from planner.estimate.serving_speed.own_loads import corrected, n_loads_of
 from planner.estimate.serving_speed.rank_load import rank_load
 from planner.estimate.serving_speed.served_latency import served_latencies
 
@@ -45,9 +47,14 @@ def serving_speeds(
         )
         for n in numbers
     ]
-    answers = served_latencies(deployments, serving_facts())
+    loads = own_loads()
+    answers = [
+        corrected(answer, one, loads)
+        for answer, one in zip(served_latencies(deployments, serving_facts()), deployments, strict=True)
+    ]
     return tuple(
-        ServingSpeed(n_requests=n, latency=answer) for n, answer in zip(numbers, answers, strict=True)
+        ServingSpeed(n_requests=n, latency=answer, n_own_loads=n_loads_of(one, loads))
+        for n, answer, one in zip(numbers, answers, deployments, strict=True)
     )
 
 

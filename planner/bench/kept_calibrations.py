@@ -36,6 +36,7 @@ def keep_calibration(found: KeptCalibration, folder: Path) -> Path:
         "base": found.base,
         "files": [asdict(file) for file in found.files],
         "rows": [dict(row) for row in found.rows],
+        "loads": [dict(row) for row in found.loads],
         "effects": effect_rows(found.factors),
         "spreads": spread_rows(found.spreads, found.date, found.id),
     }
@@ -108,10 +109,15 @@ def _calibration(content: Any) -> KeptCalibration:
             MeasuredFile(name=_text(file["name"]), n_rows=int(file["n_rows"]), n_placed=int(file["n_placed"]))
             for file in content["files"]
         ),
-        rows=tuple({_text(key): _text(value) for key, value in row.items()} for row in content["rows"]),
+        rows=_rows(content["rows"]),
+        loads=_rows(content.get("loads", [])),
         effects=factors.effects,
         spreads=spreads_from(content["spreads"]),
     )
+
+
+def _rows(value: Any) -> tuple[Mapping[str, str], ...]:
+    return tuple({_text(key): _text(cell) for key, cell in row.items()} for row in value)
 
 
 def _mode(value: object) -> Mode:

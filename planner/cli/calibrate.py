@@ -49,17 +49,18 @@ def command(
     given: api.Given,
     output_format: str,
 ) -> None:
-    """Teach your own measurements of llama.cpp to the speed estimates.
+    """Teach your own measurements to the speed estimates.
 
-    FILES are what llama-bench, llama-batched-bench or `planner bench` wrote, or tables of such results; see `planner
-    validate speed`. They move what belongs to your devices and models most, and what thousands of measurements agree on
-    hardly. The result is kept in your data folder beside earlier ones, and every later estimate uses it and says so.
+    FILES are any that `planner validate speed` reads. Benchmarks of llama.cpp move what belongs to your devices and
+    models most, and what thousands of measurements agree on hardly; loads on vLLM, SGLang or TensorRT-LLM correct other
+    loads of the same deployment. The result is kept in your data folder beside earlier ones, and every later estimate uses it and says so.
     Further files join those of the calibration in use.
 
     \b
     Examples:
       llama-bench -m model.gguf -o json > bench.json; planner calibrate bench.json
       planner calibrate pasted.md --device "RTX 4090"
+      planner calibrate vllm.json --device "4x H100 SXM" --engine vllm
       planner calibrate --runs
       planner calibrate --show
       planner calibrate --use packaged

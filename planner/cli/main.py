@@ -22,7 +22,7 @@ COMMANDS = {
     "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "load": ("planner.cli.load", "Load a server: latencies, throughput, and where it saturates."),
-    "calibrate": ("planner.cli.calibrate", "Fit llama.cpp's efficiencies to tables of measured speeds."),
+    "calibrate": ("planner.cli.calibrate", "Teach measured speeds to the estimates."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
     "validate": (
         "planner.cli.validate",

@@ -38,6 +38,7 @@ class ServingSpeed:
 
     n_requests: int
     latency: ServedLatency
+    n_own_loads: int = 0  # measured by the user on this deployment, which moved the times
 
     @property
     def tokens_per_s(self) -> float:

@@ -11,16 +11,23 @@ def own_calibration_document(found: Any) -> Document:
     """Measurements taken, errors before and on unseen models, the rows left out, and where it is kept."""
     kept = found.kept
     over = "over the packaged fit" if kept.mode == "added" else "alone"
-    n_placed = kept.n_rows - len(found.unplaced)
+    n_placed = kept.n_rows - len(found.unplaced) - len(found.loads_left_out)
     taken = f"{n_placed:,} of {kept.n_rows:,} measurements ({found.n_new_rows:,} new) were fitted {over}"
     notes = [f"kept in {found.path}", "planner calibrate --use packaged goes back"]
-    if kept.mode == "added" and not found.unseen:
+    if kept.loads:
+        notes.append(
+            f"{len(kept.loads):,} loads correct other loads of the same deployment: engine, GPU, model, weights"
+        )
+    if kept.mode == "added" and kept.rows and not found.unseen:
         notes.append("measurements of a second model would show how far this carries to others")
     return Document(
         schema="planner.calibrate/2",
         title="Calibration",
         answer=(f"{taken}; estimates use {kept.id} from now on.",),
-        tables=(_error_table(found.before, found.unseen), _reason_table(found.unplaced)),
+        tables=(
+            _error_table(found.before, found.unseen),
+            _reason_table(found.unplaced, found.loads_left_out),
+        ),
         notes=tuple(notes),
         data={
             "id": kept.id,
@@ -33,7 +40,11 @@ def own_calibration_document(found: Any) -> Document:
             "n_placed": n_placed,
             "before": [_score_data(score) for score in found.before],
             "each_model_left_out": [_score_data(score) for score in found.unseen],
-            "not_placed": [{"test": item.row.test, "reason": item.reason} for item in found.unplaced],
+            "n_loads": len(kept.loads),
+            "not_placed": [
+                *({"test": item.row.test, "reason": item.reason} for item in found.unplaced),
+                *({"test": "load", "reason": reason} for reason in found.loads_left_out),
+            ],
         },
     )
 
@@ -61,11 +72,14 @@ def _error_table(before: Sequence[SpeedScore], unseen: Sequence[SpeedScore]) -> 
     )
 
 
-def _reason_table(unplaced: Sequence[Any]) -> Table:
+def _reason_table(unplaced: Sequence[Any], loads_left_out: Sequence[str]) -> Table:
     return Table(
         title="Not fitted",
         headers=("test", "model", "why"),
-        rows=tuple((item.row.test, item.row.model, item.reason) for item in unplaced),
+        rows=(
+            *((item.row.test, item.row.model, item.reason) for item in unplaced),
+            *(("load", "", reason) for reason in loads_left_out),
+        ),
     )
 
 

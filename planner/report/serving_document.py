@@ -32,6 +32,7 @@ def serving_document(answer: ServingAnswer) -> Document:
             *answer.notes,
             *answer.machine.problems,
             *((f"speed: {answer.speed_missing}",) if answer.speed_missing else ()),
+            *_own_loads(answer),
         ),
         data=_data(answer),
     )
@@ -104,6 +105,15 @@ def _choices_table(answer: ServingAnswer) -> Table:
             for row in answer.rows
         ),
         right=(0, 2, 4, 5, 6, 7),
+    )
+
+
+def _own_loads(answer: ServingAnswer) -> tuple[str, ...]:
+    n_loads = max((speed.n_own_loads for speed in answer.speeds), default=0)
+    return (
+        (f"times are moved by {n_loads} loads of your calibration; planner calibrate --show",)
+        if n_loads
+        else ()
     )
 
 
@@ -182,6 +192,7 @@ def _data(answer: ServingAnswer) -> dict[str, Any]:
         "speeds": [
             {
                 "n_requests": speed.n_requests,
+                "n_own_loads": speed.n_own_loads,
                 "ttft_s": interval_data(speed.latency.ttft_s),
                 "tpot_s": interval_data(speed.latency.tpot_s),
                 "decode_step_s": speed.latency.decode_step_s,

@@ -34,11 +34,12 @@ class KeptCalibration:
     rows: tuple[Mapping[str, str], ...]  # the measurements themselves, for making it anew
     effects: tuple[Effect, ...]
     spreads: tuple[Spread, ...]
+    loads: tuple[Mapping[str, str], ...] = ()  # measured on serving engines, which correct their own deployment
 
     @property
     def n_rows(self) -> int:
         """Measurements, placed or not."""
-        return len(self.rows)
+        return len(self.rows) + len(self.loads)
 
     @property
     def description(self) -> str:

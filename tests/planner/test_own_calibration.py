@@ -135,6 +135,39 @@ def test_a_calibration_is_made_anew_from_the_rows_it_keeps(tmp_path: Path) -> No
     assert again["files"] == first["files"]
 
 
+def test_serving_loads_correct_their_deployment_and_stand_beside_benchmarks(tmp_path: Path) -> None:
+    ask = ("fit", "Qwen/Qwen3-32B", "--engine", "vllm", "--on", "2x H100 SXM", "--format", "json")
+
+    def times() -> Any:
+        speeds = json.loads(run(*ask).stdout)["speeds"]
+        return next(speed for speed in speeds if speed["n_requests"] == 8)
+
+    before = times()
+    answer("calibrate", str(BENCH))
+    serve = str(SAMPLES / "vllm_serve.json")
+    found = answer("calibrate", serve, "--device", "2x H100 SXM", "--engine", "vllm")
+    assert (found["n_rows"], found["n_loads"], found["n_placed"]) == (3, 1, 3)
+    after = times()
+    assert (before["n_own_loads"], after["n_own_loads"]) == (0, 1)
+    assert after["tpot_s"]["expected"] != before["tpot_s"]["expected"]
+    width = [speed["tpot_s"]["high"] / speed["tpot_s"]["low"] for speed in (before, after)]
+    assert width[1] < width[0]
+    assert "loads of your calibration" in run(*ask[:-2]).stdout
+    answer("calibrate", "--use", "packaged")
+    assert times() == before
+
+
+def test_loads_that_mean_nothing_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    whole = str(SAMPLES / "vllm_throughput.json")
+    result = run("calibrate", whole, "--device", "H100 SXM", "--model", "Qwen/Qwen3-32B")
+    assert result.exit_code == 1
+    assert "none of the 1 measurements can be placed; the first: a whole batch was timed" in result.stderr
+    both = (whole, str(BENCH), "--model", "qwen2.5-7b-instruct")
+    found = answer("calibrate", *both, "--device", "RTX 4080")
+    assert found["n_placed"] == 2
+    assert [item["test"] for item in found["not_placed"]] == ["load"]
+
+
 def test_runs_of_this_machine_join_and_others_do_not(data_folder: Path) -> None:
     machine = inspect_machine()
     here = replace(RUN, machine_fingerprint=machine_fingerprint(machine), backend="CUDA", n_gpu_layers=-1,

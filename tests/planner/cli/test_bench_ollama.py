@@ -17,7 +17,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of Ollama's with one small model in it, and an empty data folder."""
     monkeypatch.setenv("PLANNER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "ollama"))
-    path = write_header_only(tmp_path / "model.gguf", "llama", network_from_config(CONFIGS["llama"]), "Q4_K_M")
+    path = write_header_only(
+        tmp_path / "model.gguf", "llama", network_from_config(CONFIGS["llama"]), "Q4_K_M"
+    )
     digest = "ab" * 32  # nobody checks it
     blob = tmp_path / "ollama" / "blobs" / f"sha256-{digest}"
     blob.parent.mkdir(parents=True)
