@@ -52,7 +52,16 @@ def fit_catalogue_table(
             left_out.append(entry["id"])
             continue
         model = tabled_model(entry["id"], network, table, machine, home, facts, contexts, n_sequences)
-        found.append(((not model.memory.fits.any(), *model_rank(network, entry["released"], newest)), model))
+        found.append(
+            (
+                (
+                    not model.memory.fits.any(),
+                    not model.is_fine,
+                    *model_rank(network, entry["released"], newest),
+                ),
+                model,
+            )
+        )
     found.sort(key=lambda item: (item[0], item[1].id))
     if left_out:
         notes += (f"not understood yet, so left out: {', '.join(left_out)}",)

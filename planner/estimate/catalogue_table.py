@@ -11,7 +11,11 @@ from planner.estimate.preset_table import PresetTable
 from planner.estimate.several_tokens import Bounds
 from planner.estimate.speed import SpeedFacts
 from planner.estimate.sweep import Home, SweptModel, WholeMemory, whole_decode, whole_memory
+from planner.model.ggml_types import type_by_name
 from planner.model.network import Network
+from planner.model.presets import BASE_TYPES
+
+_FINE_BITS = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,15 @@ class TabledModel:
         if not len(fitting):
             return None
         return int(fitting[np.argmax(self.memory.needed_bytes[fitting, column])])
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether at the first context something fits whose main type has four bits a weight or more.
+
+        What is left of a network below that varies; a smaller one at more bits is mostly the better choice.
+        """
+        row = self.finest(0)
+        return row is not None and type_by_name(BASE_TYPES[self.presets[row]]).bits_per_weight >= _FINE_BITS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The whole catalogue at many quantizations and contexts as a document."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hardware.units import format_bytes, format_count, format_tokens
@@ -26,9 +27,10 @@ def catalogue_table_document(found: "CatalogueTable", *, n_shown: int | None = N
     table = Table(
         title="",
         headers=("model", "size", *(format_tokens(n) for n in found.n_context_tokens)),
-        rows=tuple(_row(model, len(found.n_context_tokens)) for model in shown),
+        rows=tuple(_row(model, found.n_context_tokens) for model in shown),
         right=(1,),
     )
+    legend = "–: nothing fits; ≤: not trained for more; models of which only less than 4 bits a weight fits come last"
     n_left = len(fitting) - len(shown)
     more = (f"{n_left} more fit; --all shows them, JSON has every quantization",) if n_left else ()
     split = () if found.home.device is None else (
@@ -41,7 +43,7 @@ def catalogue_table_document(found: "CatalogueTable", *, n_shown: int | None = N
         answer=(answer,),
         tables=(table,),
         commands=("planner fit NAME",) if fitting else (),
-        notes=(*more, *split, *found.notes, *found.machine.problems, *missing),
+        notes=(legend, *more, *split, *found.notes, *found.machine.problems, *missing),
         data={
             "machine": found.machine.name,
             "where": where,
@@ -52,12 +54,19 @@ def catalogue_table_document(found: "CatalogueTable", *, n_shown: int | None = N
     )
 
 
-def _row(model: "TabledModel", n_contexts: int) -> tuple[Cell, ...]:
-    return (model.id, format_count(model.parameters), *(_cell(model, column) for column in range(n_contexts)))
+def _row(model: "TabledModel", contexts: Sequence[int]) -> tuple[Cell, ...]:
+    cells = (_cell(model, column, n) for column, n in enumerate(contexts))
+    return (model.id, format_count(model.parameters), *cells)
 
 
-def _cell(model: "TabledModel", column: int) -> Cell:
-    """The finest quantization that fits and its speed; where speeds are unknown, its memory."""
+def _cell(model: "TabledModel", column: int, n_context_tokens: int) -> Cell:
+    """The finest quantization that fits and its speed; where speeds are unknown, its memory.
+
+    Of a context that the model was not trained for, the longest that it was.
+    """
+    trained = model.n_context_tokens[column]
+    if trained < n_context_tokens:
+        return f"≤ {format_tokens(trained)}"
     row = model.finest(column)
     if row is None:
         return None

@@ -25,6 +25,20 @@ def test_a_column_for_each_context(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "more fit; --all shows them" in result.stdout
 
 
+def test_a_context_that_a_model_was_not_trained_for_says_so() -> None:
+    result = run(*ON, "--context", "4k,128k", "--quant", "Q8_0", "--all")
+    row = next(line for line in result.stdout.splitlines() if line.startswith("qwen3-8b "))
+    assert "≤ 40k" in row  # of 40,960 tokens
+
+
+def test_models_that_fit_only_at_few_bits_come_last() -> None:
+    result = run("--on", "RTX 4090, 64GiB DDR5-5600", "--context", "8k,16k", "--all", "--format", "json")
+    models = [one for one in json.loads(result.stdout)["models"] if any(map(any, one["fits"]))]
+    order = [one["id"] for one in models]
+    # 72 B parameters in 24 GB leave less than three bits for each; 8 B leave eight.
+    assert order.index("qwen3-8b") < order.index("qwen2.5-72b-instruct")
+
+
 def test_the_data_hold_every_quantization() -> None:
     result = run(*ON, "--context", "8k", "--quant", "all", "--format", "json")
     data = json.loads(result.stdout)
