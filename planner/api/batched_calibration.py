@@ -35,11 +35,11 @@ _ANY_SHARED_MEMORY_BYTES = 128 * GIB  # of chips sold with several sizes; it dec
 def measured_step(row: Row) -> MeasuredStep:
     """One row of the table: `n_sequences` with `n_new_tokens` each, at a depth, at so many tokens per second."""
     name, backend = row["device"] or "", row["backend"] or ""
-    device = gpu_device(_accelerator(name), backend)
+    device = gpu_device(accelerator_of(name), backend)
     if device is None:
         raise MissingFactError(f"the matrix rate of {name} is not known")
     model, quant = row["model"] or "", row["quant"] or ""
-    work = _work(model, quant)
+    work = work_of(model, quant)
     layout = layout_on_one(device, len(work.layers))
     n_sequences, n_new = int(row["n_sequences"] or ""), int(row["n_new_tokens"] or "")
     depth = int(row["n_depth_tokens"] or "")
@@ -62,14 +62,16 @@ def measured_step(row: Row) -> MeasuredStep:
 
 
 @cache
-def _accelerator(name: str) -> Accelerator:
+def accelerator_of(name: str) -> Accelerator:
+    """A profiled accelerator by its id."""
     row = next(row for row in accelerator_rows() if row["id"] == name)
     shared = row["unified_memory"] == "1" and not row["memory_mib"]
     return accelerator_from_row(row, memory_bytes=_ANY_SHARED_MEMORY_BYTES if shared else None)
 
 
 @cache
-def _work(model: str, quant: str) -> ModelWork:
+def work_of(model: str, quant: str) -> ModelWork:
+    """A model of the catalogue at a preset, as the speed model needs it."""
     (described,) = described_models(open_model(model), (quant,))
     return described.work
 

@@ -19,6 +19,8 @@ NOISE_FILE = "llama_cpp_speed_noise"
 STEPS_FILE = "llama_cpp_measured_steps"  # of several tokens, as published
 BATCHED_FILE = "llama_cpp_batched"
 BATCHED_SPREADS_FILE = "llama_cpp_batched_intervals"
+SPLITS_FILE = "llama_cpp_measured_splits"  # row and tensor splits, as published
+SPLIT_SPREADS_FILE = "llama_cpp_split_intervals"
 POWER_FILE = "llama_cpp_power"
 
 
@@ -97,8 +99,9 @@ def batched_effects() -> tuple[Effect, ...]:
 
 @cache
 def batched_spreads() -> tuple[Spread, ...]:
-    """The intervals of such steps."""
-    return spreads_from(calibration_rows(BATCHED_SPREADS_FILE))
+    """The intervals of such steps, and of row and tensor splits."""
+    rows = (BATCHED_SPREADS_FILE, SPLIT_SPREADS_FILE)
+    return tuple(spread for name in rows for spread in spreads_from(calibration_rows(name)))
 
 
 @cache

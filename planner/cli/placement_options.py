@@ -13,7 +13,7 @@ from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.engines.llama_cpp.server_command import given_split_of
 
 F = TypeVar("F", bound=Callable[..., Any])
-_SPLIT_MODES = ("layer", "row", "none")
+_SPLIT_MODES = ("layer", "row", "tensor", "none")
 
 
 class Shares(click.ParamType[tuple[float, ...]]):
@@ -69,7 +69,7 @@ def placement_options(command: F) -> F:
     @click.option("--tensor-split", "-ts", type=Shares(), default=None,
                   help="Fix the shares of the GPUs, such as 3,1.")  # fmt: skip
     @click.option("--split-mode", "-sm", type=click.Choice(_SPLIT_MODES), default=None,
-                  help="Fix how layers are split over several GPUs; none uses one.")  # fmt: skip
+                  help="Fix how several GPUs share the model: whole layers, rows of matrices, or parts of every layer; none uses one.")  # fmt: skip
     @click.option("--override-tensor", "-ot", "overrides", type=Override(), multiple=True,
                   help="Fix where tensors go whose names match, such as 'ffn_.*_exps=CPU'.")  # fmt: skip
     @click.option("--command", "command_text", metavar="TEXT", default=None,

@@ -88,7 +88,9 @@ def _joules(
     def joules(end: End, tokens_per_s: float) -> float:
         total = 0.0
         for index, limit_w in enumerate(limits):
-            device = case.layout.gpus[index]
+            # Of GPUs that work at once the case holds the one that takes longest.
+            at_once = len(case.layout.gpus) < len(limits)
+            device = case.layout.gpus[0 if at_once else index]
             if device.kind == "cpu":
                 continue  # in the place of a GPU that nothing lies on
             found = shares_of(shares, device.memory_kind, end)
@@ -96,7 +98,7 @@ def _joules(
                 raise MissingFactError(
                     f"how much power a device with {device.memory_kind} memory draws was not measured"
                 )
-            byte_s, flop_s = ideal.get(index, (0.0, 0.0))
+            byte_s, flop_s = ideal.get(0 if at_once else index, (0.0, 0.0))
             total += step_joules(limit_w, found, n_tokens / tokens_per_s, byte_s, flop_s)
         return total / n_tokens
 

@@ -1,7 +1,7 @@
 """What a model needs on each device of a machine, term by term, against what the device has."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hardware.spec import Basis, Gpu, Machine
 from hardware.units import MIB
@@ -15,6 +15,7 @@ from planner.engines.llama_cpp.weights import (
     plan_layout,
 )
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.tensor_memory import divided, shares_of
 from planner.estimate.term import Term, total
 
 # Context, libraries and pools of the driver, which the engine does not report. One measured card showed
@@ -126,6 +127,9 @@ def memory_loads(
                      source="driver context; 0.15 to 1 GiB seen, 0.5 assumed")
             )  # fmt: skip
         loads.append(DeviceLoad(device=device, terms=tuple(terms)))
+    if split.mode == "tensor" and len(gpus) > 1:
+        by_gpu = divided([load.terms for load in loads], shares_of(free, split.tensor_split))
+        loads = [replace(load, terms=terms) for load, terms in zip(loads, by_gpu, strict=True)]
     if ram is not None:
         terms = _weight_terms(model, weights[-1])
         terms += _cache_terms(caches[-1], flags)

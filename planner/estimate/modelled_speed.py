@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hardware.spec import Basis, Machine
@@ -11,7 +11,9 @@ from hardware.units import TERA, format_rate_bytes_per_s
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.errors import MissingFactError
 from planner.estimate.memory import Device, layer_devices
+from planner.estimate.peer_links import peer_link_bytes_per_s
 from planner.estimate.placement import Placement
+from planner.estimate.tensor_memory import shares_of
 from planner.estimate.term import Interval, Term, total_basis
 from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
@@ -26,6 +28,7 @@ from planner.speed.operators import (
     prefill_operators,
 )
 from planner.speed.setting import Setting
+from planner.speed.split_modes import WAITS, peer_rate, split_decode, split_prefill
 from planner.speed.work import ModelWork
 
 __all__ = [
@@ -49,7 +52,8 @@ _SHOWN: Mapping[str, str] = {
     "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
     "columns": "multiply", "columns_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
-    "batch_crossing": "change devices",
+    "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
+    "exchange": "wait for other GPUs", "between_gpus": "wait for other GPUs",
 }  # fmt: skip
 _LAUNCHES = "launch kernels"
 _READING = frozenset(("read weights", "read experts", "read cache"))
@@ -89,11 +93,15 @@ def case_rates(
     spread = choose_spread(spreads, f"{kind}_{case.phase}", state)
     if spread is None:
         raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
+    batches = choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state)
+    if any(time.operator in WAITS for time in case.operators):
+        # The waits were set by the few splits that are published: no surer than batches, which a fit had not seen.
+        spread = wider(wider(spread, choose_spread(spreads, f"split_{case.phase}", state)), batches)
     rate = n_tokens / sum(seconds)
     low, high = spread.low_ratio, spread.high_ratio
     if case.phase == "decode":
         several = n_tokens > 1
-        wide = wider(spread, choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state))
+        wide = wider(spread, batches)
         low = low + (wide.low_ratio - low) * several
         high = high + (wide.high_ratio - high) * several
         spread = wide if several is True else spread
@@ -110,6 +118,11 @@ def decode_case(
 ) -> Case:
     """A step of decoding: `n_sequences`, each with new tokens at a depth of cached ones; all may be arrays."""
     element_bytes = (_element_bytes(flags.k_type) + _element_bytes(flags.v_type)) / 2
+    if layout.mode != "layer":
+        operators, layout = split_decode(
+            work, layout, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element=element_bytes
+        )
+        return _case("decode", operators, layout, work, flags)
     operators = decode_operators(
         work, layout, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element=element_bytes
     )
@@ -119,6 +132,11 @@ def decode_case(
 def prefill_case(work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt_tokens: int) -> Case:
     """A whole prompt from an empty cache, in micro-batches."""
     setting = Setting(flash_attention=flags.flash_attention)
+    if layout.mode != "layer":
+        operators, layout = split_prefill(
+            work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting
+        )
+        return _case("prefill", operators, layout, work, flags)
     operators = prefill_operators(work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting)
     return _case("prefill", operators, layout, work, flags)
 
@@ -230,6 +248,8 @@ def _limit(what: str, where: str, device: SpeedDevice) -> str:
         return f"{of} arithmetic on {processor} ({flop_per_s / TERA:,.1f} TFLOP/s)"
     if what == "copy weights" and device.link_bytes_per_s is not None:
         return f"copying weights from RAM to {where} ({format_rate_bytes_per_s(device.link_bytes_per_s)})"
+    if what == "wait for other GPUs":
+        return "waiting for the other GPUs"
     if what == "change devices":
         return "passing activations between devices"
     return f"kernel launches on {processor}" if device.kind == "gpu" else f"starting operators on {processor}"
@@ -263,8 +283,32 @@ def placed_layout(placement: Placement, machine: Machine) -> Layout:
     needs_host = HOST in (*layers, *experts, head)
     used = {*layers, *experts, head}
     gpus = tuple(_gpu(device) if i in used else _unused(device) for i, device in enumerate(loads))
-    return Layout(
+    layout = Layout(
         gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head
+    )
+    if placement.split.mode not in ("row", "tensor") or len(gpus) < 2:
+        return layout
+    return _split_layout(layout, placement, machine, loads)
+
+
+def _split_layout(
+    layout: Layout, placement: Placement, machine: Machine, devices: Sequence[Device]
+) -> Layout:
+    """The layout of GPUs that work at once; raises MissingFactError with a part in RAM, which nobody measured so."""
+    mode = placement.split.mode
+    if HOST in (*layout.layers, *layout.experts, layout.head):
+        raise MissingFactError(f"how fast -sm {mode} is with a part in RAM is not modelled; take -sm layer")
+    if any(gpu.kind == "cpu" for gpu in layout.gpus):
+        raise MissingFactError(
+            f"-sm {mode} with a GPU that holds no layer is not modelled; leave that GPU out"
+        )
+    linked = peer_link_bytes_per_s(machine)
+    return replace(
+        layout,
+        mode="row" if mode == "row" else "tensor",
+        shares=shares_of([device.capacity_bytes for device in devices], placement.split.tensor_split),
+        peer_bytes_per_s=peer_rate(layout.gpus, linked),
+        has_peer_link=linked is not None,
     )
 
 

@@ -61,6 +61,13 @@ OPERATORS = {
     "launch_router": Operator(start=0.5, group="launch"),
     "launch_state": Operator(start=0.5, group="launch"),
     "crossing": Operator(start=2.0, general=True),
+    # Waiting for other GPUs, from published pairs (`profiles/calibrations/llama_cpp_measured_splits.csv`): a sum over
+    # PCI Express takes about 40 µs, each copy of a row split about 12; NCCL's own tests have sums over NVLink at 10 to
+    # 20 µs (recalled).
+    "reduce": Operator(start=3.7, general=True),
+    "reduce_linked": Operator(start=2.7, general=True),
+    "exchange": Operator(start=2.5, general=True),
+    "between_gpus": Operator(start=-1.4, bound="bytes", general=True),
     "step": Operator(start=1.0, group="launch", general=True, follows_split=True),
     "vector_read": Operator(start=-1.6, bound="bytes", group="memory", types="vector_read"),
     "vector_read_experts": Operator(

@@ -7,7 +7,7 @@ them. Arguments may be NumPy arrays of depths, prompts or batches; every ideal t
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from planner.model.weight import expected_read_share
 from planner.speed.batched import VECTOR_TOKENS, step_products
@@ -46,6 +46,11 @@ class Layout:
     layers: tuple[int, ...]
     experts: tuple[int, ...]
     head: int
+    # Row and tensor split (`split_modes`): the GPUs work at once, each on its share.
+    mode: Literal["layer", "row", "tensor"] = "layer"
+    shares: tuple[float, ...] = ()
+    peer_bytes_per_s: float | None = None  # one way between two GPUs
+    has_peer_link: bool = False  # other than PCI Express
 
     def device(self, index: int) -> SpeedDevice:
         """A device by its index."""

@@ -13,7 +13,7 @@ class GivenSplit:
     n_gpu_layers: int | None = None
     n_cpu_moe: int | None = None
     tensor_split: tuple[float, ...] | None = None
-    mode: Literal["layer", "row", "none"] | None = None
+    mode: Literal["layer", "row", "tensor", "none"] | None = None
     main_gpu: int | None = None
     overrides: tuple[TensorOverride, ...] = ()
 

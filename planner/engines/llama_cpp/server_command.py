@@ -99,8 +99,12 @@ def flags_of(line: CommandLine, base: LlamaCppFlags, trained_tokens: int | None)
 def given_split_of(line: CommandLine) -> GivenSplit:
     """What a command line fixes about the placement; raises MalformedError for a mode the planner does not know."""
     mode = line.split_mode
-    if mode not in (None, "none", "layer", "row"):
-        raise MalformedError(f"-sm {mode} is not a split that is modelled; there are none, layer and row")
+    if mode == "graph":  # ik_llama.cpp's name for what mainline calls tensor
+        mode = "tensor"
+    if mode not in (None, "none", "layer", "row", "tensor"):
+        raise MalformedError(
+            f"-sm {mode} is not a split that is modelled; there are none, layer, row, tensor and graph"
+        )
     return GivenSplit(
         n_gpu_layers=line.n_gpu_layers,
         n_cpu_moe=ALL_LAYERS if line.cpu_moe else line.n_cpu_moe,

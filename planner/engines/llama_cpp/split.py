@@ -21,7 +21,7 @@ class Split:
     n_gpu_layers: int
     n_cpu_moe: int = 0  # the first so many layers keep their experts in RAM
     tensor_split: tuple[float, ...] | None = None  # shares of the GPUs; None for shares of their free memory
-    mode: Literal["layer", "row", "none"] = "layer"
+    mode: Literal["layer", "row", "tensor", "none"] = "layer"
     main_gpu: int = 0
     overrides: tuple[TensorOverride, ...] = ()  # the first match wins
 
