@@ -100,6 +100,7 @@ def _random_line(rng: random.Random) -> CommandLine:
         "v_type": [None, "F16"],
         "mmproj": [None, "p.gguf"],
         "draft_model": [None, "d.gguf"],
+        "spec_type": [None, "draft-mtp"],
         "offload_policy": [None, "26,0,27,0"],
         "visible_devices": [None],
         "is_cut": [False],

@@ -75,5 +75,10 @@ def test_all_experts_in_ram_is_every_layer() -> None:
 
 
 def test_a_split_that_is_not_modelled_is_named() -> None:
-    with pytest.raises(MalformedError, match="-sm graph is not a split that is modelled"):
-        given_split_of(parse("llama-server -m m.gguf -sm graph"))
+    with pytest.raises(MalformedError, match="-sm attn is not a split that is modelled"):
+        given_split_of(parse("llama-server -m m.gguf -sm attn"))
+
+
+def test_the_fork_s_graph_split_is_the_tensor_split_of_mainline() -> None:
+    assert given_split_of(parse("llama-server -m m.gguf -sm graph")).mode == "tensor"
+    assert given_split_of(parse("llama-server -m m.gguf -sm tensor")).mode == "tensor"
