@@ -33,6 +33,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--budget-s", type=float, default=9.0, help="of one of our runs")
+    parser.add_argument(
+        "--prompt", type=int, default=512, help="fewer give more repetitions on a busy machine"
+    )
+    parser.add_argument("--gen", type=int, default=128)
     parser.add_argument("--tolerance", type=float, default=0.03)
     options = parser.parse_args()
     try:
@@ -48,7 +52,13 @@ def main() -> int:
 
 def compare(model: Path, options: argparse.Namespace) -> list[float]:
     """The ratios of our rates to theirs, test by test."""
-    request = BenchRequest(model_path=model, n_threads=options.threads, budget_s=options.budget_s)
+    request = BenchRequest(
+        model_path=model,
+        n_prompt=options.prompt,
+        n_gen=options.gen,
+        n_threads=options.threads,
+        budget_s=options.budget_s,
+    )
     ours: dict[str, list[float]] = defaultdict(list)
     theirs: dict[str, list[float]] = defaultdict(list)
     tokens: dict[str, int] = {}

@@ -50,7 +50,8 @@ class Benchmark:
         request = self._request
         groups = [tuple(BenchTest(**facts) for facts in group) for group in request["groups"]]
         model = self._load(max(test.n_tokens + test.depth for group in groups for test in group))
-        started, strain, other = time.monotonic(), read_strain(), OtherWork()
+        on_gpu = self._backend != "CPU"
+        started, strain, other = time.monotonic(), read_strain(gpus=on_gpu), OtherWork()
         n_groups = len(groups) + bool(request["long_depth"])
         shares = [1.0] * len(groups) + [_DEPTH_SHARE * len(groups)] * bool(request["long_depth"])
         for problem in self._energy.problems:
@@ -65,7 +66,7 @@ class Benchmark:
                 test = BenchTest(phase="decode", n_tokens=request["n_gen"] or 32, depth=request["long_depth"])
                 _Group(self, model, (test,), budget_s, part, shrink_depth=True).run()
             self._send_conditions(time.monotonic() - started, strain, other)
-        for note in strain_notes(strain, read_strain()):
+        for note in strain_notes(strain, read_strain(gpus=on_gpu)):
             self._reporter.send("note", text=note)
         model.free()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hardware.units import MIB
+from planner.bench.llama_cpp import STOPPED
 from planner.bench.protocol import BenchRequest, BenchSubject
 from planner.bench.runner import Ended, run_child
 from planner.bench.synthetic_file import scratch_folder, write_shallow_file
@@ -72,7 +73,8 @@ def bench_synthetic(
 ) -> BenchRun:
     """Writes the plan's files under `folder`, measures them in turn, and returns what the whole model would take.
 
-    The files are removed as soon as the engine holds them, and their folder at the end, Ctrl-C included.
+    The files are removed as soon as the engine holds them, and their folder at the end, Ctrl-C included, which keeps
+    what was measured as far as there is enough of it.
     `request.model_path` is not read. `cache_bytes` is the last-level cache, None where unknown.
     """
     other = [other_bytes(model, file, cache_bytes) for file in plan.files]
@@ -90,14 +92,18 @@ def bench_synthetic(
                 for path in paths:
                     path.unlink(missing_ok=True)
 
-        ended = run_child(
-            _request_line(request, paths, other),
-            take,
-            load_limit_s=request.load_limit_s,
-            measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
-            progress=stretch(progress, _WRITING_SHARE, 1.0),
-            command=command,
-        )
+        stopped: KeyboardInterrupt | None = None
+        try:
+            ended = run_child(
+                _request_line(request, paths, other),
+                take,
+                load_limit_s=request.load_limit_s,
+                measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
+                progress=stretch(progress, _WRITING_SHARE, 1.0),
+                command=command,
+            )
+        except KeyboardInterrupt as interrupt:
+            ended, stopped = Ended(problem=STOPPED, hint=None), interrupt
     files = tuple(
         _shallow_run(model, answers, index, file, other[index]) for index, file in enumerate(plan.files)
     )
@@ -107,7 +113,12 @@ def bench_synthetic(
         disk_bytes=plan.n_bytes,
         writing_s=round(writing_s, 3),
     )
-    return _run(model, request, subject, answers, synthetic, ended)
+    try:
+        return _run(model, request, subject, answers, synthetic, ended)
+    except BenchError:
+        if stopped is not None:  # before every file had been through a test
+            raise stopped from None
+        raise
 
 
 def _write(plan: SyntheticPlan, scratch: Path, progress: Progress | None) -> list[Path]:

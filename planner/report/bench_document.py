@@ -34,6 +34,10 @@ def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> D
         answer.append(
             f"The model was not run: {layers} of its {run.synthetic.n_layers} layers were, with random weights."
         )
+    if energy := [m for m in run.measurements if m.joules_per_token is not None]:
+        counters = ", ".join(run.conditions.energy_counters) if run.conditions else ""
+        each = ", ".join(f"{m.name} {m.joules_per_token:.3g}" for m in energy)
+        answer.append(f"Joules per token ({counters}; idle power included): {each}.")
     return Document(
         schema="planner.bench/1",
         title=f"{'Synthetic benchmark' if run.synthetic else 'Benchmark'} of {run.model_name}",

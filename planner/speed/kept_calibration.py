@@ -34,7 +34,9 @@ class KeptCalibration:
     rows: tuple[Mapping[str, str], ...]  # the measurements themselves, for making it anew
     effects: tuple[Effect, ...]
     spreads: tuple[Spread, ...]
-    loads: tuple[Mapping[str, str], ...] = ()  # measured on serving engines, which correct their own deployment
+    loads: tuple[
+        Mapping[str, str], ...
+    ] = ()  # measured on serving engines, which correct their own deployment
 
     @property
     def n_rows(self) -> int:

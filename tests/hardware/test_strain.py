@@ -47,6 +47,37 @@ def test_what_it_does_not_tell_is_unknown(tmp_path: Path) -> None:
     assert found == Strain(n_throttled=None, clock_hz=None, temperature_c=None, on_battery=None)
 
 
+class Cards:
+    """NVML with a card that counts nanoseconds of each policy, and one that does not."""
+
+    NVML_PERF_POLICY_POWER, NVML_PERF_POLICY_THERMAL = 0, 1
+
+    def __init__(self, power_ns: int, thermal_ns: int) -> None:
+        self.held_ns = {0: power_ns, 1: thermal_ns}
+
+    def nvmlInit(self) -> None: ...
+
+    def nvmlDeviceGetCount(self) -> int:
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetViolationStatus(self, handle: int, policy: int) -> SimpleNamespace:
+        if handle == 1:
+            raise RuntimeError("Not Supported")
+        return SimpleNamespace(referenceTime=0, violationTime=self.held_ns[policy])
+
+
+def test_gpus_that_were_held_back_are_named(tmp_path: Path) -> None:
+    before = read_strain(tmp_path, system(sensors_battery=lambda: None), gpus=True, nvml=Cards(10**9, 0))
+    after = read_strain(
+        tmp_path, system(sensors_battery=lambda: None), gpus=True, nvml=Cards(10**9, 2 * 10**9)
+    )
+    assert (before.gpu_capped_s, before.gpu_hot_s, after.gpu_hot_s) == (1.0, 0.0, 2.0)
+    assert strain_notes(before, after) == ("the GPUs were held back for heat for 2.0 s meanwhile",)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "battery", "words"),
     [(3, 5, False, ["2 times"]), (3, 3, True, ["battery"]), (None, 5, None, []), (3, 3, False, [])],

@@ -22,6 +22,7 @@ from planner.bench.synthetic_file import remove_stale, scratch_folder, write_sha
 from planner.bench.synthetic_plan import SyntheticPlan, plan_synthetic
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.measurement import BenchRun
 from planner.readers.gguf.file import read_gguf
 
 SUBJECT = BenchSubject(
@@ -188,6 +189,36 @@ def test_the_run_is_the_extrapolation_and_says_so_everywhere(tmp_path: Path) -> 
     lacking = [file.other_bytes + file.n_bytes for file in run.synthetic.files]
     assert 0 < run.synthetic.files[1].other_bytes < run.synthetic.files[0].other_bytes
     assert lacking[0] == pytest.approx(lacking[1], abs=1000)
+
+
+def test_ctrl_c_keeps_what_was_measured_if_it_is_enough(tmp_path: Path) -> None:
+    model, header = described("qwen3-0.6b")
+    plan = plan_synthetic(model, header.metadata, header.tensors, disk_limit_bytes=GIB)
+    plan = replace(plan, files=tuple(replace(file, tensors=file.tensors[-3:]) for file in plan.files))
+
+    def interrupt(done: float, text: str) -> None:
+        if text == "now":
+            raise KeyboardInterrupt
+
+    def stopped_after(*events: dict[str, Any]) -> BenchRun:
+        last = {"event": "loading", "done_fraction": 0.9, "text": "now"}
+        return bench_synthetic(
+            model,
+            plan,
+            BenchRequest(model_path=Path()),
+            SUBJECT,
+            folder=tmp_path / "scratch",
+            cache_bytes=None,
+            progress=interrupt,
+            command=child(ENGINE, LOADED, *events, last, then="import time; time.sleep(60)"),
+        )
+
+    run = stopped_after(sample(0, "prefill", 512, 0.17), sample(1, "prefill", 512, 0.24))
+    assert [item.name for item in run.measurements] == ["pp512"]
+    assert run.notes[-1].endswith("stopped by Ctrl-C")
+    with pytest.raises(KeyboardInterrupt):  # the deeper file has not been timed yet
+        stopped_after(sample(0, "prefill", 512, 0.17))
+    assert not (tmp_path / "scratch").exists()
 
 
 @pytest.mark.parametrize(
