@@ -1,6 +1,6 @@
 """Refits what serving engines reach of a GPU to a file of measured latencies:
 
-    python -m planner.api.serving_calibration LATENCIES.csv --date 2026-11-27
+    python -m planner.api.serving_calibration LATENCIES.csv --throughput RATES.csv --date 2026-11-27
 
 writes `serving_steps.csv` and `serving_spread.csv` into the packaged calibrations and prints the scores of fits that
 had not seen the group that they predict, and of fits that had not seen the whole model or the whole system.
@@ -15,22 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hardware.accelerators import find_accelerator
-from hardware.errors import UnknownDeviceError
-from hardware.spec import Accelerator
-from planner.errors import MissingFactError
+from planner.api.serving_rates import rate_spreads
+from planner.api.serving_rows import measured_rows, row_reader
 from planner.estimate.serving_speed.cross_validation import LeftOut, leave_groups_out
 from planner.estimate.serving_speed.deployment import batch
-from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
-from planner.estimate.serving_speed.measured_runs import run_settings_from_rows
+from planner.estimate.serving_speed.latency_rows import LatencyRow
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
 from planner.estimate.serving_speed.served_latency import kind
 from planner.estimate.serving_speed.spread import Spread, spreads_of
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.progress import Progress
-from planner.readers.catalogue_lookup import catalogue_resolver
 from planner.readers.measurement_table import read_table
-from profiles.loader import calibration_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,38 +45,13 @@ class ServingCalibration:
     reasons: tuple[tuple[int, str], ...]
 
 
-def row_reader() -> RowReader:
-    """A reader of rows that knows the catalogue and the accelerators."""
-    return RowReader(
-        model_of=catalogue_resolver(),
-        device_of=_accelerator,
-        runs=run_settings_from_rows(calibration_rows("serving_runs")),
-    )
+def calibrate_serving(
+    path: str | Path, throughput: str | Path | None = None, progress: Progress | None = None
+) -> ServingCalibration:
+    """Fits rates to a file of latencies, each measurement once, and predicts every group by a fit without it.
 
-
-def _accelerator(name: str) -> Accelerator | None:
-    try:
-        return find_accelerator(name)
-    except UnknownDeviceError:  # the row is told with its own words for the system
-        return None
-
-
-def measured_rows(
-    table_rows: Sequence[Any], reader: RowReader
-) -> tuple[dict[int, LatencyRow], tuple[tuple[int, str], ...]]:
-    """The rows that can be asked about by number, and why the others cannot."""
-    found: dict[int, LatencyRow] = {}
-    reasons = []
-    for number, row in enumerate(table_rows):
-        try:
-            found[number] = reader.read(row)
-        except MissingFactError as error:
-            reasons.append((number, str(error)))
-    return found, tuple(reasons)
-
-
-def calibrate_serving(path: str | Path, progress: Progress | None = None) -> ServingCalibration:
-    """Fits rates to a file of latencies, each measurement once, and predicts every group by a fit without it."""
+    A file of `throughput` is only held against the fit, for how far tokens per second stray from it.
+    """
     found, reasons = measured_rows(read_table(Path(path)).rows, row_reader())
     distinct = distinct_rows(found.values())
     measured = as_measured(distinct)
@@ -89,7 +59,10 @@ def calibrate_serving(path: str | Path, progress: Progress | None = None) -> Ser
     left_out = leave_groups_out(measured, rates, progress=progress)
     return ServingCalibration(
         rates=rates,
-        spreads=spreads_of_rows(distinct, left_out, range(len(distinct))),
+        spreads=(
+            *spreads_of_rows(distinct, left_out, range(len(distinct))),
+            *(rate_spreads(read_table(Path(throughput)).rows, rates) if throughput is not None else ()),
+        ),
         measured=measured,
         left_out=left_out,
         rows=distinct,
@@ -191,11 +164,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fits, writes and prints the scores."""
     parser = argparse.ArgumentParser(prog="python -m planner.api.serving_calibration", description=__doc__)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--throughput", type=Path, help="tokens per second, only held against the fit")
     parser.add_argument("--date", required=True, help="of the fit, ISO 8601")
     parser.add_argument("--out", type=Path, default=Path("profiles/calibrations"))
     parser.add_argument("--folds", action="store_true", help="also leave out whole models and whole systems")
     options = parser.parse_args(arguments)
-    found = calibrate_serving(options.file)
+    found = calibrate_serving(options.file, options.throughput)
     _write(options.out, found, options.date)
     sys.stdout.write(f"{len(found.rows)} measurements; {len(found.reasons)} rows without an answer\n")
     _show("tpot, groups left out", found.left_out.tpot_log_ratios, found.measured.groups)

@@ -7,12 +7,11 @@ from planner.api.serving_calibration import (
     as_measured,
     distinct_rows,
     fold,
-    measured_rows,
-    row_reader,
     rows_digest,
     spreads_of_rows,
 )
 from planner.api.serving_facts import serving_facts
+from planner.api.serving_rows import measured_rows, row_reader
 from planner.estimate.serving_speed.cross_validation import leave_groups_out
 from planner.estimate.serving_speed.latency_rows import LatencyRow
 from planner.estimate.serving_speed.rates_fit import fit_rates

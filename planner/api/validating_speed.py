@@ -7,7 +7,9 @@ from pathlib import Path
 from planner.api.bench_speeds import bench_predictions
 from planner.api.measurement_files import measurement_table
 from planner.api.serving_predictions import serving_predictions
+from planner.api.serving_rates import rate_predictions
 from planner.estimate.serving_speed.latency_rows import COLUMNS as LATENCY_COLUMNS
+from planner.estimate.serving_speed.rate_rows import COLUMNS as RATE_COLUMNS
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
@@ -66,5 +68,6 @@ def validate_speed(
 Predictor = Callable[[Rows, Progress | None, HoldOut], list[SpeedPrediction]]
 PREDICTORS: tuple[tuple[tuple[str, ...], Predictor], ...] = (
     (LATENCY_COLUMNS, serving_predictions),
+    (RATE_COLUMNS, rate_predictions),
     (BENCH_COLUMNS, bench_predictions),
 )

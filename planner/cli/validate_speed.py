@@ -34,9 +34,10 @@ def command(
 
     FILE is what llama-bench (JSON, JSONL, CSV, Markdown), llama-batched-bench, `vllm bench serve`, SGLang's
     bench_serving, GuideLLM, AIPerf, GenAI-Perf or `planner bench` wrote, or a CSV table of such results: of
-    llama-bench's (device, backend, engine, model, quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …) or of
+    llama-bench's (device, backend, engine, model, quant, file_size_gib, params_b, n_prompt, n_gen, tok_s …), of
     latencies at a fixed concurrency (backend, model_path, system, isl, osl, tp_size, silicon_ttft_ms,
-    silicon_tpot_ms …). What a format leaves out, such as the GPUs, is given by options. A row that cannot be predicted
+    silicon_tpot_ms …) or of a server's throughput (hardware, n_gpu, engine, model, isl, osl,
+    concurrency_or_request_rate, total_tok_s, output_tok_s). What a format leaves out, such as the GPUs, is given by options. A row that cannot be predicted
     is counted with its reason. With --hold-out auto, rows that a packaged fit was made from are predicted by refits
     that have not seen them, which takes minutes; all others as `planner fit` would.
 

@@ -17,6 +17,7 @@ WORDS: Final[Mapping[str, str]] = {
     "offload_prefill": "prompt, part in RAM",
     "tpot": "time per output token",
     "ttft": "time to first token",
+    "served": "tokens per second of a loaded server",
 }
 
 

@@ -13,7 +13,7 @@ from profiles.errors import ProfileError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Quantity = Literal["tpot", "ttft"]
+Quantity = Literal["tpot", "ttft", "tok_s"]
 ALL: Final = "*"
 _LEAST_GROUPS: Final = 4  # below it, a kind takes the spread of more of them
 _COVERAGE: Final = 0.8  # of what a spread shall contain of groups that it was not made from

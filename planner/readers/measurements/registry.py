@@ -22,8 +22,8 @@ from planner.readers.measurements.text import MeasurementText, read_text
 from planner.readers.quoting import quoted
 
 FORMATS: Final[tuple[MeasurementFormat, ...]] = (
-    tables.BENCHMARKS, tables.LATENCIES, llama_bench_csv.FORMAT, llama_bench_json.FORMAT, llama_bench_markdown.FORMAT,
-    llama_batched_bench.FORMAT, sglang_bench.FORMAT, vllm_bench.FORMAT, guidellm.FORMAT, aiperf.FORMAT,
+    tables.BENCHMARKS, tables.LATENCIES, tables.THROUGHPUT, llama_bench_csv.FORMAT, llama_bench_json.FORMAT,
+    llama_bench_markdown.FORMAT, llama_batched_bench.FORMAT, sglang_bench.FORMAT, vllm_bench.FORMAT, guidellm.FORMAT, aiperf.FORMAT,
 )  # fmt: skip
 
 

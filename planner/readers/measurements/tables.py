@@ -1,6 +1,7 @@
 """Tables of measurements as CSV, with the facts of every row in its own cells."""
 
 from planner.estimate.serving_speed.latency_rows import COLUMNS as LATENCY_COLUMNS
+from planner.estimate.serving_speed.rate_rows import COLUMNS as RATE_COLUMNS
 from planner.readers.measurement_table import MeasurementTable, parse_table
 from planner.readers.measurements.format import MeasurementFormat
 from planner.readers.measurements.given import Given
@@ -21,6 +22,10 @@ def _of_latencies(file: MeasurementText) -> bool:
     return set(LATENCY_COLUMNS) <= _header(file)
 
 
+def _of_throughput(file: MeasurementText) -> bool:
+    return set(RATE_COLUMNS) <= _header(file)
+
+
 def _read(file: MeasurementText, _: Given) -> MeasurementTable:
     return parse_table(file.name, file.text)
 
@@ -30,4 +35,7 @@ BENCHMARKS = MeasurementFormat(
 )
 LATENCIES = MeasurementFormat(
     name=f"CSV table of latencies ({', '.join(LATENCY_COLUMNS)})", recognises=_of_latencies, read=_read
+)
+THROUGHPUT = MeasurementFormat(
+    name=f"CSV table of throughput ({', '.join(RATE_COLUMNS)})", recognises=_of_throughput, read=_read
 )

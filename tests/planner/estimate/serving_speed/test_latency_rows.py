@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.api.serving_calibration import row_reader
+from planner.api.serving_rows import row_reader
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
 

@@ -106,7 +106,7 @@ def test_the_packaged_rates_are_within_their_ranges() -> None:
         if rate.scale == "fraction":
             assert np.all(values < 1)
     spreads = spreads_from_rows(calibration_rows("serving_spread"))
-    assert {spread.quantity for spread in spreads if spread.kind == Kind()} == {"tpot", "ttft"}
+    assert {spread.quantity for spread in spreads if spread.kind == Kind()} == {"tpot", "ttft", "tok_s"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from planner.api.serving_calibration import row_reader
+from planner.api.serving_rows import row_reader
 from planner.errors import MissingFactError
 from planner.readers.measurements.given import Given
 from planner.readers.measurements.serving_fields import OPEN_LOOP, engine_name
