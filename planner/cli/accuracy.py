@@ -27,6 +27,7 @@ from planner.progress import Progress
 from planner.report.accuracy_page import INTRODUCTION, LOADS, SERVED, Compared, section_document
 from planner.report.speed_accuracy import (
     LLAMA_CPP,
+    SERVING,
     WEAK,
     SpeedSection,
     missed_goals,
@@ -34,6 +35,7 @@ from planner.report.speed_accuracy import (
 )
 from profiles.loader import calibration_rows
 
+SERVING_SCORES_FILE: Final = "serving_scores"
 _MEMORY: Final = (
     ("memory_llamacpp.csv", "Memory: llama.cpp, ik_llama.cpp and Ollama", LOADS),
     ("memory_vllm.csv", "Memory: vLLM and SGLang", SERVED),
@@ -50,7 +52,10 @@ class Scored:
     scores: str
 
 
-SCORED: Final = (Scored(table="throughput_llamacpp.csv", scores=SCORES_FILE),)
+SCORED: Final = (
+    Scored(table="throughput_llamacpp.csv", scores=SCORES_FILE),
+    Scored(table="serving_latency.csv", scores=SERVING_SCORES_FILE),
+)
 
 
 def evidence_folder() -> Path:
@@ -83,7 +88,7 @@ def _memory_sections(folder: Path, progress: Progress | None) -> Iterator[str]:
 
 def speed_sections() -> Iterator[str]:
     """Every section on speed, from the scores that stand in the calibrations, and what is missed."""
-    sections = [_llama_cpp()]
+    sections = [_llama_cpp(), _serving()]
     for section in sections:
         head, _, tables = as_markdown(speed_section_document(section)).partition("\n\n### ")
         yield from (head, section.text.rstrip(), f"### {tables}")
@@ -104,6 +109,20 @@ def _llama_cpp() -> SpeedSection:
             for row in noise
             if row["median"]
         },
+        parts=_PARTS,
+    )
+
+
+def _serving() -> SpeedSection:
+    rows = calibration_rows(SERVING_SCORES_FILE)
+    scores = scores_from(rows)
+    n_rows = sum(score.n_predictions for score in scores["cell"] if score.speed_class == "tpot")
+    return SpeedSection(
+        title="Speed: vLLM, SGLang and TensorRT-LLM",
+        text=SERVING,
+        answer=f"{n_rows:,} loads were predicted; scored on {rows[0]['date']}.",
+        scores=scores,
+        noise=None,
         parts=_PARTS,
     )
 

@@ -18,6 +18,13 @@ experts on it, flash attention, micro-batch and build. Every row is predicted by
 backend. **Noise** is what independent sources disagree by on the same test of the same model on the same device: no
 prediction can be surer than that. How it is done, and where it is weak: [speed.md](speed.md).
 """
+SERVING: Final = """\
+**Input**: the model, how its weights are stored, the GPUs and how it is spread over them, the engine, lengths of prompt
+and output, and how many requests are in flight at a time. A group (**cell**) is a system, model, precision and engine;
+every one is predicted by a fit that has not seen it, its system (**device**), or its **model**. How it is done:
+[serving.md](serving.md).
+"""
+
 WEAK: Final = """\
 ## Where speeds are further off than they should be
 
@@ -48,7 +55,10 @@ def speed_section_document(section: SpeedSection) -> Document:
         for held_out, groups in section.scores.items()
     ]  # fmt: skip
     tables += [
-        _titled(part_table(section.scores[held_out], part), f"By {part}: each {held_out} left out")
+        _titled(
+            part_table(section.scores[held_out], part),
+            f"By {part}, each {held_out} left out: median error (80 % interval holds)",
+        )
         for held_out, part in section.parts
         if held_out in section.scores
     ]
