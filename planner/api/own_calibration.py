@@ -39,10 +39,12 @@ from planner.bench.kept_calibrations import (
 )
 from planner.bench.store import stored_runs
 from planner.errors import MalformedError, NotFoundError
+from planner.estimate.serving_speed.latency_rows import COLUMNS as LATENCY_COLUMNS
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress, stretch
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
+from planner.readers.quoting import quoted
 from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.place import PlacedRow
@@ -94,7 +96,7 @@ def calibrate_own(
     They join the measurements of the calibration in use, unless `fresh`. With `alone`, the packaged fit has no say,
     which takes measurements of many devices and models. Without paths, the calibration in use is made anew.
     """
-    tables = [(Path(path), measurement_table(path, given)) for path in paths]
+    tables = [(Path(path), _teaching(measurement_table(path, given), path)) for path in paths]
     before = None if fresh else _in_use()
     if before is None and not tables:
         raise NotFoundError("no calibration is in use that could be made anew; name files of measurements")
@@ -135,6 +137,16 @@ def calibrate_own(
         unplaced=unplaced,
         loads_left_out=tuple(text for _, text in left_out),
     )
+
+
+def _teaching(table: MeasurementTable, path: str | Path) -> MeasurementTable:
+    """The table, of a kind that teaches something; raises MalformedError for any other."""
+    if not (table.has(BENCH_COLUMNS) or table.has(LATENCY_COLUMNS)):
+        raise MalformedError(
+            f"{quoted(path)} holds throughput of whole servers, which tells nothing of a single request; `planner "
+            "validate speed` compares such tables"
+        )
+    return table
 
 
 def _joined(

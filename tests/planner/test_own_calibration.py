@@ -15,6 +15,7 @@ from planner.api import llama_cpp_factors
 from planner.api.llama_cpp_factors import forget_calibration
 from planner.bench.store import save_run
 from planner.cli.main import planner
+from planner.estimate.serving_speed.rate_rows import COLUMNS as RATE_COLUMNS
 from tests.planner.bench.test_store import RUN
 from tests.planner.readers.measurements.sampled import SAMPLES
 
@@ -166,6 +167,14 @@ def test_loads_that_mean_nothing_are_left_out_with_the_reason(tmp_path: Path) ->
     found = answer("calibrate", *both, "--device", "RTX 4080")
     assert found["n_placed"] == 2
     assert [item["test"] for item in found["not_placed"]] == ["load"]
+
+
+def test_throughput_teaches_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "throughput.csv"
+    path.write_text(f"{','.join(RATE_COLUMNS)}\n{','.join('1' for _ in RATE_COLUMNS)}\n")
+    result = run("calibrate", str(path))
+    assert result.exit_code == 1
+    assert "tells nothing of a single request" in result.stderr
 
 
 def test_runs_of_this_machine_join_and_others_do_not(data_folder: Path) -> None:
