@@ -116,6 +116,10 @@ def _best_row(
     flags = as_served(LlamaCppFlags(n_context_tokens=n))
     quants = (opened.native_preset,) if opened.native_preset else CATALOGUE_QUANTS
     table = packaged_table(model_id)
+    if table is not None and quants[-1] in table.presets:
+        smallest = table.total_bytes[table.presets.index(quants[-1])]
+        if smallest > _memory_bytes(machine):
+            return None  # no need to try splits
     whole = next(
         (model for quant in quants if (model := _whole(opened, quant, table, machine, flags)) is not None),
         None,

@@ -51,19 +51,25 @@ _REPETITIONS_THAT_SHOW_ALL = 2
 
 
 class _Same:
-    """A model by identity: two readings of one file are two models, and comparing them would take long."""
+    """A model by identity: two readings of one file are two models, and comparing them would take long.
 
-    __slots__ = ("network", "storage")
+    Where no weight is copied to another device, its types decide nothing: then one network at two presets is the same.
+    """
 
-    def __init__(self, network: Network, storage: Storage) -> None:
+    __slots__ = ("network", "storage", "whatever_types")
+
+    def __init__(self, network: Network, storage: Storage, *, whatever_types: bool) -> None:
         self.network = network
         self.storage = storage
+        self.whatever_types = whatever_types
 
     def __hash__(self) -> int:
-        return hash((id(self.network), id(self.storage)))
+        return hash((id(self.network), None if self.whatever_types else id(self.storage)))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.network is other.network and self.storage is other.storage
+        if not isinstance(other, _Same) or self.network is not other.network:
+            return False
+        return self.storage is other.storage or (self.whatever_types and other.whatever_types)
 
 
 def replayed(
@@ -76,9 +82,10 @@ def replayed(
     """
     if layout.only_gpu is not None and layout.n_gpus > 1:
         return _on_one(network, storage, flags, layout, layout.only_gpu, pins=pins)
+    copies_weights = layout.n_gpus > 0 and (None in (*layout.layers, layout.head) or bool(layout.homes))
     plan = GraphPlan(
         flags=flags,
-        layers=_shown_layers(network, storage, layout),
+        layers=_shown_layers(network, storage if copies_weights else None, layout),
         head=layout.head,
         n_gpus=layout.n_gpus,
         gpu_kinds=layout.gpu_kinds,
@@ -86,7 +93,9 @@ def replayed(
         pipelined=pipelined(flags, layout),
         pins=pins,
     )
-    return _replay(_Same(network, storage), plan)
+    # Presets keep all of a network's tensors; files may have others.
+    same = _Same(network, storage, whatever_types=storage.predicted and not copies_weights)
+    return _replay(same, plan)
 
 
 def _on_one(
@@ -124,12 +133,13 @@ def _replay(model: _Same, plan: GraphPlan) -> ComputeBuffers:
     return ComputeBuffers(gpu_bytes=found[:-1], host_bytes=found[-1])
 
 
-def _shown_layers(network: Network, storage: Storage, layout: Layout) -> tuple[GraphLayer, ...]:
+def _shown_layers(network: Network, storage: Storage | None, layout: Layout) -> tuple[GraphLayer, ...]:
     """Of layers that follow each other on one device, the first that show every kind, and the last.
 
-    Each is described by the largest of its kind, since copies of weights take the most there.
+    Each is described by the largest of its kind in `storage`, since copies of weights take the most there; without
+    it by the first.
     """
-    sizes = storage.bytes_by_layer
+    sizes = {} if storage is None else storage.bytes_by_layer
     largest: dict[int, int] = {}
     kinds: dict[int, int] = {}
     for kind, group in enumerate(network.groups):
