@@ -68,6 +68,7 @@ def plan_synthetic_bench(
     text: str, *, quant: str | None = None, disk_limit_bytes: int = DEFAULT_DISK_BYTES
 ) -> SyntheticQuestion:
     """What a synthetic benchmark would write; BenchError where disk or memory would not hold it."""
+    require_engine()
     opened = open_model(text)
     if quant is None and opened.storage is None and opened.native_preset is None:
         quant = DEFAULT_QUANT
@@ -106,7 +107,6 @@ def bench_synthetic(
     progress: Progress | None = None,
 ) -> BenchAnswer:
     """Writes the files, measures them, extrapolates, and keeps the run, marked as synthetic."""
-    require_engine()
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = question.model
     predicted = predictions(model, machine, settings.n_gpu_layers)

@@ -31,7 +31,7 @@ def points_of_run(run: BenchRun, rates: StoredRates) -> list[Point]:
     """The run's tests from an empty cache beside what they would take at the measured rates."""
     found = []
     for measured in run.measurements:
-        if measured.n_depth_tokens or run.backend != "CPU":
+        if measured.n_depth_tokens or not measured.is_plain or run.backend != "CPU" or run.synthetic:
             continue
         work, rate = run.read_bytes_per_token, rates.memory_bandwidth
         if measured.phase == "prefill":

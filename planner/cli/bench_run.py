@@ -122,13 +122,13 @@ def command(
         engine=engine,
     )
     if synthetic:
+        if not yes and not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to ask on; add --yes to write its files")
         question = api.plan_synthetic_bench(
             ref, quant=quant, disk_limit_bytes=disk_bytes or api.DEFAULT_DISK_BYTES
         )
         click.echo(question.summary, err=True)
         if not yes:
-            if not sys.stdin.isatty():
-                raise click.UsageError("there is no terminal to ask on; add --yes to write them")
             click.confirm("Write and run them?", abort=True, err=True)
         with progress_bar("Synthetic benchmark") as progress:
             answer = api.bench_synthetic(question, settings=settings, save=not no_save, progress=progress)

@@ -56,6 +56,11 @@ class Measurement:
             raise ValueError("an interval has two ends, the lower one first")
 
     @property
+    def is_plain(self) -> bool:
+        """One sequence, with the threads of the run."""
+        return self.n_sequences == 1 and self.n_threads is None
+
+    @property
     def n_tokens(self) -> int:
         """Tokens that one repetition processes."""
         n_tokens = self.n_prompt_tokens if self.phase == "prefill" else self.n_generated_tokens
@@ -204,7 +209,6 @@ class BenchRun:
     def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:
         """The first measurement of a phase at a depth, of one sequence with the run's threads, or None."""
         for item in self.measurements:
-            plain = item.n_sequences == 1 and item.n_threads is None
-            if plain and item.phase == phase and item.n_depth_tokens == n_depth_tokens:
+            if item.is_plain and item.phase == phase and item.n_depth_tokens == n_depth_tokens:
                 return item
         return None

@@ -17,8 +17,9 @@ def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> D
     """One benchmark run, beside what was estimated before it from an empty cache."""
     rows = []
     for measured in run.measurements:
-        plain = not measured.n_depth_tokens and measured.n_sequences == 1 and measured.n_threads is None
-        estimate = predicted.get(measured.phase) if plain else None
+        estimate = (
+            predicted.get(measured.phase) if measured.is_plain and not measured.n_depth_tokens else None
+        )
         known = estimate.tokens_per_s if estimate else None
         rows.append((measured.name, *_cells(measured), "–" if known is None else interval(known)))
     threads = f"{run.n_threads} thread{'s' if run.n_threads > 1 else ''}"
