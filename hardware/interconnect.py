@@ -23,3 +23,11 @@ class Interconnect:
     def has_switch(self) -> bool:
         """Whether every accelerator reaches every other at the full rate of its links."""
         return self.gpu_link is not None and "switch" in self.gpu_link.casefold()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkLink:
+    """A network between two machines: what it carries one way, and how long a message and its answer take."""
+
+    bytes_per_s: float
+    round_trip_s: float

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from hardware.gpu_details import GpuDetails
 from hardware.host_details import Container, CpuDetails, Disk, MemoryDetails
-from hardware.interconnect import Interconnect
+from hardware.interconnect import Interconnect, NetworkLink
 
 _DISTURBED = 0.15  # of the threads that measured
 
@@ -115,6 +115,7 @@ class Gpu:
     reserved_bytes: int | None = None  # what the driver keeps of `memory_bytes` for itself
     details: GpuDetails | None = None  # clocks, power, links, peers, users; None for a described machine
     copies: GpuCopies | None = None  # as measured on this very device
+    network: NetworkLink | None = None  # to another machine that lends it; None for one's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ MB = 10**6
 GB = 10**9
 TB = 10**12
 MILLI = 1e-3
+MICRO = 1e-6
 MEGA = 10**6
 GIGA = 10**9
 TERA = 10**12

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hardware.remote import LentMachines, with_remote_gpus
 from hardware.spec import Machine
 from planner.api.beside import beside_model
 from planner.api.drafting import drafting_flags, drafting_of, with_own_layers
@@ -46,6 +47,7 @@ def fit(
     command: CommandLine | None = None,
     mmproj: Path | None = None,
     drafting: AskedDrafting | None = None,
+    lent: LentMachines | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> FitAnswer:
@@ -54,9 +56,11 @@ def fit(
     A GGUF file has its own quantization; for a model known by its config, presets are predicted. What `given`
     fixes about the placement is respected, and the planner's own choice is made beside it. A `command` line of
     llama-server says which flags to use instead of `flags`, and which context. A projector file and what drafts
-    tokens take room beside the model.
+    tokens take room beside the model. GPUs of machines that are `lent` over RPC hold layers too.
     """
     machine = machine_for(on)
+    if lent is not None:
+        machine = with_remote_gpus(machine, [machine_for(other) for other in lent.machines], lent.network)
     opened = open_model(text, assume, progress)
     facts, notes = speed_facts(machine)
     base = flags or LlamaCppFlags(n_context_tokens=1)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hardware.remote import LentMachines
 from planner import api
 from planner.cli.drafting_options import drafting_options
 from planner.cli.ollama_options import answer_ollama
@@ -20,6 +21,7 @@ from planner.cli.options import (
 from planner.cli.placement_options import Wanted, placement_options
 from planner.cli.progress import patient_progress
 from planner.cli.render import render
+from planner.cli.rpc_options import rpc_options
 from planner.cli.serving_options import ServingOptions, answer_serving, serving_options
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.catalogue import CATALOGUE_CONTEXT
@@ -96,6 +98,7 @@ _CACHE_TYPES = ("F16", "BF16", "F32", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0", "I
     help="A projector file that is to run beside the model.",
 )
 @drafting_options
+@rpc_options
 @click.option(
     "--all", "show_all", is_flag=True, help="Without REF: show every model that fits, not the first 20."
 )
@@ -119,6 +122,7 @@ def command(
     wanted: Wanted,
     mmproj: Path | None,
     drafting: "AskedDrafting | None",
+    lent: LentMachines | None,
     show_all: bool,
     explain: bool,
     exact: bool,
@@ -143,10 +147,15 @@ def command(
       planner fit qwen3-30b-a3b --on "RTX 3060, 64GiB" --n-cpu-moe 30
       planner fit qwen2.5-32b-instruct --on "RTX 4090" --draft qwen2.5-0.5b-instruct --draft-quant Q8_0
       planner fit llama-3.1-8b-instruct --on "RTX 4090" --parallel 8
+      planner fit llama-3.3-70b-instruct --on "RTX 4090, 64GiB" --rpc "RTX 3090" --network "10GbE 0.2ms"
       planner fit --command "llama-server -m model.gguf -c 32768 -ngl 20"
     """
     if exact and (mmproj is not None or drafting is not None):
         raise click.UsageError("--exact asks about the model alone; leave out --mmproj, --draft and --mtp")
+    if lent is not None and (serving.is_serving or serving.engine == "ollama" or exact or ref is None):
+        raise click.UsageError(
+            "--rpc is llama.cpp's, for one named model, and --exact asks about one machine"
+        )
     if serving.is_serving:
         if exact or wanted != Wanted():
             raise click.UsageError(
@@ -161,6 +170,8 @@ def command(
         render(document, output_format)
         return
     fleet = api.fleet_for(on)
+    if fleet is not None and lent is not None:
+        raise click.UsageError("--rpc adds machines to one; name that machine with --on")
     if ref is None and wanted.command is not None:
         ref = wanted.command.model
         if ref is None:
@@ -247,6 +258,7 @@ def command(
                         command=wanted.command,
                         mmproj=mmproj,
                         drafting=drafting,
+                        lent=lent,
                         assume=assume,
                         progress=progress,
                     ),

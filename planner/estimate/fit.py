@@ -16,6 +16,7 @@ from planner.estimate.speculation import Drafting, SpeculativeSpeed, speculative
 from planner.estimate.speed import SpeedEstimate, SpeedFacts, decode_speed, prefill_speed
 from planner.estimate.together_speed import TogetherSpeed, together_speeds
 
+RPC_PORT = 50052  # of rpc-server by itself
 PROMPT_TOKENS = 512  # the prompt length that prompt speed is quoted for, as llama-bench does
 
 
@@ -119,7 +120,9 @@ def server_command(
     )
     line = server_line(placement.flags, split, placement.n_layers, model_file=file_name, has_gpu=bool(gpus))
     draft = None if beside.draft is None else beside.draft.file_name
-    line = replace(line, mmproj=beside.projector_file, draft_model=draft)
+    servers = sum(1 for device in gpus if device.gpu is not None and device.gpu.network is not None)
+    rpc = ",".join(f"HOST{number}:{RPC_PORT}" for number in range(1, servers + 1)) or None
+    line = replace(line, mmproj=beside.projector_file, draft_model=draft, rpc=rpc)
     if speculative is not None:
         spec_type = "draft-mtp" if speculative.kind == "mtp" else None
         line = replace(line, spec_type=spec_type, n_draft_tokens=speculative.n_draft_tokens)

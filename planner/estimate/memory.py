@@ -66,7 +66,7 @@ def devices(machine: Machine) -> tuple[tuple[Device, ...], Device | None]:
     """The GPUs whose memory is known, and main memory (None when nobody said how much there is)."""
     gpus = tuple(
         Device(
-            name=f"GPU {gpu.index}",
+            name=f"GPU {gpu.index}" if gpu.network is None else f"RPC {gpu.index}",
             is_gpu=True,
             capacity_bytes=gpu.memory_bytes if gpu.free_bytes is None else gpu.free_bytes,
             gpu=gpu,

@@ -20,6 +20,7 @@ from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
 from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge, wider
+from planner.speed.network import network_times
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
     HOST,
@@ -53,6 +54,7 @@ _SHOWN: Mapping[str, str] = {
     "columns": "multiply", "columns_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
+    "network": "send over the network", "network_wait": "wait for the network",
     "exchange": "wait for other GPUs", "between_gpus": "wait for other GPUs",
 }  # fmt: skip
 _LAUNCHES = "launch kernels"
@@ -97,6 +99,8 @@ def case_rates(
     if any(time.operator in WAITS for time in case.operators):
         # The waits were set by the few splits that are published: no surer than batches, which a fit had not seen.
         spread = wider(wider(spread, choose_spread(spreads, f"split_{case.phase}", state)), batches)
+    if any(time.operator == "network_wait" for time in case.operators):
+        spread = wider(spread, batches)  # nothing published says how far a network's rates are missed
     rate = n_tokens / sum(seconds)
     low, high = spread.low_ratio, spread.high_ratio
     if case.phase == "decode":
@@ -126,7 +130,9 @@ def decode_case(
     operators = decode_operators(
         work, layout, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element=element_bytes
     )
-    return _case("decode", operators, layout, work, flags)
+    n_tokens = n_sequences * n_new_tokens
+    crossing = network_times(layout, layout.networks, work.hidden_size, n_tokens, depth_tokens)
+    return _case("decode", (*operators, *crossing), layout, work, flags)
 
 
 def prefill_case(work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt_tokens: int) -> Case:
@@ -138,7 +144,11 @@ def prefill_case(work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt
         )
         return _case("prefill", operators, layout, work, flags)
     operators = prefill_operators(work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting)
-    return _case("prefill", operators, layout, work, flags)
+    crossing = network_times(
+        layout, layout.networks, work.hidden_size, n_prompt_tokens, n_prompt_tokens / 2,
+        max(1.0, n_prompt_tokens / flags.n_ubatch),
+    )  # fmt: skip
+    return _case("prefill", (*operators, *crossing), layout, work, flags)
 
 
 def modelled_decode(
@@ -248,6 +258,8 @@ def _limit(what: str, where: str, device: SpeedDevice) -> str:
         return f"{of} arithmetic on {processor} ({flop_per_s / TERA:,.1f} TFLOP/s)"
     if what == "copy weights" and device.link_bytes_per_s is not None:
         return f"copying weights from RAM to {where} ({format_rate_bytes_per_s(device.link_bytes_per_s)})"
+    if what in ("send over the network", "wait for the network"):
+        return f"the network to {where}"
     if what == "wait for other GPUs":
         return "waiting for the other GPUs"
     if what == "change devices":
@@ -284,8 +296,9 @@ def placed_layout(placement: Placement, machine: Machine) -> Layout:
     used = {*layers, *experts, head}
     gpus = tuple(_gpu(device) if i in used else _unused(device) for i, device in enumerate(loads))
     layout = Layout(
-        gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head
-    )
+        gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head,
+        networks=tuple(device.gpu.network if device.gpu else None for device in loads),
+    )  # fmt: skip
     if placement.split.mode not in ("row", "tensor") or len(gpus) < 2:
         return layout
     return _split_layout(layout, placement, machine, loads)
@@ -296,6 +309,8 @@ def _split_layout(
 ) -> Layout:
     """The layout of GPUs that work at once; raises MissingFactError with a part in RAM, which nobody measured so."""
     mode = placement.split.mode
+    if any(layout.networks):
+        raise MissingFactError(f"how fast -sm {mode} is over a network is not modelled; take -sm layer")
     if HOST in (*layout.layers, *layout.experts, layout.head):
         raise MissingFactError(f"how fast -sm {mode} is with a part in RAM is not modelled; take -sm layer")
     if any(gpu.kind == "cpu" for gpu in layout.gpus):

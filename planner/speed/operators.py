@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hardware.interconnect import NetworkLink
 from planner.model.weight import expected_read_share
 from planner.speed.batched import VECTOR_TOKENS, step_products
 from planner.speed.device import SpeedDevice
@@ -51,6 +52,7 @@ class Layout:
     shares: tuple[float, ...] = ()
     peer_bytes_per_s: float | None = None  # one way between two GPUs
     has_peer_link: bool = False  # other than PCI Express
+    networks: tuple[NetworkLink | None, ...] = ()  # to the machine of each GPU; none where all are local
 
     def device(self, index: int) -> SpeedDevice:
         """A device by its index."""

@@ -47,6 +47,7 @@ class CommandLine:
     mmproj: str | None = None
     draft_model: str | None = None
     n_gpu_layers_draft: int | None = None
+    rpc: str | None = None  # servers that lend devices, with commas between them
     spec_type: str | None = None  # "draft-mtp"; none for a draft model by itself
     n_draft_tokens: int | None = None  # drafted in a step, at most
     fit: bool | None = None
@@ -125,6 +126,7 @@ _VALUES: tuple[tuple[tuple[str, ...], str, Callable[[str], Any]], ...] = (
     (("-mm", "--mmproj"), "mmproj", str),
     (("-md", "--model-draft", "--spec-draft-model"), "draft_model", str),
     (("-ngld", "--gpu-layers-draft", "--n-gpu-layers-draft"), "n_gpu_layers_draft", _layers),
+    (("--rpc",), "rpc", str),
     (("--spec-type",), "spec_type", str),
     (("--spec-draft-n-max", "--draft-max", "--draft", "--draft-n"), "n_draft_tokens", _whole),
     (("-mla", "--mla-use"), "mla", _whole),

@@ -101,6 +101,7 @@ def _random_line(rng: random.Random) -> CommandLine:
         "mmproj": [None, "p.gguf"],
         "draft_model": [None, "d.gguf"],
         "spec_type": [None, "draft-mtp"],
+        "rpc": [None, "a:50052,b:50052"],
         "offload_policy": [None, "26,0,27,0"],
         "visible_devices": [None],
         "is_cut": [False],
