@@ -26,9 +26,10 @@ def network_times(
     n_cached_tokens: Any,
     n_batches: float = 1.0,
 ) -> Iterator[OperatorTime]:
-    """Seconds over the network for each remote device; `links` are those of the layout's GPUs, None for local ones."""
+    """Seconds over the network for each remote device; `links` are those of the layout's GPUs, None for local
+    ones; without any all are local."""
     for home, _ in groupby((*layout.layers, layout.head)):
-        link = links[home] if home >= 0 else None
+        link = links[home] if 0 <= home < len(links) else None
         if link is None:
             continue
         moved = n_tokens * (2 * hidden_size * _F32_BYTES + _MASK_BYTES * n_cached_tokens)
