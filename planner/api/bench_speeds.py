@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from planner.api.after_bench_speeds import NOT_TAUGHT, after_bench
+from planner.api.held_out_speeds import group_of, held_out_predictions, prediction_of, samples_of
 from planner.api.llama_cpp_factors import (
     own_calibration,
     packaged_factors,
@@ -12,12 +14,8 @@ from planner.api.llama_cpp_factors import (
 from planner.api.speed_calibration import (
     PHASES,
     digest,
-    group_of,
-    held_out_predictions,
     place_rows,
-    prediction_of,
     row_key,
-    samples_of,
 )
 from planner.estimate.speed_validation import SpeedPrediction
 from planner.progress import Progress, named_stretch
@@ -25,7 +23,7 @@ from planner.readers.speed_rows.bench_row import rows_from
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.factors import Factors
 from planner.speed.fitting import fit_effects
-from planner.speed.held_out import HeldOut, HoldOut, known, unseen
+from planner.speed.held_out import HeldOut, HoldOut, fits_without, known, unseen
 from planner.speed.intervals import Spread, choose_spread
 
 
@@ -37,12 +35,19 @@ def bench_predictions(
     "none" predicts with the packaged calibration. The others refit without each row's cell (device, model and
     type), device or model in turn, which is how rows must be scored that the calibration was fitted to; "auto"
     does so by cell for exactly those rows, and predicts everything else with the packaged calibration.
+    "device-but-one-model" refits without each device, then teaches the fit the smallest model of each kind on each
+    machine, as `planner bench` of it would, and predicts the other models there.
     """
     read = rows_from(rows, "the table")
     placed, unplaced = place_rows(read, progress)
     if hold_out == "auto":
         hold_out = "cell" if digest(read) == packaged_factors().source_digest else "none"
-    found = _unheld(placed) if hold_out == "none" else _held_out(placed, hold_out, progress)
+    if hold_out == "device-but-one-model":
+        found = _after_one_model(placed, progress)
+    elif hold_out == "none":
+        found = _unheld(placed)
+    else:
+        found = _held_out(placed, hold_out, progress)
     found += [
         SpeedPrediction(
             row=item.row.number, speed_class=None, quantity="tok_s", group=group_of(item.row),
@@ -79,7 +84,29 @@ def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | Non
             samples = samples_of(rows)
             start = 0.3 + 0.35 * number
             tell = named_stretch(progress, start, start + 0.35, f"refitting {phase} without each {by}")
-            if tell is not None:
-                tell(0.0)
-            found += held_out_predictions(rows, unseen(samples, fit_effects(samples), by, tell))
+            left_out = fits_without(samples, fit_effects(samples), by, tell)
+            found += held_out_predictions(rows, unseen(samples, left_out))
+    return found
+
+
+def _after_one_model(placed: Sequence[PlacedRow], progress: Progress | None) -> list[SpeedPrediction]:
+    """Rows of machines where another model was measured too, after that; the others with the reason."""
+    found: list[SpeedPrediction] = []
+    for number, phase in enumerate(PHASES):
+        rows = [row for row in placed if row.case.phase == phase]
+        if rows:
+            samples = samples_of(rows)
+            start = 0.3 + 0.35 * number
+            tell = named_stretch(progress, start, start + 0.35, f"refitting {phase} without each device")
+            left_out = fits_without(samples, fit_effects(samples), "device", tell)
+            found += after_bench(rows, left_out).predictions
+    predicted = {prediction.row for prediction in found}
+    found += [
+        SpeedPrediction(
+            row=row.row.number, speed_class=row.speed_class, quantity="tok_s", group=group_of(row.row),
+            measured=row.row.tokens_per_s, reason=NOT_TAUGHT,
+        )
+        for row in placed
+        if row.row.number not in predicted
+    ]  # fmt: skip
     return found

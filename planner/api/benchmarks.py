@@ -25,6 +25,7 @@ from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import fit_row
 from planner.estimate.measurement import BenchRun, Phase
+from planner.estimate.own_bench import with_operators
 from planner.estimate.speed import SpeedEstimate
 from planner.progress import Progress, stretch
 
@@ -111,10 +112,12 @@ def run_bench(
     request = bench_request(path, machine, settings, n_context_tokens if name == LIBRARY else None)
     subject = bench_subject(model, machine_fingerprint(machine), machine.name)
     if name == LIBRARY:
-        return bench_llama_cpp(request, subject, progress=progress)
-    program = find_program(name, given or None)
-    run = bench_llama_bench if name == llama_bench_program.PROGRAM else bench_llama_server
-    return run(request, subject, program=program, progress=progress)
+        found = bench_llama_cpp(request, subject, progress=progress)
+    else:
+        program = find_program(name, given or None)
+        run = bench_llama_bench if name == llama_bench_program.PROGRAM else bench_llama_server
+        found = run(request, subject, program=program, progress=progress)
+    return with_operators(found, model, machine)
 
 
 def bench_request(

@@ -14,8 +14,8 @@ from hardware.spec import Machine
 from hardware.store import data_folder, with_stored_rates
 from planner.api.llama_cpp_factors import POWER_FILE, calibration_notes, speed_factors, speed_spreads
 from planner.bench.store import load_runs
-from planner.estimate.calibration import efficiencies_from_rows
-from planner.estimate.local import LocalRates, spreads_from_rows
+from planner.estimate.local import LocalRates
+from planner.estimate.own_bench import taught_by_runs
 from planner.estimate.speed import SpeedFacts
 from planner.speed.power import shares_from
 from profiles.loader import calibration_rows
@@ -70,20 +70,18 @@ def _only_machine(fleet: Fleet) -> Machine:
 
 
 def speed_facts(machine: Machine, engine: str = "llama.cpp") -> tuple[SpeedFacts, tuple[str, ...]]:
-    """Fitted efficiencies, this machine's own benchmarks in an engine, and lines on what is one's own or was skipped."""
-    rows = (*calibration_rows("llama_cpp"), *calibration_rows("llama_cpp_cpu"))
-    efficiencies = efficiencies_from_rows(rows)
+    """Fitted effects as this machine's own benchmarks in an engine teach them, and lines on what is one's own or was skipped."""
     factors, ratios = speed_factors(), speed_spreads()
     power = shares_from(calibration_rows(POWER_FILE))
     if machine.described:
-        facts = SpeedFacts(efficiencies=efficiencies, factors=factors, spreads=ratios, power=power)
-        return facts, calibration_notes()
+        return SpeedFacts(factors=factors, spreads=ratios, power=power), calibration_notes()
     runs, warnings = load_runs(bench_folder())
     fingerprint = machine_fingerprint(machine)
     own = tuple(run for run in runs if run.machine_fingerprint == fingerprint and run.engine == engine)
-    spreads = spreads_from_rows(calibration_rows("transfer"))
-    local = LocalRates(runs=own, spreads=spreads) if own else None
-    facts = SpeedFacts(efficiencies=efficiencies, local=local, factors=factors, spreads=ratios, power=power)
+    factors = taught_by_runs(factors, own, machine)
+    facts = SpeedFacts(
+        factors=factors, spreads=ratios, local=LocalRates(runs=own) if own else None, power=power
+    )
     return facts, (*calibration_notes(), *warnings)
 
 

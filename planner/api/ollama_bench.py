@@ -16,6 +16,7 @@ from planner.bench.store import save_run
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import BenchError
 from planner.estimate.fit import fit_row
+from planner.estimate.own_bench import with_operators
 from planner.progress import Progress, stretch
 from planner.readers.ollama.local import server_url
 
@@ -49,6 +50,7 @@ def bench_in_ollama(
             n_parameters=model.storage.n_elements,
         )
         run = bench_ollama(client, request, subject, progress=stretch(progress, _PULLED, 1.0))
+        run = with_operators(run, model, machine)
     finally:
         client.close()
     if save:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.inspect import inspect_machine, machine_fingerprint
+from planner.api.held_out_speeds import prediction_of, samples_of
 from planner.api.llama_cpp_factors import (
     batched_effects,
     batched_spreads,
@@ -25,9 +26,7 @@ from planner.api.speed_calibration import (
     calibrate_rows,
     digest,
     fitted_rows,
-    prediction_of,
     row_key,
-    samples_of,
 )
 from planner.bench.kept_calibrations import (
     PACKAGED,

@@ -2,16 +2,17 @@
 
 import csv
 import hashlib
-import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from planner.api.after_bench_speeds import after_bench
+from planner.api.held_out_speeds import held_out_predictions, residual_of, samples_of
 from planner.api.llama_cpp_factors import EFFECTS_FILE, NOISE_FILE, SCORES_FILE, SPREADS_FILE
 from planner.api.measurement_files import measurement_table
 from planner.errors import BenchError, MalformedError
-from planner.estimate.speed_score_table import SCORE_COLUMNS, score_rows
+from planner.estimate.speed_score_table import AFTER_BENCH, BEFORE_BENCH, SCORE_COLUMNS, score_rows
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, class_scores, speed_scores
 from planner.progress import Progress, named_stretch
 from planner.readers.measurement_table import MeasurementTable
@@ -24,9 +25,9 @@ from planner.readers.speed_rows.noise import NoiseFloor, noise_floor
 from planner.readers.speed_rows.place import PlacedRow, place_row
 from planner.speed.effects import Phase
 from planner.speed.factors import Effect, Factors
-from planner.speed.fitting import Fit, Sample, fit_effects
-from planner.speed.held_out import HELD_OUT, HeldOut, Unseen, unseen
-from planner.speed.intervals import Residual, Spread, choose_spread, spreads
+from planner.speed.fitting import Fit, fit_effects
+from planner.speed.held_out import HELD_OUT, fits_without, unseen
+from planner.speed.intervals import Residual, Spread, spreads
 from planner.speed.table import (
     EFFECT_COLUMNS,
     SPREAD_COLUMNS,
@@ -35,7 +36,6 @@ from planner.speed.table import (
 )
 
 NOISE_COLUMNS = ("id", "n_tests", "median", "p90", "n_placed", "n_in_file", "date", "source")
-_ANYTHING = (0.1, 10.0)
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 _FEWEST_ROWS = 20
 
@@ -54,14 +54,16 @@ class SpeedCalibration:
 
     factors: Factors
     spreads: tuple[Spread, ...]
-    group_scores: Mapping[HeldOut, tuple[SpeedScore, ...]]  # of refits without each cell, device or model
+    # Of refits without each cell, device or model; of devices left out also before and after a benchmark of one model
+    # there, on the same rows.
+    group_scores: Mapping[str, tuple[SpeedScore, ...]]
     noise: tuple[NoiseFloor, ...]
     n_rows: int
     n_placed: int
     unplaced: tuple[tuple[str, int], ...]  # reason, rows
 
     @property
-    def scores(self) -> Mapping[HeldOut, tuple[SpeedScore, ...]]:
+    def scores(self) -> Mapping[str, tuple[SpeedScore, ...]]:
         """Of each class."""
         return {by: class_scores(groups) for by, groups in self.group_scores.items()}
 
@@ -94,18 +96,6 @@ def fitted_rows(
     return tuple(row for row in placed if row.row.n_sequences == 1), (*unplaced, *apart)
 
 
-def samples_of(placed: Sequence[PlacedRow]) -> tuple[Sample, ...]:
-    """What the fit sees of placed rows."""
-    return tuple(
-        Sample(case=row.case, measured_s=row.measured_s, cell=row.cell, device=row.device) for row in placed
-    )
-
-
-def group_of(row: BenchRow) -> str:
-    """What counts once in a score: device, architecture, type and backend."""
-    return " | ".join((row.device, (row.architecture or row.model)[:24], row.quantization, row.backend))
-
-
 def row_key(row: BenchRow) -> str:
     """What makes a measurement that measurement."""
     return f"{row.device}|{row.model}|{row.quantization}|{row.test}|{row.tokens_per_s}"
@@ -115,52 +105,6 @@ def digest(rows: Sequence[BenchRow]) -> str:
     """A short name of exactly these measurements, whatever their order."""
     lines = sorted(row_key(row) for row in rows)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def residual_of(row: PlacedRow, guess: Unseen) -> Residual:
-    """What a held-out guess missed by."""
-    return Residual(
-        speed_class=row.speed_class,
-        knowledge=guess.knowledge,
-        group=group_of(row.row),
-        log_ratio=guess.log_s - math.log(row.measured_s),
-    )
-
-
-def prediction_of(row: PlacedRow, seconds: float, spread: Spread | None) -> SpeedPrediction:
-    """A row's prediction; a class of which nothing is known may be ten times faster or slower."""
-    rate = row.n_tokens / seconds
-    low, high = (spread.low_ratio, spread.high_ratio) if spread else _ANYTHING
-    return SpeedPrediction(
-        row=row.row.number,
-        speed_class=row.speed_class,
-        quantity="tok_s",
-        group=group_of(row.row),
-        low=rate * low,
-        expected=rate,
-        high=rate * high,
-        measured=row.row.tokens_per_s,
-        device=row.row.device,
-        model=row.model,
-        engine=row.row.engine,
-    )
-
-
-def held_out_predictions(rows: Sequence[PlacedRow], guesses: Sequence[Unseen]) -> list[SpeedPrediction]:
-    """Held-out guesses of one phase with intervals from the other folds' residuals."""
-    residuals = [residual_of(row, guess) for row, guess in zip(rows, guesses, strict=True)]
-    by_fold = {
-        fold: spreads(
-            residual for residual, guess in zip(residuals, guesses, strict=True) if guess.fold != fold
-        )
-        for fold in {guess.fold for guess in guesses}
-    }
-    return [
-        prediction_of(
-            row, math.exp(guess.log_s), choose_spread(by_fold[guess.fold], row.speed_class, guess.knowledge)
-        )
-        for row, guess in zip(rows, guesses, strict=True)
-    ]
 
 
 def bench_rows(path: str | Path, given: Given = NOTHING_GIVEN) -> tuple[BenchRow, ...]:
@@ -198,7 +142,7 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
         )
     effects: list[Effect] = []
     residuals: list[Residual] = []
-    predictions: dict[HeldOut, list[SpeedPrediction]] = {by: [] for by in HELD_OUT}
+    predictions: dict[str, list[SpeedPrediction]] = defaultdict(list)
     for number, phase in enumerate(PHASES):
         of_phase = [row for row in placed if row.case.phase == phase]
         if not of_phase:
@@ -209,9 +153,15 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
         for step, by in enumerate(HELD_OUT):
             start = 0.3 + 0.35 * number + 0.11 * step
             tell = named_stretch(progress, start, start + 0.11, f"{phase}: leaving out each {by}")
-            guesses = unseen(samples, whole, by, tell)
+            left_out = fits_without(samples, whole, by, tell)
+            guesses = unseen(samples, left_out)
             residuals += [residual_of(row, guess) for row, guess in zip(of_phase, guesses, strict=True)]
             predictions[by] += held_out_predictions(of_phase, guesses)
+            if by == "device":
+                taught = after_bench(of_phase, left_out)
+                residuals += taught.residuals
+                predictions[BEFORE_BENCH] += [p.before for p in taught.predictions if p.before]
+                predictions[AFTER_BENCH] += taught.predictions
     reasons = Counter(item.reason for item in unplaced)
     return SpeedCalibration(
         factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),

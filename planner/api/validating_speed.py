@@ -28,6 +28,7 @@ class SpeedValidation:
     predictions: tuple[SpeedPrediction, ...]
     scores: tuple[SpeedScore, ...]
     group_scores: tuple[SpeedScore, ...]
+    before: tuple[SpeedScore, ...] = ()  # of the same rows without what a benchmark taught, where one did
 
     @property
     def placed_fraction(self) -> float:
@@ -61,6 +62,7 @@ def validate_speed(
         predictions=found,
         scores=speed_scores(found),
         group_scores=speed_scores(found, by_group=True),
+        before=speed_scores([prediction.before for prediction in found if prediction.before is not None]),
     )
 
 

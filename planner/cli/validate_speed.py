@@ -19,10 +19,11 @@ from planner.speed.held_out import HoldOut
 @rows_option
 @click.option(
     "--hold-out",
-    type=click.Choice(("auto", "none", "cell", "device", "model")),
+    type=click.Choice(("auto", "none", "cell", "device", "model", "device-but-one-model")),
     default="auto",
     show_default=True,
-    help="Refit without each row's cell (device, model, type; engine), device or model; none: packaged fit.",
+    help="Refit without each row's cell (device, model, type; engine), device or model; device-but-one-model: without the "
+    "device, then taught by its smallest model as by `planner bench`; none: packaged fit.",
 )
 @given_options
 @format_option
@@ -46,6 +47,7 @@ def command(
       planner validate speed latencies.csv
       llama-bench -m model.gguf -o json > bench.json; planner validate speed bench.json
       planner validate speed bench.csv --hold-out device
+      planner validate speed bench.csv --hold-out device-but-one-model
       planner validate speed vllm.json --device "4x H100 SXM" --engine vllm
       planner validate speed latencies.csv --rows predictions.csv --format json
     """
@@ -54,6 +56,6 @@ def command(
     if rows_file is not None:
         write_rows(rows_file, ROW_COLUMNS, speed_row_lines(found.predictions))
     document = speed_validation_document(
-        found.name, found.n_rows, found.predictions, found.scores, found.group_scores
+        found.name, found.n_rows, found.predictions, found.scores, found.group_scores, found.before
     )
     render(document, output_format)

@@ -27,6 +27,16 @@ def lower_quartile(samples_s: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdealTime:
+    """One kind of operator of a test on one device, in the ideal seconds of the rates that the machine had then."""
+
+    operator: str
+    type_class: str
+    gpu: int  # -1 is main memory
+    ideal_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One benchmark test, such as pp512 or "tg128 @ d4096": repeated timings of the same work.
 
@@ -46,6 +56,7 @@ class Measurement:
     cpu_s: tuple[float, ...] = ()  # processor time of the same repetitions, all threads together
     low_s: float | None = None  # 80 % interval of one repetition, where it was not measured but extrapolated
     high_s: float | None = None
+    operators: tuple[IdealTime, ...] = ()  # of a token, or of the prompt; what it teaches the speed model
 
     def __post_init__(self) -> None:
         if not self.samples_s or min(self.samples_s) <= 0:
@@ -202,6 +213,8 @@ class BenchRun:
     read_bytes_per_token: float | None = None  # weights that decoding one token reads, by the tensor table
     matmul_parameters_per_token: float | None = None  # weights that a prompt token is multiplied with
     is_mixture: bool = False  # a mixture of experts, whose tokens read only a part
+    model_key: str = ""  # what the speed model calls the model; "" where it does not know it
+    architecture: str = ""
     conditions: Conditions | None = None
     synthetic: Synthetic | None = None  # None: the model itself was run
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"

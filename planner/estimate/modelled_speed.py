@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hardware.spec import Basis, Machine
+from hardware.spec import Basis, Gpu, Machine
 from hardware.units import TERA, format_rate_bytes_per_s
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.errors import MissingFactError
@@ -19,7 +19,8 @@ from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
-from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge, wider
+from planner.speed.intervals import Knowledge, Spread, choose_spread, wider
+from planner.speed.knowing import states_of
 from planner.speed.network import network_times
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
@@ -37,6 +38,7 @@ __all__ = [
     "Rates",
     "case_rates",
     "decode_case",
+    "machine_layout",
     "modelled_decode",
     "modelled_prefill",
     "placed_layout",
@@ -90,15 +92,15 @@ def case_rates(
     Decoding several tokens in one step is as unsure as decoding one, and as such steps are.
     """
     seconds = factors.seconds(case)
-    state = knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
+    states = states_of(factors, case)
     kind = "offload" if case.layout.is_split_with_host else "moe" if has_experts else "dense"
-    spread = choose_spread(spreads, f"{kind}_{case.phase}", state)
+    spread = choose_spread(spreads, f"{kind}_{case.phase}", *states)
     if spread is None:
         raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
-    batches = choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", state)
+    batches = choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", *states)
     if any(time.operator in WAITS for time in case.operators):
         # The waits were set by the few splits that are published: no surer than batches, which a fit had not seen.
-        spread = wider(wider(spread, choose_spread(spreads, f"split_{case.phase}", state)), batches)
+        spread = wider(wider(spread, choose_spread(spreads, f"split_{case.phase}", *states)), batches)
     if any(time.operator == "network_wait" for time in case.operators):
         spread = wider(spread, batches)  # nothing published says how far a network's rates are missed
     rate = n_tokens / sum(seconds)
@@ -109,6 +111,7 @@ def case_rates(
         low = low + (wide.low_ratio - low) * several
         high = high + (wide.high_ratio - high) * several
         spread = wide if several is True else spread
+    state = spread.knowledge
     return Rates(low=rate * low, expected=rate, high=rate * high, seconds=seconds, state=state, spread=spread)
 
 
@@ -135,17 +138,21 @@ def decode_case(
     return _case("decode", (*operators, *crossing), layout, work, flags)
 
 
-def prefill_case(work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt_tokens: int) -> Case:
-    """A whole prompt from an empty cache, in micro-batches."""
+def prefill_case(
+    work: ModelWork, layout: Layout, flags: LlamaCppFlags, n_prompt_tokens: int, n_past_tokens: int = 0
+) -> Case:
+    """A whole prompt behind what is cached already, in micro-batches."""
     setting = Setting(flash_attention=flags.flash_attention)
     if layout.mode != "layer":
         operators, layout = split_prefill(
             work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting
         )
         return _case("prefill", operators, layout, work, flags)
-    operators = prefill_operators(work, layout, n_prompt_tokens, n_ubatch=flags.n_ubatch, setting=setting)
+    operators = prefill_operators(
+        work, layout, n_prompt_tokens, n_past_tokens, n_ubatch=flags.n_ubatch, setting=setting
+    )
     crossing = network_times(
-        layout, layout.networks, work.hidden_size, n_prompt_tokens, n_prompt_tokens / 2,
+        layout, layout.networks, work.hidden_size, n_prompt_tokens, n_past_tokens + n_prompt_tokens / 2,
         max(1.0, n_prompt_tokens / flags.n_ubatch),
     )  # fmt: skip
     return _case("prefill", (*operators, *crossing), layout, work, flags)
@@ -272,6 +279,8 @@ _STATES = {
     "device": "the device, not the model",
     "model": "the model, not the device",
     "neither": "neither device nor model",
+    "bench": "this machine with another model, and the model elsewhere",
+    "bench_new": "this machine with another model",
 }
 
 
@@ -294,11 +303,18 @@ def placed_layout(placement: Placement, machine: Machine) -> Layout:
     head = HOST if where[-1] is None else where[-1]
     needs_host = HOST in (*layers, *experts, head)
     used = {*layers, *experts, head}
+    if used == {HOST}:  # a processor alone, whatever else the machine has
+        alone = _host(machine, beside_gpu=False)
+        return Layout(gpus=(), host=alone, layers=layers, experts=experts, head=head)
     gpus = tuple(_gpu(device) if i in used else _unused(device) for i, device in enumerate(loads))
     layout = Layout(
-        gpus=gpus, host=_host(machine) if needs_host else None, layers=layers, experts=experts, head=head,
+        gpus=gpus,
+        host=_host(machine, beside_gpu=True) if needs_host else None,
+        layers=layers,
+        experts=experts,
+        head=head,
         networks=tuple(device.gpu.network if device.gpu else None for device in loads),
-    )  # fmt: skip
+    )
     if placement.split.mode not in ("row", "tensor") or len(gpus) < 2:
         return layout
     return _split_layout(layout, placement, machine, loads)
@@ -338,14 +354,30 @@ def _experts_home(layer: int, home: int, split: Split, gpus: Sequence[Device]) -
     return next((i for i, gpu in enumerate(gpus) if gpu.name == override.device), home)
 
 
+def machine_layout(machine: Machine, *, on_gpu: bool) -> Layout:
+    """A machine's GPUs, or its processor alone, without layers: what names the effects of a step that it ran.
+
+    Raises MissingFactError for a rate that nobody knows.
+    """
+    if not on_gpu:
+        host = _host(machine, beside_gpu=False)
+        return Layout(gpus=(), host=host, layers=(), experts=(), head=HOST)
+    gpus = tuple(_profiled(gpu, gpu.name) for gpu in machine.gpus)
+    return Layout(gpus=gpus, host=None, layers=(), experts=(), head=0)
+
+
 def _gpu(device: Device) -> SpeedDevice:
-    accelerator = device.gpu.accelerator if device.gpu else None
-    name = device.gpu.name if device.gpu else device.name
-    if accelerator is None or device.gpu is None:
+    return _profiled(device.gpu, device.name)
+
+
+def _profiled(gpu: Gpu | None, name: str) -> SpeedDevice:
+    accelerator = gpu.accelerator if gpu else None
+    name = gpu.name if gpu else name
+    if accelerator is None or gpu is None:
         raise MissingFactError(
             f"the memory bandwidth of {name!r} is unknown; `planner bench` measures its effect"
         )
-    found = gpu_device(accelerator, device.gpu.backend)
+    found = gpu_device(accelerator, gpu.backend)
     if found is None:
         raise MissingFactError(f"the matrix rate of {name!r} is unknown; `planner bench` measures its effect")
     return found
@@ -356,7 +388,7 @@ def _unused(device: Device) -> SpeedDevice:
     return cpu_device(device.name, 1.0, 1, beside_gpu=True)
 
 
-def _host(machine: Machine) -> SpeedDevice:
+def _host(machine: Machine, *, beside_gpu: bool) -> SpeedDevice:
     rate = (
         machine.memory_bandwidth.per_s
         if machine.memory_bandwidth is not None
@@ -372,4 +404,4 @@ def _host(machine: Machine) -> SpeedDevice:
     cpu = machine.cpu
     cores = (cpu.n_physical_cores or cpu.n_usable_threads) if cpu else _NOMINAL_THREADS
     name = cpu.model if cpu else "unnamed"
-    return cpu_device(name, rate, cores, beside_gpu=True)
+    return cpu_device(name, rate, cores, beside_gpu=beside_gpu)

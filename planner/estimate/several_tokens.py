@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hardware.spec import Machine
-from planner.errors import MissingFactError
-from planner.estimate.local import Correction
 from planner.estimate.modelled_speed import ModelledSpeed, Rates, modelled_decode
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval
@@ -27,17 +25,6 @@ class Bounds:
     def of(cls, found: Interval | Rates) -> "Bounds":
         """The numbers alone."""
         return cls(found.low, found.expected, found.high)
-
-    def corrected(self, correction: Correction | None) -> "Bounds":
-        """Times what benchmarks here ran faster than expected, with the bounds that this carries."""
-        if correction is None:
-            return self
-        expected = self.expected * correction.factor
-        return Bounds(
-            low=expected * correction.spread.low_ratio,
-            expected=expected,
-            high=expected * correction.spread.high_ratio,
-        )
 
 
 def tied(single: Bounds, one: Bounds, many: Bounds, n_tokens: Any) -> Bounds:
@@ -61,7 +48,7 @@ def several_tokens(
     work: ModelWork,
     placement: Placement,
     machine: Machine,
-    factors: Factors | None,
+    factors: Factors,
     spreads: Sequence[Spread],
     single: Interval,
     depth_tokens: int,
@@ -74,8 +61,6 @@ def several_tokens(
     by how much a step of several takes longer. Bounds are the wider ones of both. Raises MissingFactError where
     the operators' factors are unknown.
     """
-    if factors is None:
-        raise MissingFactError("no calibration of llama.cpp's operators is installed")
     one = modelled_decode(work, placement, machine, factors, spreads, depth_tokens).interval
     step = modelled_decode(
         work, placement, machine, factors, spreads, depth_tokens, n_sequences, n_new_tokens

@@ -163,8 +163,6 @@ def _draft_step_s(
     plain: Interval,
 ) -> float:
     """Seconds of one drafted token, off from the model of operators by as much as the target here is."""
-    if facts.factors is None:
-        raise MissingFactError("no calibration of llama.cpp's operators is installed")
     flags = draft_flags(placement.flags)
     main = placed_layout(placement, machine)
     if drafting.model is not None:

@@ -11,6 +11,9 @@ SCORE_COLUMNS = (
     "id", "held_out", "speed_class", "group", "device", "model", "engine", "n_rows", "median_error", "coverage",
     "width_ratio", "date", "source",
 )  # fmt: skip
+# Of devices left out: machines with other models of the kind, before and after a benchmark of one of them taught the fit.
+BEFORE_BENCH = "device before a benchmark"
+AFTER_BENCH = "device after a benchmark"
 
 
 def score_rows(

@@ -39,6 +39,7 @@ class SpeedPrediction:
     device: str = ""
     model: str = ""
     engine: str = ""
+    before: "SpeedPrediction | None" = None  # without what a benchmark on the machine taught
 
     @property
     def error_fraction(self) -> float | None:

@@ -211,4 +211,4 @@ def whole_decode(
         loads=tuple(DeviceLoad(device=device, terms=()) for device in every),
         n_layers=model.network.n_layers,
     )
-    return decode_rates(model, placement, machine, facts, home.device, depth_tokens, n_sequences)
+    return decode_rates(model, placement, machine, facts, depth_tokens, n_sequences)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from planner.estimate.speed_score_table import AFTER_BENCH, BEFORE_BENCH
 from planner.estimate.speed_validation import Part, SpeedScore, class_scores
 from planner.report.document import Document, Table
 from planner.report.speed_score_tables import GOALS, WORDS, class_table, part_table, worst_table
@@ -16,7 +17,8 @@ LLAMA_CPP: Final = """\
 experts on it, flash attention, micro-batch and build. Every row is predicted by a fit that has not seen its **cell**
 (device, backend, model and type), its **device**, or its **model**. A group is a device, architecture, type and
 backend. **Noise** is what independent sources disagree by on the same test of the same model on the same device: no
-prediction can be surer than that. How it is done, and where it is weak: [speed.md](speed.md).
+prediction can be surer than that. **After a benchmark** of its smallest model, a device that was left out is predicted
+again, for all other models of the kind on the same machine. How it is done, and where it is weak: [speed.md](speed.md).
 """
 SERVING: Final = """\
 **Input**: the model, how its weights are stored, the GPUs and how it is spread over them, the engine, lengths of prompt
@@ -25,6 +27,10 @@ every one is predicted by a fit that has not seen it, its system (**device**), o
 [serving.md](serving.md).
 """
 
+_BENCHED: Final = {
+    BEFORE_BENCH: "each device left out, machines with several models",
+    AFTER_BENCH: "the same machines, after a benchmark of one other model there",
+}
 WEAK: Final = """\
 ## Where speeds are further off than they should be
 
@@ -49,8 +55,8 @@ def speed_section_document(section: SpeedSection) -> Document:
     """Scores by what was left out, then by device, model and engine, and the groups that are furthest off."""
     tables = [
         _titled(
-            class_table(class_scores(groups), section.noise, _UNSEEN_DEVICE_TIMES if held_out in ("device", "system") else 1.0),
-            f"Scores: each {held_out} left out",
+            class_table(class_scores(groups), section.noise, _times(held_out)),
+            f"Scores: {_left_out(held_out)}",
         )
         for held_out, groups in section.scores.items()
     ]  # fmt: skip
@@ -65,10 +71,20 @@ def speed_section_document(section: SpeedSection) -> Document:
     tables += [
         _titled(worst_table(groups), f"Furthest off: each {held_out} left out")
         for held_out, groups in section.scores.items()
+        if held_out not in _BENCHED
     ]
     return Document(
         schema="planner.accuracy/1", title=section.title, answer=(section.answer,), tables=tuple(tables)
     )
+
+
+def _left_out(held_out: str) -> str:
+    return _BENCHED.get(held_out, f"each {held_out} left out")
+
+
+def _times(held_out: str) -> float:
+    unseen = held_out in ("device", "system") or held_out in _BENCHED
+    return _UNSEEN_DEVICE_TIMES if unseen else 1.0
 
 
 def missed_goals(sections: Sequence[SpeedSection]) -> str:
@@ -80,7 +96,9 @@ def missed_goals(sections: Sequence[SpeedSection]) -> str:
 def _missed(section: SpeedSection) -> Iterator[str]:
     low, high = COVERAGE_ASKED
     for held_out, groups in section.scores.items():
-        times = _UNSEEN_DEVICE_TIMES if held_out in ("device", "system") else 1.0
+        if held_out in _BENCHED:
+            continue
+        times = _times(held_out)
         for score in class_scores(groups):
             goal = GOALS.get(score.speed_class)
             if goal is None:

@@ -43,7 +43,11 @@ GOALS: Final[Mapping[SpeedClass, Goal]] = {
 
 
 def class_table(
-    scores: Sequence[SpeedScore], noise: Mapping[str, tuple[float, int]] | None = None, times: float = 1.0
+    scores: Sequence[SpeedScore],
+    noise: Mapping[str, tuple[float, int]] | None = None,
+    times: float = 1.0,
+    *,
+    title: str = "Scores",
 ) -> Table:
     """Every class beside what is asked of it, errors `times` as large; `noise` is a median and its number of tests."""
     headers = (
@@ -51,7 +55,7 @@ def class_table(
         "high / low", "asked",
     )  # fmt: skip
     return Table(
-        title="Scores",
+        title=title,
         headers=headers if noise is None else (*headers, "noise (tests)"),
         rows=tuple(_class_row(score, noise, times) for score in scores),
         right=tuple(range(1, len(headers) + (noise is not None))),

@@ -24,15 +24,20 @@ def speed_validation_document(
     predictions: Sequence[SpeedPrediction],
     scores: Sequence[SpeedScore],
     group_scores: Sequence[SpeedScore],
+    before: Sequence[SpeedScore] = (),
 ) -> Document:
-    """The document of a validation; `scores` over groups, `group_scores` one for each of them."""
+    """The document of a validation; `scores` over groups, `group_scores` one for each of them.
+
+    `before` are those of the same rows without what a benchmark on their machines taught.
+    """
     placed = len({prediction.row for prediction in predictions if prediction.expected is not None})
     return Document(
         schema="planner.validate.speed/1",
         title=f"Speed: predictions against {name}",
         answer=tuple(_answer(name, n_rows, placed, scores)),
         tables=(
-            class_table(scores),
+            *((class_table(before, title="Before the benchmark"),) if before else ()),
+            class_table(scores, title="After the benchmark of one other model" if before else "Scores"),
             *part_tables(group_scores),
             worst_table(group_scores),
             _reason_table(predictions),
@@ -49,6 +54,7 @@ def speed_validation_document(
             "n_rows": n_rows,
             "n_placed": placed,
             "rows": [score_data(score) for score in scores],
+            "before_benchmark": [score_data(score) for score in before],
             "groups": [score_data(score) | _group_data(score) for score in group_scores],
             **part_data(group_scores),
             "without_prediction": [{"reason": reason, "n": n} for reason, n in _reasons(predictions)],

@@ -20,7 +20,7 @@ from planner.speed.setting import MODERN_BUILDS, Setting
 Phase = Literal["prefill", "decode"]
 Level = Literal[
     "operator", "backend", "memory", "family", "device", "type", "type_backend", "type_family", "age", "build",
-    "engine", "attention", "several", "model", "architecture",
+    "engine", "attention", "several", "model", "architecture", "machine",
 ]  # fmt: skip
 
 
@@ -219,3 +219,8 @@ def model_effects(phase: Phase, model_key: str, architecture: str) -> Iterator[t
     """What a model and its architecture stretch the whole step by."""
     yield "model", f"model-{phase} {model_key}"
     yield "architecture", f"architecture-{phase} {architecture}"
+
+
+def machine_effect(phase: Phase, device: SpeedDevice, n_gpus: int) -> tuple[Level, str]:
+    """What one machine stretches whole steps by. Only its own measurements teach it, never a fit of many machines."""
+    return "machine", f"machine-{phase} {device.backend} {device.key} x{max(1, n_gpus)}"

@@ -11,12 +11,13 @@ from planner.speed.effects import (
     Level,
     Phase,
     least_factor,
+    machine_effect,
     model_effects,
     operator_effects,
     start_logarithm,
 )
 from planner.speed.operator_time import OperatorTime
-from planner.speed.operators import Layout
+from planner.speed.operators import HOST, Layout
 from planner.speed.setting import Setting
 
 # exp of more than this would be a factor that no kernel has; it keeps a fit that goes astray finite.
@@ -59,6 +60,18 @@ class Case:
         """The effects on the step as a whole."""
         return list(model_effects(self.phase, self.model_key, self.architecture))
 
+    @property
+    def machine_effect(self) -> tuple[Level, str] | None:
+        """What this machine stretches the step by; None where main memory takes a part of a GPU's work.
+
+        How slow the GPU is and how slow the memory cannot be told apart then: on held-out machines, what a benchmark
+        taught made such steps worse.
+        """
+        if self.layout.is_split_with_host:
+            return None
+        first = self.layout.gpus[0] if self.layout.gpus else self.layout.device(HOST)
+        return machine_effect(self.phase, first, len(self.layout.gpus))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
@@ -68,6 +81,7 @@ class Factors:
     date: str = ""
     description: str = ""  # of measurements of one's own, where they have a say
     source_digest: str = ""  # of the measurements, so that a file is not scored on what it taught
+    before: "Factors | None" = None  # what was known before this machine's own measurements joined
     levels_sd: Mapping[Level, float] = field(default_factory=dict)
 
     @cached_property
@@ -100,7 +114,10 @@ class Factors:
         What the model adds stretches every operator, down to its least factor at most. Columns of vectors count
         as far as reading does not hide them.
         """
-        stretch = math.exp(sum(self.values.get(name, 0.0) for _, name in case.step_effects))
+        names = [name for _, name in case.step_effects]
+        if case.machine_effect is not None:
+            names.append(case.machine_effect[1])
+        stretch = math.exp(sum(self.values.get(name, 0.0) for name in names))
         seconds = [
             time.ideal_s
             * max(
@@ -134,6 +151,10 @@ class Factors:
     def knows_model(self, case: Case) -> bool:
         """Whether the model was measured in this phase, on any device."""
         return f"model-{case.phase} {case.model_key}" in self.values
+
+    def knows_machine(self, case: Case) -> bool:
+        """Whether this very machine was measured in this phase, with any model."""
+        return case.machine_effect is not None and case.machine_effect[1] in self.values
 
 
 def _used(case: Case) -> Sequence[Any]:

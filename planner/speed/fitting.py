@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.speed.effects import OPERATORS, Level, least_factor, start_logarithm
-from planner.speed.factors import LARGEST_LOGARITHM, Case, Effect
+from planner.speed.factors import LARGEST_LOGARITHM, Effect
+from planner.speed.sample import Sample
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ SPREAD_SD: Mapping[Spread, float] = {
     ("device", "other"): 0.25, ("type", "other"): 0.3, ("type_backend", "other"): 0.3,
     ("type_family", "other"): 0.2, ("age", "other"): 0.2, ("build", "other"): 0.25, ("engine", "other"): 0.4,
     ("attention", "other"): 0.4, ("several", "other"): 0.3,
-    ("model", "step"): 0.1, ("architecture", "step"): 0.08,
+    ("model", "step"): 0.1, ("architecture", "step"): 0.08, ("machine", "step"): 0.2,
 }  # fmt: skip
 NOISE_SD: Mapping[str, float] = {"decode": 0.06, "prefill": 0.12}
 _T_DEGREES = 4.0
@@ -45,16 +46,6 @@ _CORRELATION_IN_CELL = 0.6
 _ITERATIONS = 12
 _MORE_ITERATIONS = 3  # from where another fit of nearly the same samples ended
 _LONGEST_STEP = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One measured case; `cell` names what repeats of it share, `device` and `source` where it came from."""
-
-    case: Case
-    measured_s: float
-    cell: str
-    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +61,12 @@ def spread_kind(operator: str) -> SpreadKind:
 
 
 class Design:
-    """Samples as arrays: every operator's ideal time, and which effects it has."""
+    """Samples as arrays: every operator's ideal time, and which effects it has.
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
+    With `own`, all samples are of one's own machines, which stretch whole steps.
+    """
+
+    def __init__(self, samples: Sequence[Sample], *, own: bool = False) -> None:
         self.samples = samples
         self.names: dict[str, int] = {}
         self.spreads: list[Spread] = []
@@ -95,7 +89,8 @@ class Design:
                 ideal.append(float(time.ideal_s))
                 least.append(least_factor(time.operator, sample.case.layout.device(time.device)))
                 start.append(start_logarithm(time.operator, sample.case.layout.device(time.device)))
-            for level, name in sample.case.step_effects:
+            machine = sample.case.machine_effect if own else None
+            for level, name in (*sample.case.step_effects, *((machine,) if machine else ())):
                 step_row.append(index)
                 step_effect.append(self._index(name, (level, "step")))
         self.row, self.entry, self.effect, self.step_row, self.step_effect = (

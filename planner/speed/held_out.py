@@ -8,12 +8,14 @@ import numpy as np
 
 from planner.speed.cross_validation import folds_of
 from planner.speed.factors import Factors
-from planner.speed.fitting import Fit, Sample, fit_effects, log_seconds
-from planner.speed.intervals import Knowledge, knowledge
+from planner.speed.fitting import Fit, fit_effects, log_seconds
+from planner.speed.intervals import Knowledge
+from planner.speed.knowing import states_of
+from planner.speed.sample import Sample
 
 HeldOut = Literal["cell", "device", "model"]
 # What a validation may ask for: none keeps the packaged fit, auto decides by the file.
-HoldOut = Literal["auto", "none", "cell", "device", "model"]
+HoldOut = Literal["auto", "none", "cell", "device", "model", "device-but-one-model"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 _KEYS: Mapping[HeldOut, Callable[[Sample], str]] = {
     "cell": lambda sample: sample.cell,
@@ -33,29 +35,43 @@ class Unseen:
     knowledge: Knowledge
 
 
-def unseen(
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """One fold: which samples are in it, and a fit of all others."""
+
+    fold: int
+    indices: tuple[int, ...]
+    fit: Fit
+
+
+def fits_without(
     samples: Sequence[Sample], whole: Fit, by: HeldOut, tell: Callable[[float], None] | None = None
-) -> tuple[Unseen, ...]:
-    """Predictions of samples of one phase, each by a fit of the other folds; `tell` hears the part done."""
+) -> tuple[LeftOut, ...]:
+    """Fits of samples of one phase, each without one fold; `tell` hears the part done."""
     key = _KEYS[by]
     folds = np.array(folds_of([key(sample) for sample in samples], *FOLDS[by]))
-    found: list[Unseen | None] = [None] * len(samples)
-    for fold in range(sum(FOLDS[by])):
+    every = sorted(set(folds.tolist()))
+    found = []
+    for number, fold in enumerate(every):
         if tell is not None:
-            tell(fold / sum(FOLDS[by]))
-        out = np.flatnonzero(folds == fold).tolist()
-        if not out:
-            continue
+            tell(number / len(every))
         kept = [samples[i] for i in np.flatnonzero(folds != fold).tolist()]
-        fitted = fit_effects(kept, like=whole)
-        factors = Factors(effects=fitted.effects)
-        times = log_seconds([samples[i] for i in out], fitted)
-        for i, log_s in zip(out, times.tolist(), strict=True):
-            found[i] = Unseen(log_s=log_s, fold=fold, knowledge=known(factors, samples[i]))
+        out = tuple(np.flatnonzero(folds == fold).tolist())
+        found.append(LeftOut(fold=fold, indices=out, fit=fit_effects(kept, like=whole)))
+    return tuple(found)
+
+
+def unseen(samples: Sequence[Sample], left_out: Sequence[LeftOut]) -> tuple[Unseen, ...]:
+    """Predictions of samples, each by the fit that was made without it."""
+    found: list[Unseen | None] = [None] * len(samples)
+    for part in left_out:
+        factors = Factors(effects=part.fit.effects)
+        times = log_seconds([samples[i] for i in part.indices], part.fit)
+        for i, log_s in zip(part.indices, times.tolist(), strict=True):
+            found[i] = Unseen(log_s=log_s, fold=part.fold, knowledge=known(factors, samples[i]))
     return tuple(item for item in found if item is not None)
 
 
 def known(factors: Factors, sample: Sample) -> Knowledge:
     """What a fit knows of a sample's device and model."""
-    case = sample.case
-    return knowledge(device=factors.knows_device(case), model=factors.knows_model(case))
+    return states_of(factors, sample.case)[0]

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-# Whether the device, and whether the model, had been measured in that phase by anybody.
-Knowledge = Literal["both", "device", "model", "neither"]
+# Whether the device, and whether the model, had been measured in that phase by anybody. After a benchmark of another
+# model on this very machine: whether the model had been measured elsewhere ("bench") or not ("bench_new"), or nothing
+# but the rate per byte or FLOP that the benchmark sustained ("bench_rate").
+Knowledge = Literal["both", "device", "model", "neither", "bench", "bench_new", "bench_rate"]
 KNOWLEDGE: tuple[Knowledge, ...] = get_args(Knowledge)
+_ELSEWHERE: tuple[Knowledge, ...] = ("both", "device", "model", "neither")
 _LOW, _HIGH = 0.1, 0.9
 _FEWEST_GROUPS = 8  # a quantile of 10 % needs about as many; with fewer, less special residuals join
 
@@ -55,6 +58,9 @@ _NEXT: Mapping[Knowledge, tuple[Knowledge, ...]] = {
     "device": ("device",),
     "model": ("model",),
     "neither": ("neither", "model", "device"),
+    "bench": ("bench", "bench_new"),
+    "bench_new": ("bench_new", "bench"),
+    "bench_rate": ("bench_rate",),
 }
 
 
@@ -67,10 +73,12 @@ def spreads(residuals: Iterable[Residual]) -> tuple[Spread, ...]:
     for speed_class in sorted({name for name, _ in by_state}):
         for state in KNOWLEDGE:
             pool: list[Residual] = []
-            for near in (*_NEXT[state], *KNOWLEDGE):
+            others = _ELSEWHERE if state in _ELSEWHERE else ()
+            for near in dict.fromkeys((*_NEXT[state], *others)):
                 if len({residual.group for residual in pool}) < _FEWEST_GROUPS:
                     pool += by_state.get((speed_class, near), [])
-            found.append(_spread(speed_class, state, pool))
+            if pool:
+                found.append(_spread(speed_class, state, pool))
     return tuple(found)
 
 
@@ -109,11 +117,10 @@ def _weighted_quantile(pairs: Sequence[tuple[float, float]], q: float, n_groups:
     return pairs[0][0]
 
 
-def choose_spread(known: Sequence[Spread], speed_class: str, state: Knowledge) -> Spread | None:
-    """The bounds of a class and state; a class without any has none."""
-    return next(
-        (spread for spread in known if (spread.speed_class, spread.knowledge) == (speed_class, state)), None
-    )
+def choose_spread(known: Sequence[Spread], speed_class: str, *states: Knowledge) -> Spread | None:
+    """The bounds of a class; where several states hold, the narrowest. A class without any has none."""
+    fitting = [spread for spread in known if spread.speed_class == speed_class and spread.knowledge in states]
+    return min(fitting, key=lambda spread: spread.high_ratio / spread.low_ratio, default=None)
 
 
 def wider(one: Spread, other: Spread | None) -> Spread:

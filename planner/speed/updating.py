@@ -3,7 +3,8 @@
 What is known of every effect is taken as its prior: the fitted value, as sure as the fit was of it. So measurements of
 one device move what is its own, and hardly what a thousand others agree on; an effect that nobody measured keeps the
 prior of its level, as in the fit. A person's own device may differ from those of its name (power limit, cooling,
-memory), so what belongs to a device is believed a little less than the fit says.
+memory), so what belongs to a device is believed a little less than the fit says, and each machine stretches whole steps
+by something of its own (`machine_effect`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Final
 
 from planner.speed.effects import Level
 from planner.speed.factors import Effect
-from planner.speed.fitting import Design, Prior, Sample, SpreadKind, most_likely, prior_variance, with_values
+from planner.speed.fitting import Design, Prior, SpreadKind, most_likely, prior_variance, with_values
+from planner.speed.sample import Sample
 
 # What devices of one name differ by, natural logarithms: independent sources on the same test of the same model are
 # apart by 7 % in decoding and 25 % in prompts (docs/accuracy.md, noise).
@@ -23,7 +25,7 @@ _FIXED_SD: Final = 1e-3  # of an effect whose fit did not say how sure it is: it
 
 def updated(effects: Sequence[Effect], samples: Sequence[Sample]) -> tuple[Effect, ...]:
     """All effects after samples of one phase; those that the samples say nothing of stay as they are."""
-    design = Design(samples)
+    design = Design(samples, own=True)
     known = {effect.name: effect for effect in effects}
     start = design.values_from({name: effect.value for name, effect in known.items()})
     variance = prior_variance(design)

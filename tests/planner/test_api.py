@@ -63,12 +63,10 @@ def test_a_benchmark_becomes_the_estimate(smollm2_path: Path) -> None:
     prompt = run.measurement("prefill")
     assert prompt is not None
     assert after.prefill.tokens_per_s is not None
-    # The head works once a prompt: 49,152 · 576 = 28 M weights beside the layers' 106 M, shared by its tokens. The
-    # estimate is for 512.
-    head_share = 28 / 106 / prompt.n_prompt_tokens
-    assert after.prefill.tokens_per_s.expected == pytest.approx(
-        prompt.quartile_tokens_per_s * (1 + head_share), rel=0.1
-    )
+    # The estimate is for 512 tokens. Fewer share the reading of the weights between them, so each takes longer.
+    if prompt.n_prompt_tokens == 512:
+        assert after.prefill.tokens_per_s.expected == pytest.approx(prompt.quartile_tokens_per_s)
+    assert after.prefill.tokens_per_s.expected >= 0.9 * prompt.quartile_tokens_per_s
 
 
 def test_what_is_not_here_cannot_be_measured() -> None:

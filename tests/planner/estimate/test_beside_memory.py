@@ -67,7 +67,7 @@ def test_what_runs_beside_a_model_takes_room_and_stands_in_the_command() -> None
     both = Beside(projector=(picture,), projector_file="mmproj.gguf", draft=helper)
     box = machine(card(memory_gib=48))
     flags = LlamaCppFlags(n_context_tokens=8192)
-    facts = SpeedFacts(efficiencies=())
+    facts = SpeedFacts()
     alone, beside = fit_row(found, box, flags, facts), fit_row(found, box, flags, facts, beside=both)
     gpu = beside.placement.loads[0]
     assert gpu.term_bytes("projector") == 3 * GIB

@@ -8,7 +8,7 @@ from planner.model.presets import preset_storage
 from tests.planner.estimate.machines import card, machine
 from tests.planner.estimate.models import model
 
-FACTS = SpeedFacts(efficiencies=())
+FACTS = SpeedFacts()
 
 
 def at(name: str, quant: str) -> DescribedModel:

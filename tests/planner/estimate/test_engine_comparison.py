@@ -29,7 +29,7 @@ def row(machine: str) -> FitRow:
     network = open_model("qwen3-8b").network
     model = DescribedModel(name="m", network=network, storage=preset_storage(network, "Q4_K_M"))
     flags = LlamaCppFlags(n_context_tokens=4096)
-    return fit_row(model, describe_machine(machine), flags, SpeedFacts(efficiencies=()))
+    return fit_row(model, describe_machine(machine), flags, SpeedFacts())
 
 
 def test_each_buffer_is_counted_on_one_device() -> None:

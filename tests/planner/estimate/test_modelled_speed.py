@@ -14,7 +14,6 @@ from tests.planner.estimate.models import model
 FLAGS = LlamaCppFlags(n_context_tokens=4096)
 CLASSES = ("dense_decode", "dense_prefill", "moe_decode", "moe_prefill", "offload_decode", "offload_prefill")
 FACTS = SpeedFacts(
-    efficiencies=(),
     factors=Factors(effects=(), date="2026-01-01"),
     spreads=tuple(
         Spread(speed_class=name, knowledge=state, low_ratio=0.8, high_ratio=1.25, n_groups=20, n_rows=60)

@@ -6,7 +6,6 @@ from datetime import date
 from hardware.spec import Accelerator, Basis, Cpu, Gpu, Machine, MeasuredRate, Memory
 from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
 from planner.engines.llama_cpp import LlamaCppFlags
-from planner.estimate.calibration import Efficiency
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.local import LocalRates
@@ -20,6 +19,8 @@ from planner.model.presets import preset_storage
 from planner.model.weight import vector
 from planner.prices.price_list import ApiPrice
 from planner.report.full import FullReport, PricedApi
+from planner.speed.factors import Effect, Factors
+from planner.speed.intervals import KNOWLEDGE, Spread
 
 HOSTILE = "<script>alert(1)</script> $x$ | **b**"
 # What may also hide in a name: lines, a terminal escape, a turn of the writing direction, an end of fence.
@@ -110,31 +111,25 @@ TWO_GPUS = Machine(
 )
 
 
-def efficiency(phase: str, backend: str, fraction: float) -> Efficiency:
-    """One calibration row; the figures are made up, the shape is real."""
-    return Efficiency(
-        phase=phase,  # type: ignore[arg-type]
-        model_class="dense",
-        backend=backend,  # type: ignore[arg-type]
-        family="*",
-        fraction=fraction,
-        overhead_s=0.0002,
-        low_ratio=0.8,
-        high_ratio=1.25,
-        n_measurements=41,
-        n_devices=7,
-        fitted_on="made-up devices",
-        date="2026-10-01",
-    )
-
-
+# Made-up figures of a real shape: operators at their starts, prompts of Llama's architecture 1.9 times as slow.
 FACTS = SpeedFacts(
-    efficiencies=(
-        efficiency("decode", "cpu", 0.62),
-        efficiency("prefill", "cpu", 0.4),
-        efficiency("decode", "cuda", 0.7),
-        efficiency("prefill", "cuda", 0.45),
-    )
+    factors=Factors(
+        effects=(
+            Effect(
+                name="architecture-prefill llama",
+                level="architecture",
+                value=0.64,
+                n_measurements=41,
+                n_devices=7,
+            ),
+        ),
+        date="2026-10-01",
+    ),
+    spreads=tuple(
+        Spread(speed_class=name, knowledge=state, low_ratio=0.8, high_ratio=1.25, n_groups=41, n_rows=120)
+        for name in ("dense_decode", "dense_prefill", "offload_decode", "offload_prefill")
+        for state in KNOWLEDGE
+    ),
 )
 
 
@@ -242,7 +237,7 @@ def make_report(
         return fit_row(model, machine, LlamaCppFlags(n_context_tokens=n_context_tokens), known)
 
     run = run_of(model, decode_s, prefill_s) if measured else None
-    since = replace(facts, local=LocalRates(runs=(run,), spreads=())) if run else facts
+    since = replace(facts, local=LocalRates(runs=(run,))) if run else facts
     rows = tuple(row(n, since) for n in contexts)
     prefill, decode = rows[0].prefill.tokens_per_s, rows[0].decode.tokens_per_s
     capacity = None

@@ -10,9 +10,10 @@ from planner.speed.cross_validation import folds_of
 from planner.speed.device import SpeedDevice
 from planner.speed.effects import least_factor
 from planner.speed.factors import Case
-from planner.speed.fitting import Sample, cell_weights, fit_effects, log_seconds
-from planner.speed.held_out import unseen
+from planner.speed.fitting import cell_weights, fit_effects, log_seconds
+from planner.speed.held_out import fits_without, unseen
 from planner.speed.operators import decode_operators, layout_on_one
+from planner.speed.sample import Sample
 from planner.speed.setting import Setting
 from tests.planner.speed.cases import GPU, dense
 
@@ -73,7 +74,7 @@ def test_a_cell_of_many_rows_weighs_little_more_than_one_of_few() -> None:
 
 def test_a_held_out_prediction_has_not_seen_its_device() -> None:
     fit = fit_effects(SAMPLES)
-    guesses = unseen(SAMPLES, fit, "device")
+    guesses = unseen(SAMPLES, fits_without(SAMPLES, fit, "device"))
     assert len(guesses) == len(SAMPLES)
     assert {guess.knowledge for guess in guesses} <= {"model", "neither"}
     folds = {one.device: guess.fold for one, guess in zip(SAMPLES, guesses, strict=True)}

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from planner.speed.factors import Effect
-from planner.speed.fitting import Fit, Sample, fit_effects, log_seconds
+from planner.speed.factors import Effect, Factors
+from planner.speed.fitting import fit_effects, log_seconds
+from planner.speed.sample import Sample
 from planner.speed.updating import updated
 from tests.planner.speed.test_fitting import CARDS, sample
 
@@ -17,7 +18,7 @@ SLOW = replace(CARDS[0], key="slow card")
 
 def error(effects: tuple[Effect, ...], asked: Sample) -> float:
     """Log of measured over expected time."""
-    return math.log(asked.measured_s) - float(log_seconds([asked], Fit(effects=effects))[0])
+    return math.log(asked.measured_s / sum(Factors(effects=effects).seconds(asked.case)))
 
 
 def test_one_model_measured_on_a_new_device_helps_the_others() -> None:

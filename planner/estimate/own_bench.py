@@ -1,0 +1,131 @@
+"""What benchmarks on this machine teach the speed model: their tests as operators, and effects after them.
+
+A run keeps the ideal seconds of its tests, at the rates that the machine had when it ran, so that its file need not be
+there any more.
+"""
+
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hardware.spec import Machine
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.errors import MissingFactError
+from planner.estimate.described_model import DescribedModel
+from planner.estimate.local import same_place
+from planner.estimate.measurement import BenchRun, IdealTime, Measurement
+from planner.estimate.modelled_speed import decode_case, machine_layout, placed_layout, prefill_case
+from planner.estimate.placement import place
+from planner.speed.effects import OPERATORS
+from planner.speed.factors import Case, Factors
+from planner.speed.operator_time import OperatorTime
+from planner.speed.operators import Layout
+from planner.speed.sample import Sample
+from planner.speed.setting import Setting
+
+_MOST_RUNS = 24  # the newest of each file and place; more would add little and take longer
+
+
+def with_operators(run: BenchRun, model: DescribedModel, machine: Machine) -> BenchRun:
+    """The run with the operators of its tests; as it was where the speed model does not know the device or place."""
+    flags = LlamaCppFlags(
+        n_context_tokens=run.n_context_tokens, n_ubatch=run.n_ubatch, flash_attention=run.flash_attention
+    )
+    placement = place(model, machine, flags)
+    if not same_place(run, placement):
+        return run
+    try:
+        layout = placed_layout(placement, machine)
+    except MissingFactError:
+        return run
+    measurements = tuple(
+        replace(item, operators=_ideal_times(_case(item, model, layout, flags))) if _teaches(item) else item
+        for item in run.measurements
+    )
+    return replace(
+        run, measurements=measurements, model_key=model.work.key, architecture=model.work.architecture
+    )
+
+
+def taught_by_runs(factors: Factors, runs: Sequence[BenchRun], machine: Machine) -> Factors:
+    """Effects after the benchmarks of this machine; the same where none of them says anything."""
+    newest = {
+        (run.model_fingerprint, run.backend, run.n_gpu_layers == 0): run for run in runs if run.model_key
+    }
+    samples = [sample for run in list(newest.values())[-_MOST_RUNS:] for sample in _samples(run, machine)]
+    if not samples:
+        return factors
+    # NumPy takes a tenth of a second to load, which an estimate without benchmarks need not wait for.
+    updated = importlib.import_module("planner.speed.updating").updated
+    effects = factors.effects
+    for phase in ("decode", "prefill"):
+        of_phase = [sample for sample in samples if sample.case.phase == phase]
+        if of_phase:
+            effects = updated(effects, of_phase)
+    return replace(factors, effects=effects, before=factors)
+
+
+def _teaches(item: Measurement) -> bool:
+    """Whether it was measured, of one sequence, with the run's own threads."""
+    return item.n_sequences == 1 and item.n_threads is None and item.low_s is None
+
+
+def _case(item: Measurement, model: DescribedModel, layout: Layout, flags: LlamaCppFlags) -> Case:
+    if item.phase == "decode":
+        depth = item.n_depth_tokens + item.n_generated_tokens // 2
+        return decode_case(model.work, layout, flags, depth, 1)
+    return prefill_case(model.work, layout, flags, item.n_prompt_tokens, item.n_depth_tokens)
+
+
+def _ideal_times(case: Case) -> tuple[IdealTime, ...]:
+    return tuple(
+        IdealTime(
+            operator=time.operator, type_class=time.type_class, gpu=time.device, ideal_s=float(time.ideal_s)
+        )
+        for time in case.operators
+    )
+
+
+def _samples(run: BenchRun, machine: Machine) -> list[Sample]:
+    try:
+        layout = machine_layout(machine, on_gpu=run.backend != "CPU" and run.n_gpu_layers != 0)
+    except MissingFactError:
+        return []
+    found = []
+    for item in run.measurements:
+        if (
+            not item.operators
+            or not _teaches(item)
+            or not all(_is_known(time, layout) for time in item.operators)
+        ):
+            continue
+        case = Case(
+            phase=item.phase,
+            operators=tuple(
+                OperatorTime(
+                    device=time.gpu, operator=time.operator, type_class=time.type_class, ideal_s=time.ideal_s
+                )
+                for time in item.operators
+            ),
+            layout=layout,
+            setting=Setting(flash_attention=run.flash_attention),
+            model_key=run.model_key,
+            architecture=run.architecture,
+        )
+        n_tokens = item.n_prompt_tokens if item.phase == "prefill" else 1
+        found.append(
+            Sample(
+                case=case,
+                measured_s=n_tokens / item.quartile_tokens_per_s,
+                cell=f"{run.model_fingerprint} {run.backend} {item.phase}",
+                device=run.machine_fingerprint,
+            )
+        )
+    return found
+
+
+def _is_known(time: IdealTime, layout: Layout) -> bool:
+    """Whether this planner has the operator, and the machine the device; files of other times may have others."""
+    where = -1 <= time.gpu < len(layout.gpus) and (time.gpu >= 0 or layout.host is not None)
+    return time.operator in OPERATORS and where and 0 <= time.ideal_s < math.inf
