@@ -4,7 +4,6 @@ A run keeps the ideal seconds of its tests, at the rates that the machine had wh
 there any more.
 """
 
-import importlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import Layout
 from planner.speed.sample import Sample
 from planner.speed.setting import Setting
+from planner.speed.updating import updated
 
 _MOST_RUNS = 24  # the newest of each file and place; more would add little and take longer
 
@@ -56,8 +56,6 @@ def taught_by_runs(factors: Factors, runs: Sequence[BenchRun], machine: Machine)
     samples = [sample for run in list(newest.values())[-_MOST_RUNS:] for sample in _samples(run, machine)]
     if not samples:
         return factors
-    # NumPy takes a tenth of a second to load, which an estimate without benchmarks need not wait for.
-    updated = importlib.import_module("planner.speed.updating").updated
     effects = factors.effects
     for phase in ("decode", "prefill"):
         of_phase = [sample for sample in samples if sample.case.phase == phase]

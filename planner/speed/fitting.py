@@ -6,20 +6,32 @@ a family near its backend. Noise is Student's t with 4 degrees of freedom, so th
 Rows of one cell (device, model, type) share most of their error: n of them weigh n / (1 + (n − 1)·0.6).
 """
 
+import importlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from planner.speed.effects import OPERATORS, Level, least_factor, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
 from planner.speed.sample import Sample
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Ints = npt.NDArray[np.int64]
+else:
+    Floats = Ints = Any
+
+    class _Numpy:
+        """NumPy, loaded when a fit is made: that takes a tenth of a second, and estimates need it only for benchmarks."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(importlib.import_module("numpy"), name)
+
+    np = _Numpy()
 
 # What an effect's spread is shared with: effects of its level on operators of its kind.
 SpreadKind = Literal["reading", "other", "step"]

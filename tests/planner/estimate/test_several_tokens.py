@@ -97,9 +97,8 @@ def test_a_step_of_several_is_neither_faster_than_one_token_nor_dearer_than_one_
 
 
 def test_a_calibration_of_operators_is_needed() -> None:
-    none = SpeedFacts(efficiencies=api.speed_facts(BOX)[0].efficiencies)
-    with pytest.raises(MissingFactError, match="calibration"):
-        several_tokens(LLAMA, PLACED, BOX, none, 0, 2)
+    with pytest.raises(MissingFactError, match="planner bench"):
+        several_tokens(LLAMA, PLACED, BOX, SpeedFacts(), 0, 2)
 
 
 def test_sequences_share_the_context_out() -> None:
