@@ -122,7 +122,7 @@ _OF_PROMPTS = frozenset(
     ("multiply", "multiply_experts", "multiply_library", "multiply_library_experts", "rescale", "attention")
 )
 
-# Measured on one processor of its own (docs/calibration.md): decoding reaches 0.68 of the measured bandwidth.
+# Measured on one processor of its own, with 2 threads and AVX-512: decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
 # On the same processor prompts reach 0.3 to 2.2 times the fp32 rate, by type: about the rate itself.
 _PROCESSOR_MULTIPLY_START = math.log(1 - 0.25)
