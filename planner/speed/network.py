@@ -27,7 +27,8 @@ def network_times(
     n_batches: float = 1.0,
 ) -> Iterator[OperatorTime]:
     """Seconds over the network for each remote device; `links` are those of the layout's GPUs, None for local
-    ones; without any all are local."""
+    ones; without any all are local.
+    """
     for home, _ in groupby((*layout.layers, layout.head)):
         link = links[home] if 0 <= home < len(links) else None
         if link is None:
