@@ -2,7 +2,7 @@
 
 python -m tests.fuzz.gguf --seconds 600
 
-The targets are gguf, safetensors, config, ollama and card. With atheris installed (`pip install atheris` in an
+The targets are gguf, safetensors, config, ollama, card and measurements. With atheris installed (`pip install atheris` in an
 environment beside the project's own, which never needs it) bytes are changed under the guidance of branch coverage;
 without it they are changed blindly. Either way an input fails that raises anything but the planner's own errors,
 takes longer than two seconds, or makes the process grow by more than 256 MiB. What failed is written to a file whose

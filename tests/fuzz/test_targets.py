@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import MalformedError
-from tests.fuzz import card, config, gguf, ollama, safetensors
+from tests.fuzz import card, config, gguf, measurements, ollama, safetensors
 from tests.fuzz.choices import Choices, change
 from tests.fuzz.harness import check, regressions
 
-TARGETS = {"card": card, "config": config, "gguf": gguf, "ollama": ollama, "safetensors": safetensors}
+TARGETS = {
+    "card": card, "config": config, "gguf": gguf, "measurements": measurements, "ollama": ollama,
+    "safetensors": safetensors,
+}  # fmt: skip
 both = pytest.mark.parametrize("name", TARGETS)
 
 

@@ -34,6 +34,7 @@ _FORK_FIELDS: Final = frozenset(
 _TEST: Final = re.compile(
     r"(?:pp ?(?P<pp>\d+))?\+?(?:tg ?(?P<tg>\d+))?(?: ?@ ?(?:d|pp) ?(?P<depth>\d+))?", re.ASCII
 )
+_MOST_LAYERS: Final = 1_000
 EXTRAPOLATED: Final = "extrapolated from a few layers of random weights, not measured"
 PROMPTS_TOGETHER: Final = "prompts of several sequences at once are not timed"
 _SYNTHETIC: Final = " (synthetic)"  # behind the type, as `planner bench export` writes it
@@ -173,7 +174,7 @@ def _layers(record: Mapping[str, Any]) -> str:
 def _overrides(record: Mapping[str, Any]) -> str:
     """Options that send tensors to main memory."""
     options = []
-    n_experts = int(number(record, "n_cpu_moe") or 0)
+    n_experts = min(_MOST_LAYERS, int(number(record, "n_cpu_moe") or 0))
     if n_experts > 0:
         layers = "|".join(str(layer) for layer in range(n_experts))
         options.append(rf"-ot blk\.({layers})\.ffn_(up|down|gate)_exps=CPU")

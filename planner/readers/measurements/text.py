@@ -86,7 +86,11 @@ def _first_bracket(text: str, start: int = 0) -> int | None:
 
 def read_text(path: Path) -> MeasurementText:
     """The file's text; raises a ReadError for one that is missing, too large or not UTF-8."""
-    data = read_bounded(path, MAX_BYTES)
+    return text_of(read_bounded(path, MAX_BYTES), str(path))
+
+
+def text_of(data: bytes, name: str) -> MeasurementText:
+    """The text that bytes are; raises MalformedError where they are none."""
     encoding = (
         "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     )  # what PowerShell's ">" writes
@@ -94,8 +98,8 @@ def read_text(path: Path) -> MeasurementText:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         raise MalformedError(
-            f"{quoted(path)} is not UTF-8 at byte {error.start:,}; save it as text in UTF-8"
+            f"{quoted(name)} is not UTF-8 at byte {error.start:,}; save it as text in UTF-8"
         ) from None
     if "\0" in text:
-        raise MalformedError(f"{quoted(path)} holds null characters; it is no file of measurements")
-    return MeasurementText(name=str(path), text=text)
+        raise MalformedError(f"{quoted(name)} holds null characters; it is no file of measurements")
+    return MeasurementText(name=name, text=text)

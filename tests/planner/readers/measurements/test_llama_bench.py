@@ -134,6 +134,7 @@ def test_several_devices_are_counted() -> None:
 def test_experts_in_main_memory_are_options_of_the_row() -> None:
     row = one(n_cpu_moe=2)
     assert row["offload"] == r"-ot blk\.(0|1)\.ffn_(up|down|gate)_exps=CPU"
+    assert len(one(n_cpu_moe=10**12)["offload"]) < 10_000  # as many as any network has
     assert one(tensor_buft_overrides="exps=CPU;none")["offload"] == "-ot exps=CPU"
     mixture = {
         "model_type": "qwen3moe 30B.A3B Q4_K - Medium", "model_size": 17_700_000_000, "model_n_params": 30_532_122_624,
