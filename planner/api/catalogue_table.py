@@ -38,6 +38,7 @@ def fit_catalogue_table(
     machine = machine_for(on)
     facts, notes = speed_facts(machine)
     home = home_of(machine)
+    presets = quants or _USUAL
     entries = model_rows()
     newest = max(entry["released"] or "" for entry in entries)
     found: list[tuple[Any, TabledModel]] = []
@@ -47,21 +48,15 @@ def fit_catalogue_table(
             progress(index / len(entries), entry["id"])
         try:
             network = from_catalogue(entry, entry["id"]).network
-            table = _table(entry, network, quants)
+            table = _table(entry, network, presets)
+            model = tabled_model(
+                entry["id"], network, table, machine, home, facts, contexts, n_sequences, presets
+            )
         except (UnknownArchitectureError, MissingFactError):
             left_out.append(entry["id"])
             continue
-        model = tabled_model(entry["id"], network, table, machine, home, facts, contexts, n_sequences)
-        found.append(
-            (
-                (
-                    not model.memory.fits.any(),
-                    not model.is_fine,
-                    *model_rank(network, entry["released"], newest),
-                ),
-                model,
-            )
-        )
+        rank = model_rank(network, entry["released"], newest)
+        found.append(((not model.memory.fits.any(), not model.is_fine, *rank), model))
     found.sort(key=lambda item: (item[0], item[1].id))
     if left_out:
         notes += (f"not understood yet, so left out: {', '.join(left_out)}",)
@@ -74,9 +69,6 @@ def fit_catalogue_table(
     )
 
 
-def _table(entry: Mapping[str, Any], network: Network, quants: Sequence[str]) -> PresetTable:
+def _table(entry: Mapping[str, Any], network: Network, presets: Sequence[str]) -> PresetTable:
     """The packaged table, or one for a model of the user's own, whose few contexts are worked out one by one."""
-    table = packaged_table(entry["id"])
-    if table is None:
-        return preset_table(entry["name"], network, quants or _USUAL, ())
-    return table.only(quants or _USUAL)
+    return packaged_table(entry["id"]) or preset_table(entry["name"], network, presets, ())

@@ -68,8 +68,15 @@ def tabled_model(
     facts: SpeedFacts,
     contexts: Sequence[int],
     n_sequences: int,
+    presets: Sequence[str],
 ) -> TabledModel:
-    """One model at every preset of a table and every context, no longer than it was trained for."""
+    """One model at the presets that its table has and every context, no longer than it was trained for.
+
+    Raises MissingFactError where the table has none of them.
+    """
+    rows = [table.presets.index(preset) for preset in presets if preset in table.presets]
+    if not rows:
+        raise MissingFactError(f"cannot be stored as {' or '.join(presets)}")
     most = network.context_tokens
     n = np.array([min(context, most or context) for context in contexts])
     decode = full = missing = None
@@ -79,16 +86,17 @@ def tabled_model(
             SweptModel(table=table, network=network), home, machine, facts, depths, n_sequences
         )
         shape = (len(table.presets), len(depths))
-        parts = [np.broadcast_to(part, shape) for part in (rates.low, rates.expected, rates.high)]
+        parts = [np.broadcast_to(part, shape)[rows] for part in (rates.low, rates.expected, rates.high)]
         decode, full = Bounds(*(part[:, 0] for part in parts)), Bounds(*(part[:, 1:] for part in parts))
     except MissingFactError as error:
         missing = str(error)
+    memory = whole_memory(table, network, home, n, np.full(len(n), n_sequences))
     return TabledModel(
         id=model_id,
         parameters=network.parameters.text,
-        presets=table.presets,
+        presets=tuple(table.presets[row] for row in rows),
         n_context_tokens=tuple(n.tolist()),
-        memory=whole_memory(table, network, home, n, np.full(len(n), n_sequences)),
+        memory=WholeMemory(needed_bytes=memory.needed_bytes[rows], fits=memory.fits[rows]),
         decode=decode,
         decode_full=full,
         missing=missing,
