@@ -4,8 +4,8 @@ A list of many models at many presets and contexts asks for the same few sums ag
 here once, by the functions that answer for a single model; the packaged catalogue's stand in a file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args
 
@@ -66,6 +66,14 @@ class GroupColumns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PresetClasses:
+    """The weights by kernel class, of the layers and of the head."""
+
+    groups: tuple[GroupColumns, ...]  # as the network's
+    head: tuple[ClassColumn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadColumns:
     """Bytes that a decoded token reads at each preset: of the layers, of the experts it picks, of the head."""
 
@@ -83,8 +91,8 @@ class PresetTable:
     has_output_head: bool
     stores: Mapping[Store, StoreColumns]
     reads: ReadColumns
-    groups: tuple[GroupColumns, ...]  # as the network's
-    head: tuple[ClassColumn, ...]
+    # Most of the table, which memory does not ask for.
+    classes: Callable[[], PresetClasses] = field(compare=False)
     # Memory beside weights and driver by padded context, and by requests at once: of the host; of a GPU and the host.
     beside: Mapping[tuple[Place, int], Straight]
 
@@ -99,8 +107,7 @@ class PresetTable:
             total_bytes=tuple(self.total_bytes[row] for row in rows),
             stores={store: _only_rows(columns, rows) for store, columns in self.stores.items()},
             reads=_only_rows(self.reads, rows),
-            groups=tuple(replace(group, classes=_only_classes(group.classes, rows)) for group in self.groups),
-            head=_only_classes(self.head, rows),
+            classes=lambda: _only_classes(self.classes(), rows),
         )
 
 
@@ -112,7 +119,14 @@ def _only_rows(columns: _Columns, rows: Sequence[int]) -> _Columns:
     return replace(columns, **parts)
 
 
-def _only_classes(columns: Sequence[ClassColumn], rows: Sequence[int]) -> tuple[ClassColumn, ...]:
+def _only_classes(classes: PresetClasses, rows: Sequence[int]) -> PresetClasses:
+    return PresetClasses(
+        groups=tuple(replace(group, classes=_only_columns(group.classes, rows)) for group in classes.groups),
+        head=_only_columns(classes.head, rows),
+    )
+
+
+def _only_columns(columns: Sequence[ClassColumn], rows: Sequence[int]) -> tuple[ClassColumn, ...]:
     found = []
     for column in columns:
         places = [(new, column.presets.index(old)) for new, old in enumerate(rows) if old in column.presets]
@@ -143,6 +157,10 @@ def preset_table(
         models.append(DescribedModel(name=name, network=network, storage=storage))
     if not models:
         raise problem or MissingFactError(f"no preset was asked for {name}")
+    classes = PresetClasses(
+        groups=tuple(_group_columns(models, group.layers) for group in network.groups),
+        head=_class_columns([[model.work.head] for model in models]),
+    )
     return PresetTable(
         presets=tuple(model.storage.label for model in models),
         total_bytes=tuple(model.storage.total_bytes for model in models),
@@ -153,8 +171,7 @@ def preset_table(
             experts=tuple(sum(layer.expert_read_bytes for layer in model.layers) for model in models),
             head=tuple(model.head_bytes for model in models),
         ),
-        groups=tuple(_group_columns(models, group.layers) for group in network.groups),
-        head=_class_columns([[model.work.head] for model in models]),
+        classes=lambda: classes,
         beside={
             (place, n): straight
             for place in PLACES

@@ -4,9 +4,10 @@ The numbers are those of `placement.place` and `speed.decode_speed` for each sin
 row for each preset and a column for each case. A model that no single memory holds is left to those two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from planner.estimate.speed import SpeedFacts, decode_rates
 from planner.estimate.split_search import fastest_first
 from planner.model.network import Network
 from planner.speed.work import ClassWeights, LayerWork, ModelWork, work_key
+
+_FEW = 8  # cases
 
 Integers = npt.NDArray[np.int64]
 
@@ -138,6 +141,10 @@ def beside_columns(
 ) -> Integers:
     """Memory beside weights and driver: a row for each device, a column for each case."""
     found = np.empty((2 if place == "gpu" else 1, len(n_context_tokens)), dtype=np.int64)
+    if len(n_context_tokens) <= _FEW:  # arrays take longer than they save
+        for i, (n_tokens, n) in enumerate(zip(n_context_tokens.tolist(), n_sequences.tolist(), strict=True)):
+            found[:, i] = beside_at(table, network, place, n, n_tokens)
+        return found
     cells = -(-n_context_tokens // CELL_PADDING)
     left = np.ones(len(cells), dtype=np.bool_)
     for n in np.unique(n_sequences).tolist():
@@ -165,10 +172,15 @@ def beside_columns(
 
 def _work(table: PresetTable, network: Network) -> ModelWork:
     """Layers of one group carry the mean of its weights, so that their sum is the group's."""
+    classes = table.classes()
+    groups = as_run(network).groups
+    sizes = [len(group.layers) for group in groups]
+    columns = [(one, n) for found, n in zip(classes.groups, sizes, strict=True) for one in found.classes]
+    weights = iter(_weights([*columns, *((one, 1) for one in classes.head)], len(table.presets)))
     layers: list[LayerWork | None] = [None] * network.n_layers
-    for columns, group in zip(table.groups, as_run(network).groups, strict=True):
-        weights = tuple(_weights(one, len(table.presets), len(group.layers)) for one in columns.classes)
-        work = LayerWork(weights=weights, n_tensors=columns.n_tensors, mixer=group.mixer)
+    for found, group in zip(classes.groups, groups, strict=True):
+        of_group = tuple(islice(weights, len(found.classes)))
+        work = LayerWork(weights=of_group, n_tensors=found.n_tensors, mixer=group.mixer)
         for i in group.layers:
             layers[i] = work
     return ModelWork(
@@ -176,22 +188,27 @@ def _work(table: PresetTable, network: Network) -> ModelWork:
         architecture=network.architecture,
         hidden_size=network.hidden_size,
         layers=tuple(layer for layer in layers if layer is not None),
-        head=tuple(_weights(one, len(table.presets), 1) for one in table.head),
+        head=tuple(weights),
     )
 
 
-def _weights(column: ClassColumn, n_presets: int, n_layers: int) -> ClassWeights:
-    n_bytes = np.zeros((n_presets, 1))
-    n_bytes[list(column.presets), 0] = column.n_bytes
-    n_elements = np.zeros((n_presets, 1))
-    n_elements[list(column.presets), 0] = column.n_elements
-    return ClassWeights(
-        type_class=column.type_class,
-        is_expert=column.is_expert,
-        active_fraction=column.active_fraction,
-        n_bytes=n_bytes / n_layers,
-        n_elements=n_elements / n_layers if any(column.n_elements) else 0.0,
-    )
+def _weights(columns: Sequence[tuple[ClassColumn, int]], n_presets: int) -> Iterator[ClassWeights]:
+    """Columns as weights of one of so many layers, filled in all at once: arrays of a few numbers are slow to make."""
+    rows = [row for row, (one, _) in enumerate(columns) for _ in one.presets]
+    presets = [preset for one, _ in columns for preset in one.presets]
+    shares = [1 / n for one, n in columns for _ in one.presets]
+    found = np.zeros((2, len(columns), n_presets, 1))
+    found[0, rows, presets, 0] = [n_bytes for one, _ in columns for n_bytes in one.n_bytes]
+    found[1, rows, presets, 0] = [n_elements for one, _ in columns for n_elements in one.n_elements]
+    found[:, rows, presets, 0] *= shares
+    for row, (one, _) in enumerate(columns):
+        yield ClassWeights(
+            type_class=one.type_class,
+            is_expert=one.is_expert,
+            active_fraction=one.active_fraction,
+            n_bytes=found[0, row],
+            n_elements=found[1, row] if any(one.n_elements) else 0.0,
+        )
 
 
 def whole_decode(

@@ -18,6 +18,7 @@ from planner.estimate.preset_table import (
     ClassColumn,
     GroupColumns,
     Place,
+    PresetClasses,
     PresetTable,
     ReadColumns,
     Store,
@@ -62,16 +63,24 @@ def table_from(data: Mapping[str, Any]) -> PresetTable:
             for name in get_args(Store)
         },
         reads=ReadColumns(**{part: tuple(column) for part, column in data["reads"].items()}),
-        groups=tuple(
-            GroupColumns(n_tensors=group["n_tensors"], classes=_classes_from(group["classes"]))
-            for group in data["groups"]
-        ),
-        head=_classes_from(data["head"]),
+        classes=lambda: _classes(data["classes"]),
         beside={
             (place, int(n)): _straight_from(lines)
             for place in get_args(Place)
             for n, lines in data["beside"].get(place, {}).items()
         },
+    )
+
+
+@cache
+def _classes(text: str) -> PresetClasses:
+    data = json.loads(text)
+    return PresetClasses(
+        groups=tuple(
+            GroupColumns(n_tensors=group["n_tensors"], classes=_classes_from(group["classes"]))
+            for group in data["groups"]
+        ),
+        head=_classes_from(data["head"]),
     )
 
 
@@ -99,11 +108,20 @@ def table_data(table: PresetTable) -> dict[str, Any]:
         "reads": {
             part: [_short(x) for x in getattr(table.reads, part)] for part in ("fixed", "experts", "head")
         },
-        "groups": [
-            {"n_tensors": group.n_tensors, "classes": _classes_data(group.classes)} for group in table.groups
-        ],
-        "head": _classes_data(table.head),
+        # As text of its own, which is read only where speeds by operator are asked for.
+        "classes": json.dumps(classes_data(table.classes()), separators=(",", ":")),
         "beside": beside,
+    }
+
+
+def classes_data(classes: PresetClasses) -> dict[str, Any]:
+    """The weights by class as JSON."""
+    return {
+        "groups": [
+            {"n_tensors": group.n_tensors, "classes": _classes_data(group.classes)}
+            for group in classes.groups
+        ],
+        "head": _classes_data(classes.head),
     }
 
 
