@@ -278,6 +278,24 @@ def test_the_real_engine_measures_the_real_model(real_model: Path) -> None:
 
 
 @pytest.mark.engine
+def test_the_real_engine_runs_sequences_at_once_threads_and_a_long_depth(real_model: Path) -> None:
+    request = BenchRequest(
+        model_path=real_model, n_prompt=16, n_gen=4, batches=(4,), threads=(1,), long_depth=64, n_threads=1,
+        budget_s=24,
+    )  # fmt: skip
+    run = bench_llama_cpp(request, SUBJECT)
+    names = [item.name for item in run.measurements]
+    shortened = any("became" in note or "left out" in note for note in run.notes)
+    assert names == ["pp16", "tg4", "tg4 x4", "pp16, 1 thread", "tg4, 1 thread", "tg4 @ d64"] or shortened
+    together = next(item for item in run.measurements if item.n_sequences == 4)
+    assert together.n_tokens == 4 * together.n_generated_tokens
+    assert all(item.cpu_s and min(item.cpu_s) > 0 for item in run.measurements)
+    assert run.conditions is not None
+    assert run.conditions.other_cores is not None
+    assert run.conditions.measuring_s > 0
+
+
+@pytest.mark.engine
 def test_the_dry_sum_is_what_a_real_load_allocates(real_model: Path) -> None:
     request = MemoryRequest(model_path=real_model, n_context_tokens=4096, n_gpu_layers=0)
     dry = engine_memory(request)
