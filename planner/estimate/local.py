@@ -32,11 +32,7 @@ class LocalRates:
         self, phase: Phase, model: DescribedModel, placement: Placement
     ) -> tuple[BenchRun, Measurement] | None:
         """The newest benchmark of the very file where the placement would run it."""
-        own = [
-            pair
-            for pair in self._usable(phase, placement)
-            if model.fingerprint is not None and pair[0].model_fingerprint == model.fingerprint
-        ]
+        own = [pair for pair in self._here(phase, placement) if _is_of(pair[0], model)]
         # A run of the model itself counts before a synthetic one.
         run_here = [pair for pair in own if pair[0].synthetic is None]
         return (run_here or own)[-1] if own else None
@@ -64,6 +60,10 @@ class LocalRates:
         return _carried_over(rates, flop_per_token, spread)
 
     def _usable(self, phase: Phase, placement: Placement) -> list[tuple[BenchRun, Measurement]]:
+        """Runs that say something of other models: what was extrapolated is not taken for measured."""
+        return [pair for pair in self._here(phase, placement) if pair[0].synthetic is None]
+
+    def _here(self, phase: Phase, placement: Placement) -> list[tuple[BenchRun, Measurement]]:
         return [
             (run, measured)
             for run in self.runs
@@ -71,6 +71,14 @@ class LocalRates:
             for measured in (run.measurement(phase),)
             if measured is not None
         ]
+
+
+def _is_of(run: BenchRun, model: DescribedModel) -> bool:
+    """Whether it is the same file; of a model that was never downloaded, the same name and quantization."""
+    if model.fingerprint is not None:
+        return run.model_fingerprint == model.fingerprint
+    same = run.model_name == model.name and run.quantization == model.storage.label
+    return same and run.synthetic is not None and not run.model_fingerprint
 
 
 def _carried_over(rates: Sequence[float], work_per_token: float, spread: Spread | None) -> Interval | None:

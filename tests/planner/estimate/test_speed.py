@@ -10,7 +10,7 @@ from hardware.spec import Basis
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import LocalRates
-from planner.estimate.measurement import BenchRun, Measurement
+from planner.estimate.measurement import BenchRun, Measurement, Synthetic
 from planner.estimate.own_bench import taught_by_runs, with_operators
 from planner.estimate.placement import place
 from planner.estimate.speed import SpeedFacts, decode_speed, prefill_flop, prefill_speed
@@ -189,6 +189,58 @@ def test_without_an_estimate_another_model_gets_the_rate_per_byte() -> None:
     expected = 10.0 * small.storage.read_bytes_per_token / large.storage.read_bytes_per_token
     assert estimate.expected == pytest.approx(expected, rel=1e-6)
     assert estimate.low == pytest.approx(expected / 1.25, rel=1e-6)
+
+
+def synthetic(run: BenchRun) -> BenchRun:
+    """The same figures, extrapolated: 10 % either way."""
+    return replace(
+        run,
+        model_fingerprint="",
+        synthetic=Synthetic(n_layers=32, files=(), disk_bytes=1, writing_s=0.1),
+        measurements=tuple(
+            replace(
+                item,
+                samples_s=item.samples_s[:1],
+                low_s=item.samples_s[0] / 1.1,
+                high_s=item.samples_s[0] * 1.1,
+            )
+            for item in run.measurements
+        ),
+    )
+
+
+def test_a_synthetic_run_counts_for_its_own_model_and_says_so() -> None:
+    found = model("llama")  # by its config: it was never downloaded, so there is no file to tell it by
+    run = synthetic(bench_run(found, fingerprint="", tg_s=12.8, pp_s=5.12))
+    run = replace(run, model_name=found.name, quantization=found.storage.label)
+    box = machine()
+    placement = place(found, box, FLAGS)
+    facts = replace(FACTS, local=LocalRates(runs=(run,)))
+    estimate = decode_speed(found, placement, box, facts, 64).tokens_per_s
+    assert estimate is not None
+    assert (estimate.low, estimate.expected) == pytest.approx((10.0 / 1.1, 10.0))
+    assert estimate.basis is not Basis.MEASURED
+    assert "synthetic" in estimate.source
+    other = replace(found, name="another")
+    assert decode_speed(other, placement, box, facts, 64) == decode_speed(other, placement, box, FACTS, 64)
+
+
+def test_a_run_of_the_file_counts_before_a_synthetic_one() -> None:
+    found = replace(model("llama"), fingerprint="f")
+    real = bench_run(found, fingerprint="f", tg_s=12.8, pp_s=5.12)
+    later = replace(synthetic(bench_run(found, fingerprint="f", tg_s=6.4, pp_s=5.12)), model_fingerprint="f")
+    box = machine()
+    facts = replace(FACTS, local=LocalRates(runs=(real, later)))
+    estimate = decode_speed(found, place(found, box, FLAGS), box, facts, 64).tokens_per_s
+    assert estimate is not None
+    assert estimate.expected == pytest.approx(10.0)
+
+
+def test_what_was_extrapolated_is_no_rate_for_other_models() -> None:
+    run = synthetic(bench_run(model("llama"), fingerprint="f", tg_s=12.8, pp_s=5.12))
+    box, large = machine(ram_gb_per_s=None), model("qwen3")
+    facts = replace(FACTS, local=LocalRates(runs=(run,)))
+    assert decode_speed(large, place(large, box, FLAGS), box, facts).tokens_per_s is None
 
 
 def test_a_run_on_the_cpu_is_not_the_gpus_measurement() -> None:
