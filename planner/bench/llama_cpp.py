@@ -21,6 +21,7 @@ from planner.bench.runner import CHILD_COMMAND, Ended, run_child
 from planner.bench.schedule import busy_note, neighbours_note
 from planner.errors import BenchError
 from planner.estimate.measurement import BenchRun, Conditions, EngineMemory, Measurement, Phase
+from planner.estimate.modelled_speed import working_threads
 from planner.progress import Progress
 
 _PHASES: tuple[Phase, ...] = ("prefill", "decode")
@@ -44,7 +45,7 @@ def require_engine() -> None:
 
 def default_threads(cpu: Cpu) -> int:
     """llama-bench's choice, one thread per physical core, within what this process may use."""
-    return max(1, min(cpu.n_physical_cores or cpu.n_usable_threads, cpu.n_usable_threads))
+    return working_threads(cpu)
 
 
 def bench_llama_cpp(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hardware.spec import Basis, Gpu, Machine
+from hardware.spec import Basis, Cpu, Gpu, Machine
 from hardware.units import TERA, format_rate_bytes_per_s
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.errors import MissingFactError
@@ -43,6 +43,7 @@ __all__ = [
     "modelled_prefill",
     "placed_layout",
     "prefill_case",
+    "working_threads",
 ]
 
 _NOMINAL_THREADS = 8  # of a host whose processor nobody named, as in the measurements
@@ -388,6 +389,11 @@ def _unused(device: Device) -> SpeedDevice:
     return cpu_device(device.name, 1.0, 1, beside_gpu=True)
 
 
+def working_threads(cpu: Cpu) -> int:
+    """llama.cpp's own choice: a thread for each physical core that this process may use."""
+    return max(1, min(cpu.n_physical_cores or cpu.n_usable_threads, cpu.n_usable_threads))
+
+
 def _host(machine: Machine, *, beside_gpu: bool) -> SpeedDevice:
     rate = (
         machine.memory_bandwidth.per_s
@@ -402,6 +408,6 @@ def _host(machine: Machine, *, beside_gpu: bool) -> SpeedDevice:
         )
         raise MissingFactError(what)
     cpu = machine.cpu
-    cores = (cpu.n_physical_cores or cpu.n_usable_threads) if cpu else _NOMINAL_THREADS
+    cores = _NOMINAL_THREADS if cpu is None else working_threads(cpu)
     name = cpu.model if cpu else "unnamed"
     return cpu_device(name, rate, cores, beside_gpu=beside_gpu)

@@ -14,7 +14,13 @@ from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import same_place
 from planner.estimate.measurement import BenchRun, IdealTime, Measurement
-from planner.estimate.modelled_speed import decode_case, machine_layout, placed_layout, prefill_case
+from planner.estimate.modelled_speed import (
+    decode_case,
+    machine_layout,
+    placed_layout,
+    prefill_case,
+    working_threads,
+)
 from planner.estimate.placement import place
 from planner.speed.effects import OPERATORS
 from planner.speed.factors import Case, Factors
@@ -28,12 +34,17 @@ _MOST_RUNS = 24  # the newest of each file and place; more would add little and 
 
 
 def with_operators(run: BenchRun, model: DescribedModel, machine: Machine) -> BenchRun:
-    """The run with the operators of its tests; as it was where the speed model does not know the device or place."""
+    """The run with the operators of its tests.
+
+    As it was where the speed model does not know the device, or estimates are for another place or number of threads.
+    """
     flags = LlamaCppFlags(
         n_context_tokens=run.n_context_tokens, n_ubatch=run.n_ubatch, flash_attention=run.flash_attention
     )
     placement = place(model, machine, flags)
-    if not same_place(run, placement):
+    on_processor = not placement.split.n_gpu_layers
+    other_threads = machine.cpu is not None and run.n_threads != working_threads(machine.cpu)
+    if not same_place(run, placement) or (on_processor and other_threads):
         return run
     try:
         layout = placed_layout(placement, machine)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardware.spec import Basis
+from hardware.spec import Basis, Cpu
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.local import LocalRates
@@ -167,6 +167,15 @@ def test_a_benchmark_as_expected_only_narrows() -> None:
 def test_a_run_without_operators_teaches_nothing() -> None:
     run = bench_run(model("llama"), fingerprint="f", tg_s=12.8, pp_s=5.12)
     assert taught_by_runs(FACTS.factors, (run,), machine()) is FACTS.factors
+
+
+def test_a_run_with_other_threads_does_not_speak_for_the_usual_ones() -> None:
+    found = model("llama")
+    cpu = Cpu(model="x", n_sockets=1, n_physical_cores=8, n_usable_threads=16)
+    run = bench_run(found, fingerprint="f", tg_s=12.8, pp_s=5.12)  # with 2 threads
+    assert with_operators(run, found, replace(machine(), cpu=cpu)) == run
+    usual = with_operators(replace(run, n_threads=8), found, replace(machine(), cpu=cpu))
+    assert all(item.operators for item in usual.measurements)
 
 
 def test_operators_that_nobody_knows_are_left_alone() -> None:
