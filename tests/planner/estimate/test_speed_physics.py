@@ -15,6 +15,7 @@ from hardware.described import describe_machine
 from hardware.spec import Machine
 from planner.api.machines import speed_facts
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.engines.llama_cpp.given_split import FREE, GivenSplit
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement, place
 from planner.estimate.speed import SpeedFacts, decode_read_bytes, decode_speed, prefill_flop, prefill_speed
@@ -33,7 +34,10 @@ BOXES = {
     "layers in RAM": ("llama-70b", "RTX 3090, 128GiB DDR5-5600"),
     "two GPUs": ("llama-70b", "2x RTX 3090, 64GiB DDR5-5600"),
     "a mixture": ("qwen3-30b-a3b", "RTX 5090, 64GiB DDR5-5600"),
+    "two GPUs at once": ("llama-70b", "2x RTX 3090, 64GiB DDR5-5600"),
+    "rows on two GPUs": ("llama-70b", "2x RTX 3090, 64GiB DDR5-5600"),
 }
+GIVEN = {"two GPUs at once": GivenSplit(mode="tensor"), "rows on two GPUs": GivenSplit(mode="row")}
 KINDS = sorted(BOXES)
 
 
@@ -43,7 +47,8 @@ def placed(kind: str) -> tuple[DescribedModel, Placement, Machine, SpeedFacts]:
     machine = describe_machine(text)
     found = model(name)
     facts, _ = speed_facts(machine)
-    return found, place(found, machine, LlamaCppFlags(n_context_tokens=CONTEXT)), machine, facts
+    flags = LlamaCppFlags(n_context_tokens=CONTEXT if kind not in GIVEN else 8192)
+    return found, place(found, machine, flags, GIVEN.get(kind, FREE)), machine, facts
 
 
 def decode(kind: str, depth: int, n_sequences: int = 1, n_new: int = 1) -> float:
@@ -80,13 +85,15 @@ def test_no_step_is_faster_than_memory_can_be_read(kind: str, depth: int, n: int
         if load.device.gpu is not None and load.device.gpu.accelerator is not None
     ]
     rates.append(machine.cpu_memory_bytes_per_s or float("inf"))
+    if kind in GIVEN:  # the GPUs read at once
+        rates = [sum(rates[:-1])] * len(rates)
     at_depth = decode_read_bytes(found, placement, depth)
     empty = decode_read_bytes(found, placement, 0)
-    # Weights once, a cache for each sequence.
+    # Weights once, and a cache for each sequence.
     least_s = sum(
-        (once + (n - 1) * (each - once)) / rate
-        for once, each, rate in zip(at_depth, at_depth, rates, strict=True)
-    ) + sum((n - 1) * (each - once) / rate for once, each, rate in zip(empty, at_depth, rates, strict=True))
+        (full + (n - 1) * (full - weights)) / rate
+        for weights, full, rate in zip(empty, at_depth, rates, strict=True)
+    )
     assert decode(kind, depth, n) >= least_s
 
 
@@ -119,7 +126,7 @@ def test_more_bandwidth_is_never_slower(kind: str, depth: int, factor: float, n:
     rate = decode_speed(found, placement, machine, facts, depth, n).tokens_per_s
     # The placement holds its devices: the faster machine is placed anew, in the same way.
     quick = faster(machine, factor)
-    again = place(found, quick, placement.flags)
+    again = place(found, quick, placement.flags, GIVEN.get(kind, FREE))
     if again.split != placement.split:
         return
     better = decode_speed(found, again, quick, facts, depth, n).tokens_per_s
@@ -175,6 +182,8 @@ def test_not_even_the_upper_bound_reads_faster_than_memory_does(kind: str) -> No
         if load.device.gpu is not None and load.device.gpu.accelerator is not None
     ]
     rates.append(machine.cpu_memory_bytes_per_s or float("inf"))
+    if kind in GIVEN:
+        rates = [sum(rates[:-1])] * len(rates)
     reading_s = sum(
         n_bytes / rate for n_bytes, rate in zip(decode_read_bytes(found, placement, 0), rates, strict=True)
     )
