@@ -24,7 +24,7 @@ from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.factors import Factors
 from planner.speed.fitting import fit_effects
 from planner.speed.held_out import HeldOut, HoldOut, fits_without, known, unseen
-from planner.speed.intervals import Spread, choose_spread
+from planner.speed.intervals import Spread, choose_spread, wider
 
 
 def bench_predictions(
@@ -71,7 +71,11 @@ def _unheld(placed: Sequence[PlacedRow]) -> list[SpeedPrediction]:
 def _predicted(row: PlacedRow, factors: Factors, known_spreads: Sequence[Spread]) -> SpeedPrediction:
     seconds = sum(factors.seconds(row.case))
     sample = samples_of((row,))[0]
-    spread = choose_spread(known_spreads, row.interval_class, known(factors, sample))
+    state = known(factors, sample)
+    spread = choose_spread(known_spreads, row.interval_class, state)
+    if row.case.phase == "decode" and row.n_tokens > 1 and spread is not None:  # as `case_rates` has it
+        kind = "moe" if row.interval_class.startswith("moe") else "dense"
+        spread = wider(spread, choose_spread(known_spreads, f"{kind}_batch", state))
     return prediction_of(row, float(seconds), spread)
 
 
