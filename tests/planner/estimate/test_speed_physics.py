@@ -98,13 +98,11 @@ def test_no_step_is_faster_than_memory_can_be_read(kind: str, depth: int, n: int
 
 
 @settings(deadline=None)
-@given(kind=st.sampled_from(KINDS), n=st.integers(16, 8192))
+@given(kind=st.sampled_from([kind for kind in KINDS if kind != "a processor"]), n=st.integers(16, 8192))
 def test_no_prompt_is_faster_than_the_best_number_type(kind: str, n: int) -> None:
     found, placement, machine, facts = placed(kind)
     speed = prefill_speed(found, placement, machine, facts, n).tokens_per_s
-    if speed is None:  # a processor's matrix rate is measured, not described
-        assert kind == "a processor"
-        return
+    assert speed is not None
     peaks = [
         max(gpu.accelerator.dense_flop_per_s.values()) * 1.0
         for gpu in machine.gpus
