@@ -179,7 +179,8 @@ class _Answers:
             n_gpu_layers=int(self.facts["n_gpu_layers"]),
             n_batch=request.n_batch,
             n_ubatch=request.n_ubatch,
-            n_context_tokens=self.n_context_tokens,
+            n_context_tokens=self.n_context_tokens
+            or max(test.n_tokens + test.depth for test in self.samples),
             kv_type=request.kv_type,
             flash_attention=self.flash_attention,
             measured_at=datetime.now(UTC).isoformat(timespec="seconds"),

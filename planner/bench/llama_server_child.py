@@ -58,9 +58,7 @@ class _Server:
         """Until it has loaded the model; the parent limits the time."""
         while True:
             if self._process.poll() is not None:
-                raise EngineError(
-                    f"llama-server ended with status {self._process.returncode} before it was ready"
-                )
+                sys.exit(abs(self._process.returncode) or 1)  # its last words are with the parent
             try:
                 status, _ = self._ask("GET", "/health")
             except OSError:

@@ -22,6 +22,9 @@ from planner.estimate.term import Interval
 KV_ELEMENT_BYTES = 2.0
 _RESAMPLES = 400
 _TENTH = 1.2816  # standard deviations to the 10th and 90th percentile of a normal distribution
+# What a handful of rounds cannot show, since all of them may lie in one slow phase of the machine.
+_OF_FEW = 0.2
+_ENOUGH_ROUNDS = 5
 # What the method itself is off by, noise apart, as measured by benchmarks/synthetic.py: 80 % of cases within.
 METHOD_SPREAD: dict[Phase, float] = {"decode": 0.06, "prefill": 0.06}
 
@@ -84,7 +87,7 @@ def extrapolated_seconds(few: ShallowTimes, deep: ShallowTimes, work: float, pha
     found.sort()
     below = max(0.0, log(expected / found[int(0.1 * (_RESAMPLES - 1))]))
     above = max(0.0, log(found[int(0.9 * (_RESAMPLES - 1))] / expected))
-    method = METHOD_SPREAD[phase]
+    method = hypot(METHOD_SPREAD[phase], _OF_FEW if n < _ENOUGH_ROUNDS else 0.0)
     return Interval(
         low=expected * exp(-hypot(below, method)),
         expected=expected,
