@@ -170,16 +170,19 @@ def _table(name: str, folder: Path) -> tuple[Row, ...]:
 
 
 def _csv_rows(text: str, shown: str) -> list[Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Row] = []
     seen: set[str | None] = set()
     try:
+        header = next(reader, [])
         for cells in reader:
-            if None in cells or any(value is None for value in cells.values()):
+            if not cells:
+                continue  # an empty line
+            if len(cells) != len(header):
                 raise ProfileError(
                     f"{shown}, line {reader.line_num}: found more or fewer cells than the header has"
                 )
-            row = {key: value.strip() or None for key, value in cells.items()}
+            row = {key: value.strip() or None for key, value in zip(header, cells, strict=True)}
             if row.get("id") is None:
                 raise ProfileError(
                     f"{shown}, line {reader.line_num}, field 'id': found nothing, expected an id"

@@ -198,7 +198,12 @@ def command(
                     n_sequences=sequences,
                     progress=progress,
                 )
-            render(catalogue_table_document(table, n_shown=None if show_all else SHOWN_MODELS), output_format)
+            render(
+                catalogue_table_document(
+                    table, n_shown=None if show_all else SHOWN_MODELS, whole=output_format == "json"
+                ),
+                output_format,
+            )
             return
         n = contexts[0] if contexts else CATALOGUE_CONTEXT
 

@@ -27,7 +27,7 @@ class TabledModel:
     presets: tuple[str, ...]
     n_context_tokens: tuple[int, ...]  # no more than the model was trained for
     memory: WholeMemory
-    decode: Bounds | None  # from an empty context: no columns
+    decode: Bounds | None  # from an empty context: no columns; None also where nothing fits
     decode_full: Bounds | None
     missing: str | None  # the fact without which its speed is unknown
 
@@ -79,24 +79,25 @@ def tabled_model(
         raise MissingFactError(f"cannot be stored as {' or '.join(presets)}")
     most = network.context_tokens
     n = np.array([min(context, most or context) for context in contexts])
+    memory = whole_memory(table, network, home, n, np.full(len(n), n_sequences))
+    memory = WholeMemory(needed_bytes=memory.needed_bytes[rows], fits=memory.fits[rows])
     decode = full = missing = None
     try:
-        depths = np.concatenate(([0], n // n_sequences))
-        rates = whole_decode(
-            SweptModel(table=table, network=network), home, machine, facts, depths, n_sequences
-        )
-        shape = (len(table.presets), len(depths))
-        parts = [np.broadcast_to(part, shape)[rows] for part in (rates.low, rates.expected, rates.high)]
-        decode, full = Bounds(*(part[:, 0] for part in parts)), Bounds(*(part[:, 1:] for part in parts))
+        if memory.fits.any():  # what does not fit does not run
+            depths = np.concatenate(([0], n // n_sequences))
+            model = SweptModel(table=table, network=network)
+            rates = whole_decode(model, home, machine, facts, depths, n_sequences)
+            shape = (len(table.presets), len(depths))
+            parts = [np.broadcast_to(part, shape)[rows] for part in (rates.low, rates.expected, rates.high)]
+            decode, full = Bounds(*(part[:, 0] for part in parts)), Bounds(*(part[:, 1:] for part in parts))
     except MissingFactError as error:
         missing = str(error)
-    memory = whole_memory(table, network, home, n, np.full(len(n), n_sequences))
     return TabledModel(
         id=model_id,
         parameters=network.parameters.text,
         presets=tuple(table.presets[row] for row in rows),
         n_context_tokens=tuple(n.tolist()),
-        memory=WholeMemory(needed_bytes=memory.needed_bytes[rows], fits=memory.fits[rows]),
+        memory=memory,
         decode=decode,
         decode_full=full,
         missing=missing,

@@ -13,8 +13,13 @@ if TYPE_CHECKING:  # with NumPy, which other answers do without
 _DIGITS = 4  # of a speed in the data: intervals are far wider than the rest
 
 
-def catalogue_table_document(found: "CatalogueTable", *, n_shown: int | None = None) -> Document:
-    """Models that fit, best first, each with the finest quantization for every context; the data hold all of them."""
+def catalogue_table_document(
+    found: "CatalogueTable", *, n_shown: int | None = None, whole: bool = True
+) -> Document:
+    """Models that fit, best first, each with the finest quantization for every context; the data hold all of them.
+
+    Without `whole` they hold none, for a format that does not show them: they are a hundred thousand numbers.
+    """
     fitting = [model for model in found.models if model.memory.fits.any()]
     where = "RAM" if found.home.device is None else found.home.device.name
     n_estimates = sum(model.memory.fits.size for model in found.models)
@@ -49,7 +54,7 @@ def catalogue_table_document(found: "CatalogueTable", *, n_shown: int | None = N
             "where": where,
             "n_context_tokens": list(found.n_context_tokens),
             "n_estimates": n_estimates,
-            "models": [_data(model) for model in found.models],
+            "models": [_data(model) for model in found.models] if whole else [],
         },
     )
 

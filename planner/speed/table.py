@@ -13,6 +13,7 @@ SPREAD_COLUMNS = (
     "id",
     "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "source",
 )  # fmt: skip
+_LEVELS: Mapping[str, Level] = {level: level for level in get_args(Level)}
 
 
 def effect_rows(factors: Factors) -> list[dict[str, str]]:
@@ -42,7 +43,7 @@ def factors_from(rows: Iterable[Mapping[str, str | None]]) -> Factors:
     effects, date, digest = [], "", ""
     for row in _of_latest_fit(rows):
         try:
-            level = next(known for known in get_args(Level) if known == row["level"])
+            level = _LEVELS[row["level"] or ""]
             effects.append(
                 Effect(
                     name=row["id"] or "",

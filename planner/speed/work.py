@@ -70,7 +70,8 @@ class ModelWork:
     @property
     def has_experts(self) -> bool:
         """Whether it is a mixture of experts."""
-        return any(layer.has_experts for layer in self.layers)
+        kinds = {id(layer): layer for layer in self.layers}  # most are the same
+        return any(layer.has_experts for layer in kinds.values())
 
 
 def work_key(network: Network) -> str:

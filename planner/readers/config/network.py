@@ -43,19 +43,20 @@ def network_from_config(config: Mapping[str, object], assumptions: Assumptions =
     try:
         network = builder(text) if builder else assumed_network(text, assumptions, sorted(BUILDERS))
         towers, notes = towers_in_front(fields, model_type, network.hidden_size)
+        network = replace(
+            network,
+            architecture=model_type,
+            towers=towers,
+            notes=network.notes + notes + assumptions.notes,
+            assumed=assumptions.texts,
+        )
         assert network.parameters is not None  # counted now, so that shapes that cannot be are met here
     except ValueError as error:
         raise MalformedError(f"config.json of a {fields.label} model contradicts itself: {error}") from error
     _pass_over(text, assumptions)
     if builder is not None:
         refuse_unread(text)
-    return replace(
-        network,
-        architecture=model_type,
-        towers=towers,
-        notes=network.notes + notes + assumptions.notes,
-        assumed=assumptions.texts,
-    )
+    return network
 
 
 def _check_type(name: str) -> None:

@@ -139,18 +139,18 @@ def decoder_network(fields: ConfigFields, dialect: Dialect) -> Network:
         fields.unused(*dialect.dense_size_names)
     heads = _heads_by_layer(fields, "num_attention_heads_per_layer", attention.n_heads, n_layers)
     kv_heads = _heads_by_layer(fields, "num_key_value_heads_per_layer", attention.n_kv_heads, n_layers)
-    layers = [
-        PlannedLayer(
-            replace(
-                attention,
-                n_heads=heads[i],
-                n_kv_heads=kv_heads[i],
-                window_tokens=None if kind == "full" else window,
-                chunked=kind == "chunked",
-            ),
-            experts if sparse[i] else dense,
-            norms,
+    mixers = {
+        (n_heads, n_kv_heads, kind): replace(
+            attention,
+            n_heads=n_heads,
+            n_kv_heads=n_kv_heads,
+            window_tokens=None if kind == "full" else window,
+            chunked=kind == "chunked",
         )
+        for n_heads, n_kv_heads, kind in set(zip(heads, kv_heads, kinds, strict=True))
+    }
+    layers = [
+        PlannedLayer(mixers[heads[i], kv_heads[i], kind], experts if sparse[i] else dense, norms)
         for i, kind in enumerate(kinds)
     ]
     tied = tie(fields, dialect.tied)
