@@ -230,6 +230,10 @@ def command(
             raise click.UsageError("all quantizations at once are for the catalogue; name some")
         if not flash_attention and kv_type not in ("F16", "BF16", "F32"):
             raise click.UsageError("a quantized KV cache needs flash attention")
+        if wanted.given.mode == "tensor" and (not flash_attention or kv_type not in ("F16", "BF16", "F32")):
+            raise click.UsageError(
+                "--split-mode tensor needs flash attention and a KV cache that is not quantized"
+            )
         flags = LlamaCppFlags(
             n_context_tokens=1, n_ubatch=ubatch, n_sequences=sequences, k_type=kv_type, v_type=kv_type,
             flash_attention=flash_attention,

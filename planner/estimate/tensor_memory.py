@@ -33,7 +33,7 @@ def divided(by_gpu: Sequence[tuple[Term, ...]], shares: Sequence[float]) -> tupl
             else replace(
                 found[0],
                 value=share * total(found),
-                source=f"{share:.0%} of every layer; {found[0].source}",
+                source=f"{share:.0%} of every layer",
             )
             for name, found in ones.items()
         )

@@ -94,3 +94,9 @@ def test_several_at_once_are_shown() -> None:
     assert code == 0
     assert "Several at once, each with 2,048 tokens of context" in output
     assert "Wh per million" in output
+
+
+def test_a_tensor_split_needs_a_cache_that_is_not_quantized() -> None:
+    code, output = run("fit", "qwen3-8b", *ON, "--split-mode", "tensor", "--kv-type", "Q8_0")
+    assert code == 2
+    assert "not quantized" in output
