@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.api.serving_apart import apart_spreads
 from planner.api.serving_rates import rate_spreads
 from planner.api.serving_rows import measured_rows, row_reader
 from planner.estimate.serving_speed.cross_validation import LeftOut, leave_groups_out
@@ -52,7 +53,8 @@ def calibrate_serving(
 
     A file of `throughput` is only held against the fit, for how far tokens per second stray from it.
     """
-    found, reasons = measured_rows(read_table(Path(path)).rows, row_reader())
+    rows = read_table(Path(path)).rows
+    found, reasons = measured_rows(rows, row_reader())
     distinct = distinct_rows(found.values())
     measured = as_measured(distinct)
     rates = fit_rates(measured)
@@ -61,6 +63,7 @@ def calibrate_serving(
         rates=rates,
         spreads=(
             *spreads_of_rows(distinct, left_out, range(len(distinct))),
+            *apart_spreads(rows, rates),
             *(rate_spreads(read_table(Path(throughput)).rows, rates) if throughput is not None else ()),
         ),
         measured=measured,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal
 
+from planner.api.serving_apart import apart_intervals
 from planner.api.serving_calibration import (
     as_measured,
     distinct_rows,
@@ -12,11 +13,12 @@ from planner.api.serving_calibration import (
 )
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_rows import measured_rows, row_reader
+from planner.estimate.serving_speed.apart_rows import is_apart
 from planner.estimate.serving_speed.cross_validation import leave_groups_out
 from planner.estimate.serving_speed.latency_rows import LatencyRow
 from planner.estimate.serving_speed.rates_fit import fit_rates
-from planner.estimate.serving_speed.served_latency import interval, served_latencies
-from planner.estimate.speed_validation import SpeedPrediction
+from planner.estimate.serving_speed.served_latency import interval, kind, served_latencies
+from planner.estimate.speed_validation import SpeedClass, SpeedPrediction
 from planner.estimate.term import Interval
 from planner.progress import Progress
 from planner.speed.held_out import HoldOut
@@ -33,9 +35,11 @@ def serving_predictions(
 
     "none" predicts with the packaged fit. The others refit without each row's group (system, model, precision and
     engine), system or model in turn; "auto" does so by group for exactly the measurements that the packaged fit was
-    made from, and predicts everything else with it.
+    made from, and predicts everything else with it. Rows with prompts on GPUs of their own are in no fit.
     """
-    found, reasons = measured_rows(rows, row_reader())
+    apart, apart_reasons = apart_intervals(rows, serving_facts())
+    found, other_reasons = measured_rows(rows, row_reader())
+    reasons = [*apart_reasons, *(item for item in other_reasons if not is_apart(rows[item[0]]))]
     distinct = distinct_rows(found.values())
     if hold_out == "auto":
         hold_out = "cell" if rows_digest(distinct) == serving_facts().rows_digest else "none"
@@ -53,6 +57,9 @@ def serving_predictions(
         for number, (tpot, ttft) in times.items()
         for one in _both(number, rows[number], found[number], tpot, ttft)
     ]
+    for number, (one, tpot, ttft) in apart.items():
+        predictions.append(_time(number, rows[number], "tpot", one.tpot_s, tpot, "tpot_apart"))
+        predictions.append(_time(number, rows[number], "ttft", one.ttft_s, ttft, "ttft_apart"))
     predictions += [
         SpeedPrediction(row=number, speed_class=None, quantity="tpot", group=_group(rows[number]), measured=None,
                         reason=reason)
@@ -77,12 +84,12 @@ def _held_out(
     for name in sorted(set(folds)):
         spreads = spreads_of_rows(rows, left_out, [i for i, other in enumerate(folds) if other != name])
         for i in (i for i, other in enumerate(folds) if other == name):
-            one = rows[i].deployment
+            like = kind(rows[i].deployment)
             tpot_s = float(measured.tpot_s[i] / np.exp(left_out.tpot_log_ratios[i]))
             ttft_s = float(measured.ttft_s[i] / np.exp(left_out.ttft_log_ratios[i]))
             found[rows[i].identity] = (
-                interval(tpot_s, "tpot", one, spreads),
-                interval(ttft_s, "ttft", one, spreads),
+                interval(tpot_s, "tpot", like, spreads),
+                interval(ttft_s, "ttft", like, spreads),
             )
     return found
 
@@ -107,10 +114,11 @@ def _time(
     quantity: Literal["tpot", "ttft"],
     measured_s: float,
     expected: Interval,
+    speed_class: SpeedClass | None = None,
 ) -> SpeedPrediction:
     return SpeedPrediction(
         row=number,
-        speed_class=quantity,
+        speed_class=speed_class or quantity,
         quantity=quantity,
         group=_group(row),
         measured=measured_s,

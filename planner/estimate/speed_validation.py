@@ -14,7 +14,7 @@ from planner.estimate.validation import quantile
 
 SpeedClass = Literal[
     "dense_decode", "moe_decode", "dense_prefill", "moe_prefill", "offload_decode", "offload_prefill", "tpot",
-    "ttft", "served",
+    "ttft", "tpot_apart", "ttft_apart", "served",
 ]  # fmt: skip
 # What groups can be put together by, beside their class.
 Part = Literal["device", "model", "engine"]

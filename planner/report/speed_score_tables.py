@@ -17,6 +17,8 @@ WORDS: Final[Mapping[str, str]] = {
     "offload_prefill": "prompt, part in RAM",
     "tpot": "time per output token",
     "ttft": "time to first token",
+    "tpot_apart": "time per output token, prompts elsewhere",
+    "ttft_apart": "time to first token, prompts elsewhere",
     "served": "tokens per second of a loaded server",
 }
 

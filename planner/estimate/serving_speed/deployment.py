@@ -60,6 +60,7 @@ class Batch:
     part_elements: Mapping[str, "Floats"]
     part_flop_per_s: Mapping[str, "Floats"]
     active_fraction: "Floats"
+    experts_per_token: "Floats"
     cache_bytes: "Floats"  # that one sequence's next token reads, half-way through its output
     state_bytes: "Floats"  # read and written
     mixing_flop: "Floats"
@@ -132,6 +133,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         "link_bytes_per_s": _link(device, load.ranks.tensor),
         "fp16_flop_per_s": _unit_rate(device, "fp16"),
         "active_fraction": load.active_fraction,
+        "experts_per_token": float(load.experts_per_token),
         "cache_bytes": cache_bytes,
         "state_bytes": 2.0 * state_bytes,
         "mixing_flop": float(load.decode_mixing_flop(middle)),

@@ -54,7 +54,7 @@ _SYSTEMS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _RACKS: Final = frozenset(("gb200", "gb300"))  # whose link domain is larger than eight GPUs
 _NODE: Final = 8
-_ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
+ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
 # Repositories that have moved, or that hold the same network under a name of their own.
 _MOVED: Final[Mapping[str, str]] = {"zhipuai/": "zai-org/"}
 _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
@@ -134,26 +134,24 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     if row.get("mode", "agg") != "agg":
         raise MissingFactError("prefill and decode on machines of their own are not timed yet")
     engine = row.get("backend", "")
-    if engine not in _ENGINES:
+    if engine not in ENGINES:
         raise MissingFactError(f"no step model for the engine {engine!r}")
     accelerator = reader.device(row["system"])
-    name = row["model_path"]
-    for old, new in _MOVED.items():
-        name = name.replace(old, new) if name.startswith(old) else name
+    name = model_name(row)
     precision = row.get("precision", "")
     source = row.get("silicon_data_source") or ""
     is_inferencex = _INFERENCEX.match(source) is not None
     ranks, n_requests = _spread(row, has_experts=reader.model(name).network.is_mixture_of_experts())
-    tpot_s = _milliseconds(row, "silicon_tpot_ms")
+    tpot_s = milliseconds(row, "silicon_tpot_ms")
     ttft_reason = row.get("ttft_left_out") or ""
-    ttft_s = None if ttft_reason else _milliseconds(row, "silicon_ttft_ms")
+    ttft_s = None if ttft_reason else milliseconds(row, "silicon_ttft_ms")
     load = reader.load(name, precision, ranks)
     if row["system"] in _RACKS and is_inferencex:
         raise MissingFactError(
             "InferenceX ran racks only with prefill and decode apart, and the row does not say on how many GPUs each"
         )
-    share = _MEAN_LENGTH if is_inferencex else 1.0
-    n_prompt, n_output = _whole(row, "isl"), _whole(row, "osl")
+    n_prompt, n_output = whole_number(row, "isl"), whole_number(row, "osl")
+    mean_prompt, mean_output = mean_lengths(row)
     run = MeasuredRun(
         system=row["system"], model=name, precision=precision, engine=engine, n_prompt=n_prompt,
         n_output=n_output, n_gpus=ranks.tensor, n_expert_ranks=ranks.expert,
@@ -165,9 +163,9 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         accelerator=accelerator,
         engine=engine,
         n_requests=n_requests,
-        n_prompt_tokens=max(1, round(share * n_prompt)),
-        n_output_tokens=max(1, round(share * n_output)),
-        cache_element_bytes=_cache_bytes(accelerator, engine, precision),
+        n_prompt_tokens=mean_prompt,
+        n_output_tokens=mean_output,
+        cache_element_bytes=cache_bytes(accelerator, engine, precision),
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
         schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
         pool_bytes=_pool_bytes(accelerator, load, (known or {}).get("memory_share", _MEMORY_SHARE)),
@@ -180,6 +178,27 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         group=f"{row['system']}|{row['model_path']}|{precision}|{engine}",
         identity=(row["system"], name, precision, engine, ranks, n_requests, row["isl"], row["osl"], tpot_s),
     )
+
+
+def model_name(row: Mapping[str, str]) -> str:
+    """The model that a row names, where it is to be found now."""
+    name = row["model_path"]
+    for old, new in _MOVED.items():
+        name = name.replace(old, new) if name.startswith(old) else name
+    return name
+
+
+def mean_lengths(row: Mapping[str, str]) -> tuple[int, int]:
+    """Tokens of prompts and answers in the mean."""
+    share = _MEAN_LENGTH if _INFERENCEX.match(row.get("silicon_data_source") or "") else 1.0
+    n_prompt, n_output = (max(1, round(share * whole_number(row, column))) for column in ("isl", "osl"))
+    return n_prompt, n_output
+
+
+def requests_in_flight(row: Mapping[str, str]) -> float | None:
+    """What the row's source says of them."""
+    found = _CONCURRENCY.search(row.get("silicon_data_source") or "")
+    return float(found[1]) if found else None
 
 
 def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> Schedule:
@@ -211,7 +230,8 @@ def _pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float) -
     return pool if pool > 0 else None
 
 
-def _whole(row: Mapping[str, str], column: str) -> int:
+def whole_number(row: Mapping[str, str], column: str) -> int:
+    """A cell that counts something; raises MissingFactError for any other."""
     text = row.get(column) or ""
     try:
         value = float(text)
@@ -222,7 +242,8 @@ def _whole(row: Mapping[str, str], column: str) -> int:
     return int(value)
 
 
-def _milliseconds(row: Mapping[str, str], column: str) -> float:
+def milliseconds(row: Mapping[str, str], column: str) -> float:
+    """A cell in milliseconds as seconds; raises MissingFactError for any other."""
     try:
         value = float(row.get(column) or "nan") * MILLI
     except ValueError:
@@ -234,17 +255,16 @@ def _milliseconds(row: Mapping[str, str], column: str) -> float:
 
 def _at_least_1(row: Mapping[str, str], column: str) -> int:
     text = row.get(column) or ""
-    return max(1, _whole(row, column)) if text and float(text) >= 1 else 1
+    return max(1, whole_number(row, column)) if text and float(text) >= 1 else 1
 
 
 def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, float]:
     """How a replica is spread over GPUs, and how many requests it has in flight."""
     if _at_least_1(row, "pp_size") > 1:
         raise MissingFactError("pipeline stages are not timed yet")
-    tensor, replicas = _whole(row, "tp_size"), _at_least_1(row, "attention_dp_size")
-    experts, in_one = _at_least_1(row, "moe_ep_size"), _whole(row, "batch_size")
-    in_source = _CONCURRENCY.search(row.get("silicon_data_source") or "")
-    n_requests = float(in_source[1]) if in_source else float(in_one * replicas)
+    tensor, replicas = whole_number(row, "tp_size"), _at_least_1(row, "attention_dp_size")
+    experts, in_one = _at_least_1(row, "moe_ep_size"), whole_number(row, "batch_size")
+    n_requests = requests_in_flight(row) or float(in_one * replicas)
     if not row.get("attention_dp_size") or row["attention_dp_size"] == "0":
         if not has_experts:  # copies of the whole model beside each other, each with its own share
             return Parallel(tensor=tensor), float(in_one)
@@ -270,7 +290,7 @@ def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, flo
     return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts), n_requests
 
 
-def _cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:
+def cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:
     """Bytes of a cache element: 8 bits where TensorRT-LLM or a Blackwell GPU runs quantized weights, as such runs do."""
     is_narrow = precision in ("fp8", "fp4") and (
         engine == "trtllm" or "Blackwell" in accelerator.architecture

@@ -39,6 +39,7 @@ class RankLoad:
     ranks: Parallel
     parts: Mapping[str, Matrices]
     active_fraction: float  # of the routed experts, for one token; 1 without experts
+    experts_per_token: float = 0.0  # of the routed ones
     counts: Mapping[str, int] = field(default_factory=dict)  # layers by what they launch
 
     def cache_elements(self, n_context_tokens: Any) -> Any:
@@ -101,6 +102,7 @@ def rank_load(network: Network, storage: Storage, ranks: Parallel) -> RankLoad:
         ranks=ranks,
         parts={part: _matrices(by_unit) for part, by_unit in sums.items()},
         active_fraction=active,
+        experts_per_token=_experts_per_token(network),
         counts=_counts(network),
     )
 
@@ -132,6 +134,11 @@ def _matrices(by_unit: Mapping[str, list[float]]) -> Matrices:
         n_elements=sum(found[1] for found in by_unit.values()),
         unit=unit,
     )
+
+
+def _experts_per_token(network: Network) -> float:
+    weights = (weight for group in network.groups for weight in group.weights(network.hidden_size))
+    return max((weight.active_experts or 0.0 for weight in weights), default=0.0)
 
 
 def _counts(network: Network) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """Time per output token and to the first token of deployments, as intervals."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hardware.spec import Basis
+from planner.estimate.serving_speed.apart import Apart
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.spread import Kind, Quantity, Spread, kind_of, spread_for
@@ -37,8 +38,8 @@ def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> 
     found = latency(batch(deployments), facts.rates)
     return tuple(
         ServedLatency(
-            tpot_s=interval(float(found.tpot_s[i]), "tpot", one, facts.spreads),
-            ttft_s=interval(float(found.ttft_s[i]), "ttft", one, facts.spreads),
+            tpot_s=interval(float(found.tpot_s[i]), "tpot", kind(one), facts.spreads),
+            ttft_s=interval(float(found.ttft_s[i]), "ttft", kind(one), facts.spreads),
             decode_step_s=float(found.decode_step_s[i]),
             prompt_step_s=float(found.prompt_step_s[i]),
         )
@@ -55,9 +56,14 @@ def kind(one: Deployment) -> Kind:
     )
 
 
-def interval(expected_s: float, quantity: Quantity, one: Deployment, spreads: Iterable[Spread]) -> Interval:
+def kind_apart(one: Apart) -> Kind:
+    """What times stray like where prompts are read elsewhere."""
+    return replace(kind(one.decode), settings="apart")
+
+
+def interval(expected_s: float, quantity: Quantity, like: Kind, spreads: Iterable[Spread]) -> Interval:
     """An expected time with the bounds that four of five measurements of its kind kept to."""
-    spread = spread_for(spreads, quantity, kind(one))
+    spread = spread_for(spreads, quantity, like)
     return Interval(
         low=expected_s * min(1.0, spread.low_ratio),
         expected=expected_s,

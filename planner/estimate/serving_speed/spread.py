@@ -26,7 +26,7 @@ class Kind:
 
     engine: str = ALL
     model: str = ALL  # "dense", "experts"
-    settings: str = ALL  # "known", "unknown"
+    settings: str = ALL  # "known", "unknown", or "apart": prompts on GPUs of their own
 
     @property
     def wider(self) -> tuple["Kind", ...]:

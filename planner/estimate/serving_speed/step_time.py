@@ -103,11 +103,11 @@ def _step(
         moved_bytes / read_cache, mixing_flop / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q))
     )
     activations = q.counts["layer"] * n_attention_tokens * q.hidden * _BYTES_OF_ACTIVATION / read
-    reduced = n_tokens * q.hidden * _BYTES_OF_ACTIVATION * 2 * (q.tensor - 1) / q.tensor
-    collectives = _REDUCTIONS_PER_LAYER * q.counts["layer"] * (
-        rates.value("collective_s", q) * np.log2(np.maximum(q.tensor, 2.0))
-        + reduced / (rates.value("link_fraction", q) * q.link_bytes_per_s)
-    )  # fmt: skip
+    collectives = q.counts["layer"] * (
+        _REDUCTIONS_PER_LAYER * rates.value("collective_s", q) * np.log2(np.maximum(q.tensor, 2.0))
+        + _moved_bytes(q, n_tokens, n_attention_tokens)
+        / (rates.value("link_fraction", q) * q.link_bytes_per_s)
+    )
     layers = (
         part("attention", n_attention_tokens)
         + part("dense", n_tokens)
@@ -117,6 +117,23 @@ def _step(
         + np.where(q.tensor > 1, collectives, 0.0)
     )
     return layers, part("head", n_sampled)
+
+
+def _moved_bytes(q: Batch, n_tokens: "Floats", n_attention_tokens: "Floats") -> "Floats":
+    """Bytes that one layer moves over a rank's link: a sum over the attention's ranks, and one over all of them.
+
+    Where the attention has replicas, each sends its tokens to the ranks of their experts and gets them back, if that is
+    less than to gather the tokens of all and to scatter the sums.
+    """
+    import numpy as np
+
+    one = q.hidden * _BYTES_OF_ACTIVATION
+    after_attention = n_attention_tokens * one * 2 * (q.attention - 1) / q.attention
+    share = 2 * (q.tensor - 1) / q.tensor
+    gathered, sent = n_tokens * share, n_attention_tokens * q.experts_per_token * share
+    can_send = (q.replicas > 1) & (q.experts_per_token > 0)
+    total: Floats = after_attention + one * np.where(can_send, np.minimum(gathered, sent), gathered)
+    return total
 
 
 def _larger(a: "Floats", b: "Floats", order: float = _ORDER) -> "Floats":

@@ -1,0 +1,67 @@
+"""Times where prompts are read on GPUs of their own, and the answers decoded on others.
+
+With p for reading one prompt on one of P attention replicas of the prefill workers, d for a step of decoding on one of the
+decode workers, C requests in flight, O tokens answered to each:
+
+    tpot_s = d                                        no prompt is read in between
+    alone  = host time + p + cache of the prompt / link + steps of decoding before the first token is sent
+    queue  = C / P · p − O · tpot_s                   where prompts come faster than they are read, all wait for them
+    ttft_s = (alone³ + queue³)^(1/3), and the burst of the first of r rounds: C / (2 · P · r) · p
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.latency import latency
+from planner.estimate.serving_speed.step_rates import StepRates
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[Any]
+
+_ORDER: Final = 3.0  # of the norm that stands for the larger of two times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """Workers that read prompts and workers that decode; each deployment is one worker with its share of the load."""
+
+    prefill: Deployment
+    decode: Deployment
+    n_prefill: int
+    n_decode: int
+    n_requests: float  # over all of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApartTimes:
+    """Seconds, one array entry for each."""
+
+    tpot_s: "Floats"
+    ttft_s: "Floats"
+
+
+def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
+    """Times of all of them; raises MissingFactError for a GPU whose rates or link nobody knows."""
+    import numpy as np
+
+    prefill, decode = batch([one.prefill for one in ones]), batch([one.decode for one in ones])
+    reading, decoding = latency(prefill, rates), latency(decode, rates)
+    asked = np.array([one.n_requests for one in ones])
+    readers = np.array([one.n_prefill for one in ones]) * prefill.replicas
+    # What a worker decodes without prompts between: its time per token less that of the prompts.
+    tpot = decoding.decode_step_s
+    moved = prefill.cache_bytes * prefill.n_prompt / (prefill.n_prompt + prefill.n_output / 2)
+    link = np.array([one.prefill.accelerator.link_bytes_per_s or np.inf for one in ones])
+    alone = (
+        rates.value("first_token_s", prefill)
+        + reading.prompt_step_s
+        + moved / link
+        + rates.value("first_token_steps", decode) * tpot
+    )
+    queue = np.maximum(asked / readers * reading.prompt_step_s - decode.n_output * tpot, 0.0)
+    burst = asked / readers / 2 * reading.prompt_step_s / prefill.n_rounds
+    return ApartTimes(tpot_s=tpot, ttft_s=(alone**_ORDER + queue**_ORDER) ** (1 / _ORDER) + burst)
