@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from planner.api.serving_rows import row_reader
 from planner.api.serving_facts import serving_facts
+from planner.api.serving_rows import row_reader
 from planner.estimate.serving_speed.own_loads import OwnLoad, corrected, deployment_key, n_loads_of, own_load
 from planner.estimate.serving_speed.served_latency import served_latencies
 from planner.readers.measurements.given import Given
