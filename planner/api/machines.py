@@ -1,5 +1,6 @@
 """Which machine, and what is known of its speed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,16 @@ from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.machine_json import read_machine_file
 from hardware.spec import Machine
 from hardware.store import data_folder, with_stored_rates
-from planner.api.llama_cpp_factors import POWER_FILE, calibration_notes, speed_factors, speed_spreads
+from planner.api.llama_cpp_factors import (
+    POWER_FILE,
+    calibration_notes,
+    own_calibration,
+    speed_factors,
+    speed_spreads,
+)
 from planner.bench.store import load_runs
 from planner.estimate.local import LocalRates
+from planner.estimate.measurement import BenchRun
 from planner.estimate.own_bench import taught_by_runs
 from planner.estimate.speed import SpeedFacts
 from planner.speed.power import shares_from
@@ -78,11 +86,19 @@ def speed_facts(machine: Machine, engine: str = "llama.cpp") -> tuple[SpeedFacts
     runs, warnings = load_runs(bench_folder())
     fingerprint = machine_fingerprint(machine)
     own = tuple(run for run in runs if run.machine_fingerprint == fingerprint and run.engine == engine)
-    factors = taught_by_runs(factors, own, machine)
+    factors = taught_by_runs(factors, _not_yet_taught(own, fingerprint), machine)
     facts = SpeedFacts(
         factors=factors, spreads=ratios, local=LocalRates(runs=own) if own else None, power=power
     )
     return facts, (*calibration_notes(), *warnings)
+
+
+def _not_yet_taught(runs: Sequence[BenchRun], fingerprint: str) -> tuple[BenchRun, ...]:
+    """Runs that the user's calibration in use, where it holds runs of this machine, was made before."""
+    kept = own_calibration()
+    if kept is None or all(row.get("origin") != fingerprint for row in kept.rows):
+        return tuple(runs)
+    return tuple(run for run in runs if run.measured_at[: len(kept.date)] > kept.date)
 
 
 def bench_folder() -> Path:

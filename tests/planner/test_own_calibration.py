@@ -11,11 +11,13 @@ from click.testing import CliRunner, Result
 
 from hardware.inspect import inspect_machine, machine_fingerprint
 from planner import api
-from planner.api import llama_cpp_factors
+from planner.api import llama_cpp_factors, machines
 from planner.api.llama_cpp_factors import forget_calibration
 from planner.bench.store import save_run
 from planner.cli.main import planner
+from planner.estimate.measurement import BenchRun
 from planner.estimate.serving_speed.rate_rows import COLUMNS as RATE_COLUMNS
+from planner.speed.factors import Factors
 from tests.planner.bench.test_store import RUN
 from tests.planner.readers.measurements.sampled import SAMPLES
 
@@ -187,6 +189,29 @@ def test_runs_of_this_machine_join_and_others_do_not(data_folder: Path) -> None:
     save_run(here, data_folder / "benchmarks")
     found = answer("calibrate", "--runs", "--device", "RTX 4090")
     assert (found["n_rows"], len(found["files"])) == (2, 1)
+
+
+def test_a_run_that_a_calibration_learnt_from_does_not_teach_twice(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = inspect_machine()
+    fingerprint = machine_fingerprint(machine)
+    here = replace(RUN, machine_fingerprint=fingerprint, backend="CUDA", n_gpu_layers=-1,
+                   model_name="smollm2-135m-instruct")  # fmt: skip
+    save_run(here, data_folder / "benchmarks")
+    answer("calibrate", "--runs", "--device", "RTX 4090")
+    taught: list[tuple[str, ...]] = []
+
+    def told(factors: Factors, runs: tuple[BenchRun, ...], _: object) -> Factors:
+        taught.append(tuple(run.measured_at for run in runs))
+        return factors
+
+    monkeypatch.setattr(machines, "taught_by_runs", told)
+    later = replace(here, measured_at="2999-01-01T00:00:00+00:00")
+    machines.speed_facts(machine)
+    save_run(later, data_folder / "benchmarks")
+    machines.speed_facts(machine)
+    assert taught == [(), (later.measured_at,)]
 
 
 @pytest.mark.parametrize(
