@@ -43,6 +43,7 @@ class Processors:
     n_memory_channels: int | None = None  # of one
     memory_type: str | None = None  # "DDR5"
     memory_mt_per_s: float | None = None  # the fastest modules that the maker allows
+    instruction_sets: tuple[str, ...] = ()
 
     @property
     def n_channels(self) -> int | None:
@@ -64,6 +65,7 @@ class Processors:
             n_sockets=self.n_sockets,
             n_physical_cores=self.n_sockets * self.n_cores,
             n_usable_threads=self.n_sockets * self.n_threads,
+            instruction_sets=self.instruction_sets,
         )
 
 
@@ -93,6 +95,7 @@ def find_processors(words: str, n_sockets: int = 1, rows: Iterable[Row] | None =
             n_memory_channels=int(row["n_memory_channels"] or 0) or None,
             memory_type=row["memory_type"],
             memory_mt_per_s=float(row["memory_mt_per_s"] or 0) or None,
+            instruction_sets=tuple(name for name in (row.get("instruction_sets") or "").split(";") if name),
         )
     if cores is None:
         near = get_close_matches(_key(name)[:100], keys, n=3)

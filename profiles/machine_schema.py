@@ -50,6 +50,7 @@ CPU_COLUMNS = (
     Column(name="n_memory_channels", kind="int", required=True, low=1, high=64),
     Column(name="memory_type", required=True),
     Column(name="memory_mt_per_s", kind="float", required=True, low=200, high=20_000),
+    Column(name="instruction_sets", kind="list"),
     Column(name="status", required=True),
     Column(name="checked_on", kind="date"),
     Column(name="source", required=True),

@@ -53,7 +53,8 @@ _SHOWN: Mapping[str, str] = {
     "vector_read": "read weights", "vector_read_experts": "read experts", "batch_read": "read weights",
     "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
     "rescale": "multiply", "multiply_library": "multiply", "multiply_library_experts": "multiply",
-    "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply", "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
+    "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply",
+    "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
     "columns": "multiply", "columns_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
@@ -410,4 +411,5 @@ def _host(machine: Machine, *, beside_gpu: bool) -> SpeedDevice:
     cpu = machine.cpu
     cores = _NOMINAL_THREADS if cpu is None else working_threads(cpu)
     name = cpu.model if cpu else "unnamed"
-    return cpu_device(name, rate, cores, beside_gpu=beside_gpu)
+    known = cpu.instruction_sets if cpu else ()
+    return cpu_device(name, rate, cores, beside_gpu=beside_gpu, instruction_sets=known)

@@ -1,6 +1,6 @@
 """What one device promises, in the terms that operators are timed in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +11,21 @@ from hardware.spec import Accelerator
 _MOBILE_CLOCK = 1.28
 _MATRIX_CORES = 3.0  # times the other units' rate; INT8 or FP16 outside of matrix cores is up to 2 times
 _COPY_FRACTION = 0.8  # of a link's rate: what a good copy of a large tensor reaches
-# A core of a processor with AVX2: two 8-wide fused multiply-adds a cycle at 3.5 GHz. Efficiencies are relative to
-# this nominal rate, so its exact value does not matter for processors that were measured.
-_NOMINAL_CORE_FLOP_PER_S = 32 * 3.5e9
-_LEAST_CPU_FRACTION = 0.25  # VNNI and AMX multiply int8 up to 4 times as fast as the nominal rate
+# FLOP of one core in a cycle, by the instructions that llama.cpp and its fork have kernels for; the first that a
+# processor has counts. Of quantized weights (INT8): tiles of AMX; 64, or 32 products an instruction; with AVX2 three
+# instructions for 32. Of whole ones (BF16, FP16 widened to FP32): AMX, 32 products, two fused multiply-adds of 8.
+_INT8_FLOP = (
+    ("amx_int8", 1024.0), ("avx512_vnni", 128.0), ("avx_vnni", 96.0), ("i8mm", 128.0), ("dotprod", 64.0),
+    ("avx512bw", 64.0), ("avx2", 43.0), ("neon", 32.0),
+)  # fmt: skip
+_WHOLE_FLOP = (("amx_bf16", 512.0), ("avx512_bf16", 64.0), ("avx512f", 48.0), ("avx2", 32.0), ("neon", 16.0))
+# Of a processor whose instructions nobody names: AVX2, which all of the last ten years have.
+_UNNAMED = ("avx2",)
+# Efficiencies are relative to this nominal clock, so its exact value does not matter for what was measured.
+_NOMINAL_HZ = 3.5e9
+_LEAST_CPU_FRACTION = 0.5  # cores clock up to 1.7 times as high, and server cores have two units for some
+# What one core's misses in flight bring from memory: a few threads do not reach the bandwidth of many channels.
+_CORE_BYTES_PER_S = 25e9
 
 # Whose matrix units ggml-vulkan leaves alone: cooperative matrices are slower there than none.
 _NO_MATRICES_IN_VULKAN = frozenset(("Xe-HPG",))
@@ -42,6 +53,10 @@ class SpeedDevice:
     least_matrix_fraction: float  # of the time at matrix_flop_per_s that the fastest number type could take
     is_mobile: bool = False  # a laptop's chip, whose stated clock says little of what its maker lets it take
     link_bytes_per_s: float | None = None  # from main memory, one way; None where that is the same memory
+
+    def product_flop_per_s(self, *, whole: bool) -> float:
+        """The rate of products with quantized weights, or with whole ones: GPUs' units do both at one rate here."""
+        return self.fp16_flop_per_s if whole and self.kind == "cpu" else self.matrix_flop_per_s
 
     @property
     def has_matrix_cores(self) -> bool:
@@ -119,21 +134,35 @@ def memory_kind(accelerator: Accelerator) -> str:
     return "hbm" if name.startswith("HBM") else "gddr"
 
 
-def cpu_device(name: str, memory_bytes_per_s: float, n_threads: int, *, beside_gpu: bool) -> SpeedDevice:
-    """A processor: the bandwidth of its memory, and a nominal rate for the cores that work.
+def cpu_device(
+    name: str,
+    memory_bytes_per_s: float,
+    n_threads: int,
+    *,
+    beside_gpu: bool,
+    instruction_sets: Sequence[str] = (),
+) -> SpeedDevice:
+    """A processor: the bandwidth that its threads reach, and the rates of the cores that work.
 
     One that runs only what no GPU holds waits for it at every layer, so it counts as a backend of its own.
     """
-    rate = n_threads * _NOMINAL_CORE_FLOP_PER_S
+    known = instruction_sets or _UNNAMED
+    cycles = n_threads * _NOMINAL_HZ
+    backend = "host" if beside_gpu else "cpu"
     return SpeedDevice(
         key=f"cpu:{name}",
         kind="cpu",
-        backend="host" if beside_gpu else "cpu",
+        backend=backend,
         architecture="",
         memory_kind="ram",
-        memory_bytes_per_s=memory_bytes_per_s,
-        matrix_flop_per_s=rate,
-        fp16_flop_per_s=rate,
-        vector_flop_per_s=rate,
+        memory_bytes_per_s=min(memory_bytes_per_s, n_threads * _CORE_BYTES_PER_S),
+        matrix_flop_per_s=cycles * _first(_INT8_FLOP, known),
+        fp16_flop_per_s=cycles * _first(_WHOLE_FLOP, known),
+        vector_flop_per_s=cycles * _first(_INT8_FLOP, known),
         least_matrix_fraction=_LEAST_CPU_FRACTION,
     )
+
+
+def _first(rates: Sequence[tuple[str, float]], known: Sequence[str]) -> float:
+    """The rate of the first instruction set that a processor has; the slowest where it has none of them."""
+    return next((rate for name, rate in rates if name in known), rates[-1][1])

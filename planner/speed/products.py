@@ -21,16 +21,17 @@ def add_product(
     if not weight.n_elements:
         return
     flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
+    rate = device.product_flop_per_s(whole=weight.type_class in WHOLE_TYPES)
     in_batch = n_tokens / n_batches
     reached = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
     by_library = uses_library(weight.type_class, device, setting, in_batch, weight.n_experts)
     each = in_batch * weight.active_fraction / reached  # tokens that a matrix meets, if any
     if small:
-        sums.add(place, f"vector_multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
+        sums.add(place, f"vector_multiply{suffix}", weight.type_class, flop / rate)
     elif by_library and uses_library(weight.type_class, device, setting, each):
         _add_library(sums, device, place, weight, flop, reached * n_batches)
     else:
-        sums.add(place, f"multiply{suffix}", weight.type_class, flop / device.matrix_flop_per_s)
+        sums.add(place, f"multiply{suffix}", weight.type_class, flop / rate)
         if weight.type_class not in WHOLE_TYPES:
             sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
     tiled = not has_vector_experts(device, setting) if small else not by_library

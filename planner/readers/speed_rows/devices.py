@@ -121,7 +121,9 @@ def _processor(name: str, n_threads: int | None) -> SpeedDevice:
         raise UnplacedError(f"the memory bandwidth of the processor {name!r} is not known")
     cores = processors.n_sockets * processors.n_cores
     threads = min(cores, n_threads or cores)
-    return cpu_device(processors.name, rate, threads, beside_gpu=False)
+    return cpu_device(
+        processors.name, rate, threads, beside_gpu=False, instruction_sets=processors.instruction_sets
+    )
 
 
 @cache
@@ -135,4 +137,6 @@ def _host(name: str) -> SpeedDevice:
     if processors is None or rate is None:
         return cpu_device("unnamed", _UNNAMED_HOST_BYTES_PER_S, _UNNAMED_HOST_THREADS, beside_gpu=True)
     cores = processors.n_sockets * processors.n_cores
-    return cpu_device(processors.name, rate, cores, beside_gpu=True)
+    return cpu_device(
+        processors.name, rate, cores, beside_gpu=True, instruction_sets=processors.instruction_sets
+    )
