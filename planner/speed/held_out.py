@@ -23,7 +23,7 @@ _KEYS: Mapping[HeldOut, Callable[[Sample], str]] = {
     "model": lambda sample: sample.case.model_key,
 }
 # Large groups that are left out alone, and the folds that the others share.
-FOLDS: Mapping[HeldOut, tuple[int, int]] = {"cell": (0, 8), "device": (16, 12), "model": (8, 4)}
+FOLDS: Mapping[HeldOut, tuple[int, int]] = {"cell": (0, 12), "device": (16, 12), "model": (8, 4)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

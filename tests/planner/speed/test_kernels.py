@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from planner.speed.device import SpeedDevice
+from planner.speed.device import SpeedDevice, cpu_device
 from planner.speed.kernels import expert_columns, uses_library
 from planner.speed.operators import layout_on_one, prefill_operators
 from planner.speed.setting import CURRENT, Setting
@@ -73,3 +73,25 @@ def test_an_experts_tile_is_as_wide_as_all_tokens_ask_for() -> None:
     assert padding == pytest.approx(2 * 4 * 4e9 * 96 / 100e12, rel=1e-9)
     # A processor multiplies rows.
     assert ideal("multiply_padding", replace(HOST, backend="cpu"), CURRENT, 512, "mixture") == 0
+
+
+def test_a_processor_multiplies_by_the_instructions_it_has() -> None:
+    def rates(*instruction_sets: str) -> tuple[float, float]:
+        device = cpu_device("box", 1e12, 10, beside_gpu=False, instruction_sets=instruction_sets)
+        return device.product_flop_per_s(whole=False), device.product_flop_per_s(whole=True)
+
+    # 10 cores at the nominal 3.5 GHz; Zen 3, Zen 4 and Sapphire Rapids.
+    assert rates("avx2", "fma") == pytest.approx((43 * 35e9, 32 * 35e9))
+    assert rates("avx2", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16") == pytest.approx(
+        (128 * 35e9, 64 * 35e9)
+    )
+    assert rates("avx2", "avx512_vnni", "amx_int8", "amx_bf16") == pytest.approx((1024 * 35e9, 512 * 35e9))
+    assert rates() == rates("avx2")
+
+
+def test_a_few_threads_do_not_reach_many_channels() -> None:
+    def reached(n_threads: int) -> float:
+        return cpu_device("box", 204.8e9, n_threads, beside_gpu=False).memory_bytes_per_s
+
+    # A Threadripper PRO 5975WX decoded at 51 GB/s with two threads, of 204.8 GB/s.
+    assert (reached(2), reached(32)) == (50e9, 204.8e9)
