@@ -27,7 +27,7 @@ _LEAST_CPU_FRACTION = 0.5  # cores clock up to 1.7 times as high, and server cor
 # What one core's misses in flight bring from memory: a few threads do not reach the bandwidth of many channels.
 _CORE_BYTES_PER_S = 25e9
 
-# Whose matrix units ggml-vulkan leaves alone: cooperative matrices are slower there than none.
+# Whose matrix units ggml-vulkan leaves alone: cooperative matrices are slower there than none (llama.cpp #14001).
 _NO_MATRICES_IN_VULKAN = frozenset(("Xe-HPG",))
 
 _NVIDIA = frozenset(("Pascal", "Volta", "Turing", "Ampere", "Ada", "Hopper", "Blackwell"))
@@ -101,6 +101,9 @@ def gpu_device(accelerator: Accelerator, backend: str) -> SpeedDevice | None:
     if matrix is None:
         return None
     vector = accelerator.vector_flop_per_s
+    if backend == "cuda" and accelerator.architecture == "Turing" and vector is not None:
+        # A GTX 16 has no matrix cores: their instructions, which tiles are made of, run on its INT32 units.
+        matrix = matrix if matrix > _MATRIX_CORES * vector else vector
     if accelerator.compute_capability in _PACKED_FP16:
         matrix *= 2
     if backend == "vulkan" and accelerator.architecture in _NO_MATRICES_IN_VULKAN and vector is not None:

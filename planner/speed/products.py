@@ -8,6 +8,8 @@ from planner.speed.operator_time import F16_BYTES, LAUNCH_S, Sums
 from planner.speed.setting import Setting
 from planner.speed.work import ClassWeights
 
+_UNEVEN = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5)  # an expert's tokens over the average expert's
+
 
 def add_product(
     sums: Sums, device: SpeedDevice, place: int, weight: ClassWeights, moved_bytes: float, n_tokens: int,
@@ -28,12 +30,10 @@ def add_product(
     each = in_batch * weight.active_fraction / reached  # tokens that a matrix meets, if any
     if small:
         sums.add(place, f"vector_multiply{suffix}", weight.type_class, flop / rate)
-    elif by_library and uses_library(weight.type_class, device, setting, each):
-        _add_library(sums, device, place, weight, flop, reached * n_batches)
     else:
-        sums.add(place, f"multiply{suffix}", weight.type_class, flop / rate)
-        if weight.type_class not in WHOLE_TYPES:
-            sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
+        share = _library_share(weight, device, setting, each) if by_library else 0.0
+        _add_library(sums, device, place, weight, share * flop, share * reached * n_batches)
+        _add_tiles(sums, device, place, weight, (1 - share) * flop)
     tiled = not has_vector_experts(device, setting) if small else not by_library
     if weight.is_expert and tiled:
         wasted = reached * _wasted_columns(expert_columns(device, in_batch), each)
@@ -41,6 +41,27 @@ def add_product(
         sums.add(place, "multiply_padding", "", more / device.matrix_flop_per_s)
     if by_library and weight.is_expert and not small:
         sums.add(place, "call_library", "", LAUNCH_S * weight.n_matrices * reached * n_batches)
+
+
+def _library_share(weight: ClassWeights, device: SpeedDevice, setting: Setting, each: float) -> float:
+    """Of an expert tensor's products by the library, those of experts that meet enough tokens for it.
+
+    Which way is chosen expert by expert, and experts meet half to one and a half times as many tokens as on average.
+    """
+    if not weight.is_expert or weight.type_class in WHOLE_TYPES:
+        return 1.0
+    shares = [uses_library(weight.type_class, device, setting, each * uneven) for uneven in _UNEVEN]
+    return sum(shares) / len(shares)
+
+
+def _add_tiles(sums: Sums, device: SpeedDevice, place: int, weight: ClassWeights, flop: float) -> None:
+    if not flop:
+        return
+    whole = weight.type_class in WHOLE_TYPES
+    name = "multiply_experts" if weight.is_expert else "multiply"
+    sums.add(place, name, weight.type_class, flop / device.product_flop_per_s(whole=whole))
+    if not whole:
+        sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
 
 
 def _wasted_columns(columns: float, each: float) -> float:
@@ -52,6 +73,8 @@ def _add_library(
     sums: Sums, device: SpeedDevice, place: int, weight: ClassWeights, flop: float, n_times: float
 ) -> None:
     """Products by the vendor's library, quantized weights written out as FP16 before, `n_times` all of them."""
+    if not flop:
+        return
     suffix = "_experts" if weight.is_expert else ""
     whole = weight.type_class in WHOLE_TYPES
     called_as = weight.type_class if whole else "F16"
