@@ -20,6 +20,7 @@ from planner.estimate.described_model import DescribedModel
 from planner.estimate.placement import Placement, place
 from planner.estimate.speed import SpeedFacts, decode_read_bytes, decode_speed, prefill_flop, prefill_speed
 from planner.speed.batched import VECTOR_TOKENS
+from planner.speed.operators import OFFLOAD_TOKENS
 from tests.planner.estimate.models import model
 
 CONTEXT = 65_536
@@ -165,6 +166,8 @@ def test_a_longer_prompt_takes_longer_and_moves_smoothly(kind: str, n: int) -> N
     here, more = seconds(n), seconds(n + 1)
     if here is None or more is None:
         return
+    if n + 1 == OFFLOAD_TOKENS and kind.endswith("in RAM"):
+        return  # from here on the engine copies weights to the GPU, which is another kernel in either direction
     assert here <= more * 1.000001
     assert more <= here * 1.13  # one token of nine
 
