@@ -17,7 +17,7 @@ from planner.estimate.tensor_memory import shares_of
 from planner.estimate.term import Interval, Term, total_basis
 from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
-from planner.speed.effects import Phase
+from planner.speed.effects import Phase, least_factor
 from planner.speed.factors import Case, Factors
 from planner.speed.intervals import Knowledge, Spread, choose_spread, wider
 from planner.speed.knowing import states_of
@@ -114,7 +114,17 @@ def case_rates(
         high = high + (wide.high_ratio - high) * several
         spread = wide if several is True else spread
     state = spread.knowledge
-    return Rates(low=rate * low, expected=rate, high=rate * high, seconds=seconds, state=state, spread=spread)
+    # What refits missed by is a ratio; what memory and arithmetic allow is not, and bounds it.
+    hoped, fastest = rate * high, n_tokens / _peak_s(case)
+    fastest = (hoped + fastest - abs(hoped - fastest)) / 2  # the smaller, of arrays too
+    return Rates(low=rate * low, expected=rate, high=fastest, seconds=seconds, state=state, spread=spread)
+
+
+def _peak_s(case: Case) -> Any:
+    """Seconds of a case at its devices' peaks."""
+    return sum(
+        time.ideal_s * least_factor(time.operator, case.layout.device(time.device)) for time in case.operators
+    )
 
 
 def decode_case(
