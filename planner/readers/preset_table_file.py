@@ -1,20 +1,12 @@
-"""The packaged table of every catalogue network at every preset: read, and written anew.
-
-`python -m planner.readers.preset_table_file profiles/preset_tables.json` works it out again, which takes some minutes;
-a test compares it with what the planner says of single models.
-"""
+"""The packaged table of every catalogue network at every preset; `preset_table_writer` works it out."""
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, get_args
 
-from planner.errors import UnknownArchitectureError
 from planner.estimate.preset_table import (
-    TABLED_SEQUENCES,
     ClassColumn,
     GroupColumns,
     Place,
@@ -23,13 +15,10 @@ from planner.estimate.preset_table import (
     ReadColumns,
     Store,
     StoreColumns,
-    preset_table,
 )
 from planner.estimate.straight import Piece, Straight
-from planner.model.network import Network
 from planner.model.presets import BASE_TYPES
-from planner.readers.catalogue_model import from_catalogue
-from profiles.loader import own_model_ids, packaged_model_rows
+from profiles.loader import own_model_ids
 
 FILE = "preset_tables.json"
 
@@ -162,48 +151,3 @@ def _straight_from(data: Mapping[str, Any]) -> Straight:
             for last, at_last, slopes in data["pieces"]
         ),
     )
-
-
-def _networks() -> dict[str, Network]:
-    found = {}
-    for entry in packaged_model_rows():
-        try:
-            found[entry["id"]] = from_catalogue(entry, entry["id"]).network
-        except UnknownArchitectureError:
-            continue
-    return found
-
-
-def network_key(network: Network) -> str:
-    """Networks that are alike in all that a table says have one table."""
-    return repr((network.architecture, network.groups, network.outer, network.context_tokens))
-
-
-def table_text(model_id: str, network: Network) -> str:
-    """A network's line of the file.
-
-    Graphs of hybrids with recurrent layers show nearly every layer and take long to walk: for one sequence only.
-    """
-    is_hybrid = any(group.mixer is not None and group.mixer.state_elements for group in network.groups)
-    table = preset_table(
-        model_id, network, BASE_TYPES, TABLED_SEQUENCES[:1] if is_hybrid else TABLED_SEQUENCES
-    )
-    return json.dumps(table_data(table), separators=(",", ":"))
-
-
-def main(path: Path) -> None:
-    """Writes the file anew, one line for each table."""
-    tables: dict[str, str] = {}
-    models: dict[str, str] = {}
-    first: dict[str, str] = {}
-    for model_id, network in _networks().items():
-        key = first.setdefault(network_key(network), model_id)
-        if key == model_id:
-            tables[key] = table_text(model_id, network)
-        models[model_id] = key
-    lines = ",\n".join(f"{json.dumps(key)}:{text}" for key, text in tables.items())
-    path.write_text(f'{{"models":{json.dumps(models)},\n"tables":{{\n{lines}\n}}}}\n')
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

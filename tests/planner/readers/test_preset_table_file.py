@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from planner.estimate.preset_table import PLACES, PresetTable, beside_weights_at
 from planner.model.network import Network
 from planner.model.presets import BASE_TYPES, preset_storage
 from planner.readers.catalogue_model import from_catalogue
-from planner.readers.preset_table_file import classes_data, packaged_table, table_data, table_from
+from planner.readers.preset_table_file import FILE, classes_data, packaged_table, table_data, table_from
+from planner.readers.preset_table_writer import file_text, table_text
 from profiles.loader import packaged_model_rows
 
-# What to do when one of these fails: python -m planner.readers.preset_table_file profiles/preset_tables.json
+# What to do when one of these fails: python -m planner.readers.preset_table_writer profiles/preset_tables.json
 
 
 def networks() -> dict[str, Network]:
@@ -81,6 +83,20 @@ def test_most_networks_memory_is_on_lines() -> None:
     without = [name for name in NETWORKS if (table := packaged_table(name)) and not table.beside]
     # Whose caches of summaries are rounded up.
     assert without == [name for name in NETWORKS if name.startswith("deepseek-v4")]
+
+
+def test_the_file_is_as_it_would_be_written() -> None:
+    """Order, spelling and the tables' names, with one table worked out anew."""
+    text = files("profiles").joinpath(FILE).read_text(encoding="utf-8")
+    data = json.loads(text)
+    lines = {
+        json.loads(key): table.rstrip(",")
+        for key, _, table in (line.partition(":") for line in text.splitlines())
+        if table.startswith("{") and key != '"tables"' and not key.startswith("{")
+    }
+    assert list(lines) == list(data["tables"])
+    assert file_text(lines, data["models"]) == text
+    assert table_text("qwen3-0.6b") == lines["qwen3-0.6b"]
 
 
 def test_presets_that_cannot_be_made_are_named() -> None:
