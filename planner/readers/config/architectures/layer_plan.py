@@ -49,11 +49,16 @@ def layer_count(fields: ConfigFields) -> int:
 
 def group_layers(layers: Sequence[PlannedLayer]) -> tuple[LayerGroup, ...]:
     """Groups of equal layers, in order of first appearance."""
-    grouped: dict[PlannedLayer, list[int]] = {}
+    # Most are made of the very same parts, which is quicker to see than that parts are equal.
+    of_parts: dict[tuple[int, int, int], tuple[PlannedLayer, list[int]]] = {}
     for index, layer in enumerate(layers):
-        grouped.setdefault(layer, []).append(index)
+        parts = (id(layer.mixer), id(layer.block), id(layer.norms))
+        of_parts.setdefault(parts, (layer, []))[1].append(index)
+    grouped: dict[PlannedLayer, list[int]] = {}
+    for layer, indices in of_parts.values():
+        grouped.setdefault(layer, []).extend(indices)
     return tuple(
-        LayerGroup(layers=tuple(indices), mixer=layer.mixer, block=layer.block, norms=layer.norms)
+        LayerGroup(layers=tuple(sorted(indices)), mixer=layer.mixer, block=layer.block, norms=layer.norms)
         for layer, indices in grouped.items()
     )
 
