@@ -123,6 +123,9 @@ _OF_PROMPTS = frozenset(
     ("multiply", "multiply_experts", "multiply_library", "multiply_library_experts", "rescale", "attention")
 )
 
+# What llama_cpp_measured_products.csv has of llama.cpp itself; published rows of processors are nearly all its fork's.
+_PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale"))
+
 # Measured on one processor of its own, with 2 threads and AVX-512: decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
 # On the same processor prompts reach 0.3 to 2.2 times the FP32 rate of AVX2, by type: half the rate of INT8 with it.
@@ -156,6 +159,9 @@ def operator_effects(
     facts = OPERATORS[operator]
     phase = "prefill" if operator in _OF_PROMPTS else phase  # large batches run a prompt's kernels
     backend, family = device.backend, device.family
+    if backend == "cpu" and setting.engine == "llama.cpp" and operator in _PROCESSOR_PRODUCTS:
+        yield from _processor_product_effects(operator, type_class, device, phase)
+        return
     here = f"{operator} {backend}"
     yield "operator", operator
     yield "backend", here
@@ -195,6 +201,17 @@ def operator_effects(
         yield "several", f"{operator} several"
         yield "several", f"{here} several"
         yield "several", f"{here} several {device.key}"
+
+
+def _processor_product_effects(
+    operator: str, type_class: str, device: SpeedDevice, phase: Phase
+) -> Iterator[tuple[Level, str]]:
+    """Of a prompt's products in llama.cpp itself on a processor alone, whose kernels are not its fork's."""
+    here = f"{'rescale' if operator == 'rescale' else 'multiply'} cpu llama.cpp"
+    yield "backend", here
+    yield "type_backend", f"type-{here} {type_class}"
+    yield "device", f"all-multiply-{phase} cpu {device.key}"
+    yield "device", f"{here} {device.key}"
 
 
 def _attention_kernel(backend: str, setting: Setting) -> str:
