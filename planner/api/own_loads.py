@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from planner.api.llama_cpp_factors import kept_in_use
-from planner.api.serving_calibration import measured_rows, row_reader
 from planner.api.serving_facts import serving_facts
+from planner.api.serving_rows import measured_rows, row_reader
 from planner.estimate.serving_speed.own_loads import OwnLoad, own_load
 from planner.estimate.serving_speed.served_latency import served_latencies
 
