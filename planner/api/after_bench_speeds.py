@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from planner.api.held_out_speeds import group_of, held_out_predictions, prediction_of, samples_of
+from planner.api.held_out_speeds import ANYTHING, group_of, held_out_predictions, prediction_of, samples_of
 from planner.estimate.speed_validation import SpeedPrediction
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.after_bench import Benchable, Taught, after_one_model
 from planner.speed.held_out import LeftOut, unseen
-from planner.speed.intervals import Knowledge, Residual, choose_spread, spreads
+from planner.speed.intervals import Knowledge, choose_spread
+from planner.speed.state_spreads import Residual, spreads
 
 NOT_TAUGHT = "no other model of its kind was measured on that machine, or main memory holds a part"
 
@@ -25,7 +26,7 @@ class AfterBench:
 def after_bench(rows: Sequence[PlacedRow], left_out: Sequence[LeftOut]) -> AfterBench:
     """Rows of one phase; `left_out` are fits without each of their devices."""
     samples = samples_of(rows)
-    before = held_out_predictions(rows, unseen(samples, left_out))
+    before = held_out_predictions(rows, {"device": unseen(samples, left_out, "device")})["device"]
     taught = after_one_model([_benchable(row) for row in rows], left_out)
     residuals = [_residuals(rows[item.index], item) for item in taught]
     bounds = {
@@ -40,8 +41,9 @@ def after_bench(rows: Sequence[PlacedRow], left_out: Sequence[LeftOut]) -> After
     predictions = []
     for item in taught:
         row = rows[item.index]
-        spread = choose_spread(bounds[item.fold], row.speed_class, item.knowledge)
-        found = prediction_of(row, math.exp(item.log_s), spread)
+        spread = choose_spread(bounds[item.fold], row.interval_class, item.knowledge)
+        ratios = (spread.low_ratio, spread.high_ratio) if spread else ANYTHING
+        found = prediction_of(row, math.exp(item.log_s), ratios)
         predictions.append(replace(found, before=before[item.index]))
     return AfterBench(
         predictions=tuple(predictions),
@@ -69,7 +71,7 @@ def _residuals(row: PlacedRow, item: Taught) -> tuple[Residual, ...]:
     )
     return tuple(
         Residual(
-            speed_class=row.speed_class,
+            speed_class=row.interval_class,
             knowledge=state,
             group=group_of(row.row),
             log_ratio=log_s - math.log(row.measured_s),

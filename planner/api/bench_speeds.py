@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from planner.api.after_bench_speeds import NOT_TAUGHT, after_bench
-from planner.api.held_out_speeds import group_of, held_out_predictions, prediction_of, samples_of
+from planner.api.held_out_speeds import group_of, held_out_predictions, predicted, samples_of
 from planner.api.llama_cpp_factors import (
     own_calibration,
     packaged_factors,
@@ -21,10 +21,8 @@ from planner.estimate.speed_validation import SpeedPrediction
 from planner.progress import Progress, named_stretch
 from planner.readers.speed_rows.bench_row import rows_from
 from planner.readers.speed_rows.place import PlacedRow
-from planner.speed.factors import Factors
 from planner.speed.fitting import fit_effects
-from planner.speed.held_out import HeldOut, HoldOut, fits_without, known, unseen
-from planner.speed.intervals import Spread, choose_spread, wider
+from planner.speed.held_out import HELD_OUT, HeldOut, HoldOut, fits_without, unseen
 
 
 def bench_predictions(
@@ -65,31 +63,26 @@ def _unheld(placed: Sequence[PlacedRow]) -> list[SpeedPrediction]:
     own = own_calibration()
     taught = () if own is None else {row_key(row) for row in rows_from(own.rows, "your calibration")}
     packaged, in_use = (packaged_factors(), packaged_spreads()), (speed_factors(), speed_spreads())
-    return [_predicted(row, *(packaged if row_key(row.row) in taught else in_use)) for row in placed]
-
-
-def _predicted(row: PlacedRow, factors: Factors, known_spreads: Sequence[Spread]) -> SpeedPrediction:
-    seconds = sum(factors.seconds(row.case))
-    sample = samples_of((row,))[0]
-    state = known(factors, sample)
-    spread = choose_spread(known_spreads, row.interval_class, state)
-    if row.case.phase == "decode" and row.n_tokens > 1 and spread is not None:  # as `case_rates` has it
-        kind = "moe" if row.interval_class.startswith("moe") else "dense"
-        spread = wider(spread, choose_spread(known_spreads, f"{kind}_batch", state))
-    return prediction_of(row, float(seconds), spread)
+    return [predicted(row, *(packaged if row_key(row.row) in taught else in_use)) for row in placed]
 
 
 def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | None) -> list[SpeedPrediction]:
-    """Each row by a fit without its fold, with an interval from the other folds' residuals."""
+    """Each row by a fit without its fold, with an interval from what fits missed by on rows outside of it.
+
+    How much wider an unknown device or model makes intervals shows where these were left out, whatever `by` leaves out.
+    """
     found = []
     for number, phase in enumerate(PHASES):
         rows = [row for row in placed if row.case.phase == phase]
         if rows:
             samples = samples_of(rows)
-            start = 0.3 + 0.35 * number
-            tell = named_stretch(progress, start, start + 0.35, f"refitting {phase} without each {by}")
-            left_out = fits_without(samples, fit_effects(samples), by, tell)
-            found += held_out_predictions(rows, unseen(samples, left_out))
+            whole = fit_effects(samples)
+            guesses = {}
+            for step, other in enumerate(HELD_OUT):
+                start = 0.3 + 0.35 * number + 0.11 * step
+                tell = named_stretch(progress, start, start + 0.11, f"refitting {phase} without each {other}")
+                guesses[other] = unseen(samples, fits_without(samples, whole, other, tell), other)
+            found += held_out_predictions(rows, guesses)[by]
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.inspect import inspect_machine, machine_fingerprint
-from planner.api.held_out_speeds import prediction_of, samples_of
+from planner.api.held_out_speeds import predicted, samples_of
 from planner.api.llama_cpp_factors import (
     batched_effects,
     batched_spreads,
@@ -48,8 +48,7 @@ from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.factors import Effect, Factors
-from planner.speed.held_out import known
-from planner.speed.intervals import Spread, choose_spread
+from planner.speed.intervals import Spread
 from planner.speed.kept_calibration import KeptCalibration, MeasuredFile
 from planner.speed.updating import updated
 
@@ -295,9 +294,4 @@ def _scored(placed: Sequence[PlacedRow], effects: tuple[Effect, ...]) -> tuple[S
 
 def _predictions(placed: Sequence[PlacedRow], effects: tuple[Effect, ...]) -> list[SpeedPrediction]:
     factors = Factors(effects=effects)
-    found = []
-    for row in placed:
-        sample = samples_of((row,))[0]
-        spread = choose_spread(packaged_spreads(), row.interval_class, known(factors, sample))
-        found.append(prediction_of(row, float(sum(factors.seconds(row.case))), spread))
-    return found
+    return [predicted(row, factors, packaged_spreads()) for row in placed]

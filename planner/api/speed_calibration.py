@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planner.api.after_bench_speeds import after_bench
-from planner.api.held_out_speeds import held_out_predictions, residual_of, samples_of
+from planner.api.held_out_speeds import held_out_predictions, misses_of, samples_of
 from planner.api.llama_cpp_factors import EFFECTS_FILE, NOISE_FILE, SCORES_FILE, SPREADS_FILE
 from planner.api.measurement_files import measurement_table
 from planner.errors import BenchError, MalformedError
@@ -26,8 +26,9 @@ from planner.readers.speed_rows.place import PlacedRow, place_row
 from planner.speed.effects import Phase
 from planner.speed.factors import Effect, Factors
 from planner.speed.fitting import Fit, fit_effects
-from planner.speed.held_out import HELD_OUT, fits_without, unseen
-from planner.speed.intervals import Residual, Spread, spreads
+from planner.speed.held_out import HELD_OUT, HeldOut, Unseen, fits_without, unseen
+from planner.speed.intervals import Spread
+from planner.speed.state_spreads import Residual, spreads
 from planner.speed.table import (
     EFFECT_COLUMNS,
     SPREAD_COLUMNS,
@@ -141,6 +142,7 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
             f"{len(placed)} of {len(rows)} rows can be placed, too few to fit; expected {_FEWEST_ROWS} at least"
         )
     effects: list[Effect] = []
+    found_spreads: list[Spread] = []
     residuals: list[Residual] = []
     predictions: dict[str, list[SpeedPrediction]] = defaultdict(list)
     for number, phase in enumerate(PHASES):
@@ -150,22 +152,25 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
         samples = samples_of(of_phase)
         whole: Fit = fit_effects(samples)
         effects += whole.effects
+        guesses: dict[HeldOut, tuple[Unseen, ...]] = {}
         for step, by in enumerate(HELD_OUT):
             start = 0.3 + 0.35 * number + 0.11 * step
             tell = named_stretch(progress, start, start + 0.11, f"{phase}: leaving out each {by}")
             left_out = fits_without(samples, whole, by, tell)
-            guesses = unseen(samples, left_out)
-            residuals += [residual_of(row, guess) for row, guess in zip(of_phase, guesses, strict=True)]
-            predictions[by] += held_out_predictions(of_phase, guesses)
+            guesses[by] = unseen(samples, left_out, by)
             if by == "device":
                 taught = after_bench(of_phase, left_out)
                 residuals += taught.residuals
                 predictions[BEFORE_BENCH] += [p.before for p in taught.predictions if p.before]
                 predictions[AFTER_BENCH] += taught.predictions
+        misses = misses_of(of_phase, guesses)
+        found_spreads += misses.spreads()
+        for by, several in held_out_predictions(of_phase, guesses, misses).items():
+            predictions[by] += several
     reasons = Counter(item.reason for item in unplaced)
     return SpeedCalibration(
         factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),
-        spreads=spreads(residuals),
+        spreads=(*found_spreads, *spreads(residuals)),
         group_scores={by: speed_scores(found, by_group=True) for by, found in predictions.items()},
         noise=noise_floor(placed),
         n_rows=len(rows),

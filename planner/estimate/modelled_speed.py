@@ -19,8 +19,8 @@ from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase, least_factor
 from planner.speed.factors import Case, Factors
-from planner.speed.intervals import Knowledge, Spread, choose_spread, wider
-from planner.speed.knowing import states_of
+from planner.speed.intervals import Knowledge, Spread, choose_spread
+from planner.speed.knowing import bounds_of, outer, states_of
 from planner.speed.network import network_times
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
@@ -41,6 +41,7 @@ __all__ = [
     "machine_layout",
     "modelled_decode",
     "modelled_prefill",
+    "peak_s",
     "placed_layout",
     "prefill_case",
     "working_threads",
@@ -94,33 +95,33 @@ def case_rates(
     Decoding several tokens in one step is as unsure as decoding one, and as such steps are.
     """
     seconds = factors.seconds(case)
-    states = states_of(factors, case)
     kind = "offload" if case.layout.is_split_with_host else "moe" if has_experts else "dense"
-    spread = choose_spread(spreads, f"{kind}_{case.phase}", *states)
-    if spread is None:
+    bounds = bounds_of(spreads, f"{kind}_{case.phase}", factors, case, seconds)
+    if bounds is None:
         raise MissingFactError(f"no {kind} {case.phase} was measured yet; `planner bench` measures this one")
+    states = states_of(factors, case)
     batches = choose_spread(spreads, f"{'moe' if has_experts else 'dense'}_batch", *states)
     if any(time.operator in WAITS for time in case.operators):
         # The waits were set by the few splits that are published: no surer than batches, which a fit had not seen.
-        spread = wider(wider(spread, choose_spread(spreads, f"split_{case.phase}", *states)), batches)
+        bounds = outer(outer(bounds, choose_spread(spreads, f"split_{case.phase}", *states)), batches)
     if any(time.operator == "network_wait" for time in case.operators):
-        spread = wider(spread, batches)  # nothing published says how far a network's rates are missed
+        bounds = outer(bounds, batches)  # nothing published says how far a network's rates are missed
     rate = n_tokens / sum(seconds)
-    low, high = spread.low_ratio, spread.high_ratio
+    low, high, spread = bounds.low_ratio, bounds.high_ratio, bounds.spread
     if case.phase == "decode":
         several = n_tokens > 1
-        wide = wider(spread, batches)
+        wide = outer(bounds, batches)
         low = low + (wide.low_ratio - low) * several
         high = high + (wide.high_ratio - high) * several
-        spread = wide if several is True else spread
+        spread = wide.spread if several is True else spread
     state = spread.knowledge
     # What refits missed by is a ratio; what memory and arithmetic allow is not, and bounds it.
-    hoped, fastest = rate * high, n_tokens / _peak_s(case)
+    hoped, fastest = rate * high, n_tokens / peak_s(case)
     fastest = (hoped + fastest - abs(hoped - fastest)) / 2  # the smaller, of arrays too
     return Rates(low=rate * low, expected=rate, high=fastest, seconds=seconds, state=state, spread=spread)
 
 
-def _peak_s(case: Case) -> Any:
+def peak_s(case: Case) -> Any:
     """Seconds of a case at its devices' peaks."""
     return sum(
         time.ideal_s * least_factor(time.operator, case.layout.device(time.device)) for time in case.operators

@@ -90,6 +90,16 @@ class Factors:
         return {effect.name: effect.value for effect in self.effects}
 
     @cached_property
+    def deviations(self) -> Mapping[str, float]:
+        """How sure each effect's value is, by name; 0 where its fit did not say."""
+        return {effect.name: effect.sd or 0.0 for effect in self.effects}
+
+    @cached_property
+    def remembered(self) -> dict[Hashable, Any]:
+        """What `doubt` found out of cases before."""
+        return {}
+
+    @cached_property
     def _known(self) -> dict[Hashable, float]:
         """Factors asked for before: a sweep asks for the same few again and again."""
         return {}

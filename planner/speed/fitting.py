@@ -10,10 +10,11 @@ import importlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from planner.speed.effects import OPERATORS, Level, least_factor, start_logarithm
+from planner.speed.effects import least_factor, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
+from planner.speed.priors import SPREAD_SD, PriorOf, spread_kind
 from planner.speed.sample import Sample
 
 if TYPE_CHECKING:
@@ -33,25 +34,7 @@ else:
 
     np = _Numpy()
 
-# What an effect's spread is shared with: effects of its level on operators of its kind.
-SpreadKind = Literal["reading", "other", "step"]
-Spread = tuple[Level, SpreadKind]
-# Prior spreads, natural logarithms. They follow an empirical-Bayes estimate on the packaged measurements (the mean
-# of squared effect plus posterior variance), with models and architectures held to what whole steps differ by:
-# left free, architectures take over the operators' own factors. Noise is what repeats of one test by different
-# people differ by.
-SPREAD_SD: Mapping[Spread, float] = {
-    ("operator", "reading"): 1.5, ("backend", "reading"): 0.2, ("memory", "reading"): 0.2,
-    ("family", "reading"): 0.2, ("device", "reading"): 0.2, ("type", "reading"): 0.3,
-    ("type_backend", "reading"): 0.25, ("type_family", "reading"): 0.15, ("age", "reading"): 0.1,
-    ("build", "reading"): 0.15, ("engine", "reading"): 0.25, ("several", "reading"): 0.1,
-    ("attention", "reading"): 0.2,
-    ("operator", "other"): 1.5, ("backend", "other"): 0.5, ("memory", "other"): 0.3, ("family", "other"): 0.35,
-    ("device", "other"): 0.25, ("type", "other"): 0.3, ("type_backend", "other"): 0.3,
-    ("type_family", "other"): 0.2, ("age", "other"): 0.2, ("build", "other"): 0.25, ("engine", "other"): 0.4,
-    ("attention", "other"): 0.4, ("several", "other"): 0.3,
-    ("model", "step"): 0.1, ("architecture", "step"): 0.08, ("machine", "step"): 0.2,
-}  # fmt: skip
+# What repeats of one test by different people differ by, natural logarithms.
 NOISE_SD: Mapping[str, float] = {"decode": 0.06, "prefill": 0.12}
 _T_DEGREES = 4.0
 _CORRELATION_IN_CELL = 0.6
@@ -73,11 +56,6 @@ class Fit:
     effects: tuple[Effect, ...]
 
 
-def spread_kind(operator: str) -> SpreadKind:
-    """Reading large weights lies within a few tenths of the peak, so its excess varies more than others' do."""
-    return "reading" if OPERATORS[operator].bound == "bytes" and OPERATORS[operator].start < -1 else "other"
-
-
 class Design:
     """Samples as arrays: every operator's ideal time, and which effects it has.
 
@@ -87,7 +65,7 @@ class Design:
     def __init__(self, samples: Sequence[Sample], *, own: bool = False) -> None:
         self.samples = samples
         self.names: dict[str, int] = {}
-        self.spreads: list[Spread] = []
+        self.spreads: list[PriorOf] = []
         row: list[int] = []
         entry: list[int] = []
         effect: list[int] = []
@@ -117,7 +95,7 @@ class Design:
         self.ideal, self.least, self.start = (np.array(x, dtype=np.float64) for x in (ideal, least, start))
         self.log_measured = np.log([sample.measured_s for sample in samples])
 
-    def _index(self, name: str, spread: Spread) -> int:
+    def _index(self, name: str, spread: PriorOf) -> int:
         if name not in self.names:
             self.names[name] = len(self.spreads)
             self.spreads.append(spread)

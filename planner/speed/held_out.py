@@ -7,9 +7,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from planner.speed.cross_validation import folds_of
+from planner.speed.doubt import doubt
 from planner.speed.factors import Factors
 from planner.speed.fitting import Fit, fit_effects, log_seconds
-from planner.speed.intervals import Knowledge
+from planner.speed.intervals import Doubt, Knowledge
 from planner.speed.knowing import states_of
 from planner.speed.sample import Sample
 
@@ -32,7 +33,9 @@ class Unseen:
 
     log_s: float
     fold: int
+    unit: str  # what was left out with it: its cell, device or model
     knowledge: Knowledge
+    doubt: Doubt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +64,19 @@ def fits_without(
     return tuple(found)
 
 
-def unseen(samples: Sequence[Sample], left_out: Sequence[LeftOut]) -> tuple[Unseen, ...]:
-    """Predictions of samples, each by the fit that was made without it."""
+def unseen(samples: Sequence[Sample], left_out: Sequence[LeftOut], by: HeldOut) -> tuple[Unseen, ...]:
+    """Predictions of samples, each by the fit that was made without it, by whatever was left out."""
     found: list[Unseen | None] = [None] * len(samples)
     for part in left_out:
         factors = Factors(effects=part.fit.effects)
         times = log_seconds([samples[i] for i in part.indices], part.fit)
         for i, log_s in zip(part.indices, times.tolist(), strict=True):
-            found[i] = Unseen(log_s=log_s, fold=part.fold, knowledge=known(factors, samples[i]))
+            case = samples[i].case
+            found[i] = Unseen(
+                log_s=log_s,
+                fold=part.fold,
+                unit=_KEYS[by](samples[i]),
+                knowledge=states_of(factors, case)[0],
+                doubt=doubt(factors, case, factors.seconds(case)),
+            )
     return tuple(item for item in found if item is not None)
-
-
-def known(factors: Factors, sample: Sample) -> Knowledge:
-    """What a fit knows of a sample's device and model."""
-    return states_of(factors, sample.case)[0]

@@ -1,39 +1,50 @@
-"""80 % intervals from what held-out predictions missed by, for each class and each state of knowledge.
+"""80 % intervals of speeds: bounds of measured over expected speed, as wide as what a prediction does not know.
 
-A prediction for a device and a model that were both measured (elsewhere) is surer than one for a device nobody
-measured. Residuals are log of measured over expected speed on rows that a fit had not seen; every group of rows
-counts once; quantiles are conformal, which for n groups takes them a little outside the empirical ones.
+`spread_fit` makes them of what fits missed by on rows that they had not seen.
 """
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 # Whether the device, and whether the model, had been measured in that phase by anybody. After a benchmark of another
 # model on this very machine: whether the model had been measured elsewhere ("bench") or not ("bench_new"), or nothing
 # but the rate per byte or FLOP that the benchmark sustained ("bench_rate").
 Knowledge = Literal["both", "device", "model", "neither", "bench", "bench_new", "bench_rate"]
 KNOWLEDGE: tuple[Knowledge, ...] = get_args(Knowledge)
-_ELSEWHERE: tuple[Knowledge, ...] = ("both", "device", "model", "neither")
-_LOW, _HIGH = 0.1, 0.9
-_FEWEST_GROUPS = 8  # a quantile of 10 % needs about as many; with fewer, less special residuals join
+ELSEWHERE: tuple[Knowledge, ...] = ("both", "device", "model", "neither")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Residual:
-    """One held-out row: log of measured over expected speed, and what the fit knew."""
+class Doubt:
+    """Standard deviations of a step's log time that come from what is not known; arrays where the step's times are."""
 
-    speed_class: str
-    knowledge: Knowledge
-    group: str
-    log_ratio: float
+    machine: Any  # from effects of devices, families, types on them that nobody has measured
+    model: Any  # from a model, an architecture that nobody has measured
+    known: Any  # from effects that were measured, the more the seldomer they were
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widening:
+    """How far a bound lies from the expected speed, as a logarithm: more with everything that is not known."""
+
+    least: float
+    machine: float
+    model: float
+    known: float
+
+    def at(self, doubt: Doubt) -> Any:
+        """The distance at a doubt."""
+        return self.least + self.machine * doubt.machine + self.model * doubt.model + self.known * doubt.known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Bounds of measured over expected speed in four cases of five."""
+    """Bounds of measured over expected speed in four cases of five.
+
+    With widenings, the ratios are those of a usual case of this state, and each case has its own.
+    """
 
     speed_class: str
     knowledge: Knowledge
@@ -41,6 +52,14 @@ class Spread:
     high_ratio: float
     n_groups: int
     n_rows: int
+    slower: Widening | None = None
+    faster: Widening | None = None
+
+    def ratios(self, doubt: Doubt) -> tuple[Any, Any]:
+        """The bounds at a doubt."""
+        if self.slower is None or self.faster is None:
+            return self.low_ratio, self.high_ratio
+        return math.e ** -self.slower.at(doubt), math.e ** self.faster.at(doubt)
 
 
 def knowledge(*, device: bool, model: bool) -> Knowledge:
@@ -52,85 +71,7 @@ def knowledge(*, device: bool, model: bool) -> Knowledge:
     return "model" if model else "neither"
 
 
-# Where to look when a state has too few groups: the nearest state that knows no more.
-_NEXT: Mapping[Knowledge, tuple[Knowledge, ...]] = {
-    "both": ("both",),
-    "device": ("device",),
-    "model": ("model",),
-    "neither": ("neither", "model", "device"),
-    "bench": ("bench", "bench_new"),
-    "bench_new": ("bench_new", "bench"),
-    "bench_rate": ("bench_rate",),
-}
-
-
-def spreads(residuals: Iterable[Residual]) -> tuple[Spread, ...]:
-    """The bounds of every class and state that has residuals, or borrows them from the state beside it."""
-    by_state: dict[tuple[str, Knowledge], list[Residual]] = defaultdict(list)
-    for residual in residuals:
-        by_state[residual.speed_class, residual.knowledge].append(residual)
-    found = []
-    for speed_class in sorted({name for name, _ in by_state}):
-        for state in KNOWLEDGE:
-            pool: list[Residual] = []
-            others = _ELSEWHERE if state in _ELSEWHERE else ()
-            for near in dict.fromkeys((*_NEXT[state], *others)):
-                if len({residual.group for residual in pool}) < _FEWEST_GROUPS:
-                    pool += by_state.get((speed_class, near), [])
-            if pool:
-                found.append(_spread(speed_class, state, pool))
-    return tuple(found)
-
-
-def _spread(speed_class: str, state: Knowledge, pool: Sequence[Residual]) -> Spread:
-    sizes: dict[str, int] = defaultdict(int)
-    for residual in pool:
-        sizes[residual.group] += 1
-    pairs = sorted((residual.log_ratio, 1 / sizes[residual.group]) for residual in pool)
-    n = len(sizes)
-    low, high = _weighted_quantile(pairs, _LOW, n), _weighted_quantile(pairs, _HIGH, n)
-    return Spread(
-        speed_class=speed_class,
-        knowledge=state,
-        low_ratio=math.exp(min(low, -0.005)),
-        high_ratio=math.exp(max(high, 0.005)),
-        n_groups=n,
-        n_rows=len(pool),
-    )
-
-
-def _weighted_quantile(pairs: Sequence[tuple[float, float]], q: float, n_groups: int) -> float:
-    """Quantile of values whose weights add up to n groups; one more group is imagined beyond either end."""
-    goal = q * (n_groups + 1)
-    if q < 0.5:
-        reached = 0.0
-        for value, weight in pairs:
-            reached += weight
-            if reached >= goal:
-                return value
-        return pairs[-1][0]
-    reached = 0.0
-    for value, weight in reversed(pairs):
-        reached += weight
-        if reached >= (1 - q) * (n_groups + 1):
-            return value
-    return pairs[0][0]
-
-
 def choose_spread(known: Sequence[Spread], speed_class: str, *states: Knowledge) -> Spread | None:
     """The bounds of a class; where several states hold, the narrowest. A class without any has none."""
     fitting = [spread for spread in known if spread.speed_class == speed_class and spread.knowledge in states]
     return min(fitting, key=lambda spread: spread.high_ratio / spread.low_ratio, default=None)
-
-
-def wider(one: Spread, other: Spread | None) -> Spread:
-    """The bounds that hold where both kinds of uncertainty are met: the outer ones of both."""
-    if other is None:
-        return one
-    return replace(
-        one,
-        low_ratio=min(one.low_ratio, other.low_ratio),
-        high_ratio=max(one.high_ratio, other.high_ratio),
-        n_groups=min(one.n_groups, other.n_groups),
-        n_rows=min(one.n_rows, other.n_rows),
-    )

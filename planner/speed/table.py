@@ -1,19 +1,23 @@
 """Fitted effects and intervals as rows of a CSV file, and back."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from planner.speed.effects import Level
 from planner.speed.factors import Effect, Factors
-from planner.speed.intervals import KNOWLEDGE, Spread
+from planner.speed.intervals import KNOWLEDGE, Spread, Widening
 from profiles.errors import ProfileError
 
 EFFECT_COLUMNS = ("id", "level", "value", "sd", "n_measurements", "n_devices", "date", "source")
 SPREAD_COLUMNS = (
     "id",
-    "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows", "date", "source",
+    "speed_class", "knowledge", "low_ratio", "high_ratio", "n_groups", "n_rows",
+    "slower_least", "slower_machine", "slower_model", "slower_known",
+    "faster_least", "faster_machine", "faster_model", "faster_known", "date", "source",
 )  # fmt: skip
 _LEVELS: Mapping[str, Level] = {level: level for level in get_args(Level)}
+_WIDENED = ("least", "machine", "model", "known")
 
 
 def effect_rows(factors: Factors) -> list[dict[str, str]]:
@@ -77,11 +81,26 @@ def spread_rows(spreads: Sequence[Spread], date: str, digest: str) -> list[dict[
             "high_ratio": f"{spread.high_ratio:.4f}",
             "n_groups": str(spread.n_groups),
             "n_rows": str(spread.n_rows),
+            **_widening_columns("slower", spread.slower),
+            **_widening_columns("faster", spread.faster),
             "date": date,
             "source": digest,
         }
         for spread in spreads
     ]
+
+
+def _widening_columns(side: str, found: Widening | None) -> dict[str, str]:
+    return {f"{side}_{name}": "" if found is None else f"{getattr(found, name):.4f}" for name in _WIDENED}
+
+
+def _widening(row: Mapping[str, str | None], side: str) -> Widening | None:
+    if not row.get(f"{side}_least"):
+        return None
+    least, machine, model, known = (float(row[f"{side}_{name}"] or "") for name in _WIDENED)
+    if not all(0 <= value < math.inf for value in (least, machine, model, known)):
+        raise ValueError(f"{side}: no numbers of 0 and more")
+    return Widening(least=least, machine=machine, model=model, known=known)
 
 
 def spreads_from(rows: Iterable[Mapping[str, str | None]]) -> tuple[Spread, ...]:
@@ -97,6 +116,8 @@ def spreads_from(rows: Iterable[Mapping[str, str | None]]) -> tuple[Spread, ...]
                     high_ratio=float(row["high_ratio"] or ""),
                     n_groups=int(row["n_groups"] or ""),
                     n_rows=int(row["n_rows"] or ""),
+                    slower=_widening(row, "slower"),
+                    faster=_widening(row, "faster"),
                 )
             )
         except (KeyError, ValueError, StopIteration) as error:

@@ -13,7 +13,8 @@ from typing import Final
 
 from planner.speed.effects import Level
 from planner.speed.factors import Effect
-from planner.speed.fitting import Design, Prior, SpreadKind, most_likely, prior_variance, with_values
+from planner.speed.fitting import Design, Prior, most_likely, prior_variance, with_values
+from planner.speed.priors import SpreadKind
 from planner.speed.sample import Sample
 
 # What devices of one name differ by, natural logarithms: independent sources on the same test of the same model are

@@ -65,9 +65,11 @@ class PlacedRow:
 
     @property
     def interval_class(self) -> str:
-        """The class whose intervals hold for it: steps of several sequences have their own."""
-        kind = "moe" if self.speed_class.startswith("moe") else "dense"
-        return self.speed_class if self.row.n_sequences == 1 else f"{kind}_batch"
+        """The class whose intervals hold for it: a prompt of one token is a step of decoding, several sequences have their own."""
+        kind = self.speed_class.split("_", 1)[0]
+        if self.row.n_sequences > 1:
+            return f"{'moe' if kind == 'moe' else 'dense'}_batch"
+        return f"{kind}_{self.case.phase}"
 
     @property
     def device(self) -> str:

@@ -74,7 +74,7 @@ def test_a_cell_of_many_rows_weighs_little_more_than_one_of_few() -> None:
 
 def test_a_held_out_prediction_has_not_seen_its_device() -> None:
     fit = fit_effects(SAMPLES)
-    guesses = unseen(SAMPLES, fits_without(SAMPLES, fit, "device"))
+    guesses = unseen(SAMPLES, fits_without(SAMPLES, fit, "device"), "device")
     assert len(guesses) == len(SAMPLES)
     assert {guess.knowledge for guess in guesses} <= {"model", "neither"}
     folds = {one.device: guess.fold for one, guess in zip(SAMPLES, guesses, strict=True)}

@@ -1,49 +1,33 @@
-"""Intervals hold what they promise on residuals like those they were made of, and widen with less knowledge."""
+"""Bounds follow what is not known of a case, one by one or for arrays of cases."""
 
-import random
-from statistics import NormalDist
+import math
 
+import numpy as np
 import pytest
 
-from planner.speed.intervals import Residual, choose_spread, knowledge, spreads
+from planner.speed.intervals import Doubt, Spread, Widening, knowledge
+
+SPREAD = Spread(
+    speed_class="dense_decode", knowledge="both", low_ratio=0.9, high_ratio=1.1, n_groups=20, n_rows=90,
+    slower=Widening(least=0.05, machine=1.0, model=2.0, known=0.5),
+    faster=Widening(least=0.02, machine=0.0, model=1.0, known=1.0),
+)  # fmt: skip
 
 
-def residuals(n_groups: int, spread: float, state: str = "both", seed: int = 1) -> list[Residual]:
-    noise = random.Random(seed)
-    return [
-        Residual(speed_class="dense_decode", knowledge=state, group=f"{state} {i}", log_ratio=noise.gauss(0, spread))  # type: ignore[arg-type]
-        for i in range(n_groups)
-    ]  # fmt: skip
+def test_bounds_lie_out_by_the_sum_of_what_is_open() -> None:
+    low, high = SPREAD.ratios(Doubt(machine=0.2, model=0.1, known=0.06))
+    # Slower by 0.05 + 1 · 0.2 + 2 · 0.1 + 0.5 · 0.06 = 0.48, faster by 0.02 + 0 + 0.1 + 0.06 = 0.18.
+    assert math.log(low) == pytest.approx(-0.48)
+    assert math.log(high) == pytest.approx(0.18)
 
 
-def test_four_of_five_new_residuals_lie_inside() -> None:
-    found = choose_spread(spreads(residuals(400, 0.1)), "dense_decode", "both")
-    assert found is not None
-    fresh = [2.718281828**residual.log_ratio for residual in residuals(4000, 0.1, seed=2)]
-    inside = sum(found.low_ratio <= ratio <= found.high_ratio for ratio in fresh) / len(fresh)
-    assert inside == pytest.approx(0.8, abs=0.05)
-    # A normal distribution's decile lies 1.2816 standard deviations out.
-    assert found.high_ratio == pytest.approx(2.718281828 ** (0.1 * NormalDist().inv_cdf(0.9)), rel=0.03)
-
-
-def test_a_group_counts_once_however_many_rows_it_has() -> None:
-    few = residuals(40, 0.05)
-    many = [
-        Residual(speed_class="dense_decode", knowledge="both", group="one", log_ratio=2.0)
-        for _ in range(5000)
-    ]
-    with_many = choose_spread(spreads(few + many), "dense_decode", "both")
-    assert with_many is not None
-    assert with_many.high_ratio < 1.2
-
-
-def test_a_state_without_measurements_borrows_from_the_next() -> None:
-    found = spreads([*residuals(50, 0.05), *residuals(50, 0.4, "model")])
-    sure = choose_spread(found, "dense_decode", "both")
-    unsure = choose_spread(found, "dense_decode", "neither")
-    assert sure is not None and unsure is not None
-    assert unsure.high_ratio / unsure.low_ratio > 2 * sure.high_ratio / sure.low_ratio
-    assert choose_spread(found, "moe_prefill", "both") is None
+def test_arrays_of_doubts_give_what_each_gives_alone() -> None:
+    machine = np.array([0.0, 0.1, 0.3])
+    low, high = SPREAD.ratios(Doubt(machine=machine, model=0.1, known=0.02))
+    each = [SPREAD.ratios(Doubt(machine=value, model=0.1, known=0.02)) for value in machine.tolist()]
+    assert low == pytest.approx([one for one, _ in each])
+    assert high == pytest.approx([one for _, one in each])
+    assert list(low) == sorted(low, reverse=True)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,19 @@
 """A fit written as rows is read back as it was; two fits are never mixed."""
 
+from dataclasses import replace
+
 import pytest
 
 from planner.speed.factors import Effect, Factors
-from planner.speed.intervals import Spread
-from planner.speed.table import EFFECT_COLUMNS, effect_rows, factors_from, spread_rows, spreads_from
+from planner.speed.intervals import Spread, Widening
+from planner.speed.table import (
+    EFFECT_COLUMNS,
+    SPREAD_COLUMNS,
+    effect_rows,
+    factors_from,
+    spread_rows,
+    spreads_from,
+)
 from profiles.errors import ProfileError
 
 FACTORS = Factors(
@@ -39,7 +48,26 @@ def test_intervals_are_read_back() -> None:
     spread = Spread(
         speed_class="dense_decode", knowledge="model", low_ratio=0.8, high_ratio=1.3, n_groups=20, n_rows=90
     )
-    assert spreads_from(spread_rows([spread], "2026-01-02", "abc")) == (spread,)
+    widened = replace(
+        spread,
+        knowledge="both",
+        slower=Widening(least=0.05, machine=1.25, model=0.0, known=0.5),
+        faster=Widening(least=0.02, machine=0.5, model=2.0, known=0.0),
+    )
+    written = spread_rows([spread, widened], "2026-01-02", "abc")
+    assert all(tuple(row) == SPREAD_COLUMNS for row in written)
+    assert spreads_from(written) == (spread, widened)
+
+
+def test_a_widening_that_narrows_is_refused() -> None:
+    slower = Widening(least=0.05, machine=1.0, model=1.0, known=1.0)
+    spread = Spread(
+        speed_class="dense_decode", knowledge="model", low_ratio=0.8, high_ratio=1.3, n_groups=20, n_rows=90,
+        slower=slower, faster=slower,
+    )  # fmt: skip
+    (row,) = spread_rows([spread], "2026-01-02", "abc")
+    with pytest.raises(ProfileError, match="slower"):
+        spreads_from([dict(row, slower_model="-1")])
 
 
 def test_a_broken_row_is_named() -> None:
