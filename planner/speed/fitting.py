@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from planner.speed.effects import least_factor, start_logarithm
+from planner.speed.effects import Level, least_factor, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
 from planner.speed.priors import SPREAD_SD, PriorOf, spread_kind
 from planner.speed.sample import Sample
