@@ -22,28 +22,39 @@ _Shared = tuple[tuple[int, ...], float, float]
 
 def doubt(factors: Factors, case: Case, seconds: Sequence[Any]) -> Doubt:
     """What is open of a case whose operators take `seconds`; arrays where these are."""
-    slopes = _slopes(factors, case, seconds)
+    excess = _excess_seconds(factors, case, seconds)
     machine, known = 0.0, 0.0
     for operators, unmeasured, measured in _shared(factors, case):
-        slope = sum(slopes[i] for i in operators) ** 2
-        machine = machine + slope * unmeasured
-        known = known + slope * measured
-    model = 0.0
+        first, *others = operators
+        moved = excess[first]
+        for other in others:
+            moved = moved + excess[other]
+        moved = moved * moved
+        if unmeasured:
+            machine = machine + moved * unmeasured
+        if measured:
+            known = known + moved * measured
+    model, sure = 0.0, 0.0
     for level, name in case.step_effects:
         if name in factors.values:
-            known = known + factors.deviations[name] ** 2
+            sure += factors.deviations[name] ** 2
         else:
             model += SPREAD_SD[level, "step"] ** 2
-    return Doubt(machine=machine**0.5, model=model**0.5, known=known**0.5)
-
-
-def _slopes(factors: Factors, case: Case, seconds: Sequence[Any]) -> list[Any]:
-    """By how much log seconds of the step grow with the logarithm of each operator's excess."""
     total = sum(seconds)
+    return Doubt(
+        machine=machine**0.5 / total, model=model**0.5, known=(known / (total * total) + sure) ** 0.5
+    )
+
+
+def _excess_seconds(factors: Factors, case: Case, seconds: Sequence[Any]) -> list[Any]:
+    """What each operator takes beyond its least: what effects stretch. Over the total, it is the derivative.
+
+    Not divided by it yet: most operators take the same at every depth, and only the total is an array.
+    """
     found = []
     for time, took in zip(case.operators, seconds, strict=True):
         least = least_factor(time.operator, case.layout.device(time.device))
-        found.append(took / total * (1 - least / factors.factor(case, time)))
+        found.append(took * (1 - least / factors.factor(case, time)))
     return found
 
 
