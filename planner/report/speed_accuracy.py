@@ -16,8 +16,8 @@ LLAMA_CPP: Final = """\
 **Input**: the model by architecture and parameter count, the file's size and type, the device by its name, the layers and
 experts on it, flash attention, micro-batch and build. Every row is predicted by a fit that has not seen its **cell**
 (device, backend, model and type), its **device**, or its **model**. A group is a device, architecture, type and
-backend. **Noise** is what independent sources disagree by on the same test of the same model on the same device: no
-prediction can be surer than that. **After a benchmark** of its smallest model, a device that was left out is predicted
+backend. **Noise** is what independent people disagree by on the same test of the same model on the same device, with
+builds of one age and like options (so few that it is a hint): no prediction can be surer. **After a benchmark** of its smallest model, a device that was left out is predicted
 again, for all other models of the kind on the same machine. How it is done, and where it is weak: [speed.md](speed.md).
 """
 SERVING: Final = """\

@@ -26,7 +26,7 @@ def speed_calibration_document(found: Any, files: Sequence[str]) -> Document:
                 right=(1,),
             ),
             Table(
-                title="80 % intervals, measured over expected speed",
+                title="80 % intervals of usual cases, measured over expected speed",
                 headers=("class", "measured before", "low", "high", "groups", "rows"),
                 rows=tuple(
                     (

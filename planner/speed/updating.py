@@ -17,8 +17,8 @@ from planner.speed.fitting import Design, Prior, most_likely, prior_variance, wi
 from planner.speed.priors import SpreadKind
 from planner.speed.sample import Sample
 
-# What devices of one name differ by, natural logarithms: independent sources on the same test of the same model are
-# apart by 7 % in decoding and 25 % in prompts (docs/accuracy.md, noise).
+# What devices of one name differ by, natural logarithms: different sources on one test, whatever their builds, are
+# apart by 7 % in decoding and 25 % in prompts; of like builds and options there are too few to tell.
 _OWN_DEVICE_SD: Final[Mapping[SpreadKind, float]] = {"reading": 0.07, "other": 0.2, "step": 0.0}
 _ITERATIONS: Final = 12
 _FIXED_SD: Final = 1e-3  # of an effect whose fit did not say how sure it is: it stays
