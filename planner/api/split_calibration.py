@@ -14,10 +14,11 @@ from planner.api.llama_cpp_factors import SPLIT_SPREADS_FILE, SPLITS_FILE, packa
 from planner.errors import MissingFactError
 from planner.speed.device import gpu_device
 from planner.speed.factors import Case
-from planner.speed.intervals import Residual, Spread, knowledge, spreads
+from planner.speed.intervals import Spread, knowledge
 from planner.speed.operators import Layout
 from planner.speed.setting import CURRENT
 from planner.speed.split_modes import peer_rate, split_decode, split_prefill
+from planner.speed.state_spreads import Residual, spreads
 from planner.speed.table import SPREAD_COLUMNS, spread_rows
 from profiles.loader import calibration_rows
 

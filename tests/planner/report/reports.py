@@ -111,7 +111,7 @@ TWO_GPUS = Machine(
 )
 
 
-# Made-up figures of a real shape: operators at their starts, prompts of Llama's architecture 1.9 times as slow.
+# Made-up figures of a real shape: operators at their starts but for prompts, which are slower.
 FACTS = SpeedFacts(
     factors=Factors(
         effects=(
@@ -121,6 +121,9 @@ FACTS = SpeedFacts(
                 value=0.64,
                 n_measurements=41,
                 n_devices=7,
+            ),
+            Effect(
+                name="multiply cpu llama.cpp", level="backend", value=3.249, n_measurements=41, n_devices=7
             ),
         ),
         date="2026-10-01",
