@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from planner.api.after_bench_speeds import NOT_TAUGHT, after_bench
-from planner.api.held_out_speeds import group_of, held_out_predictions, predicted, samples_of
+from planner.api.held_out_speeds import group_of, held_out_predictions, misses_of, predicted, samples_of
 from planner.api.llama_cpp_factors import (
     own_calibration,
     packaged_factors,
@@ -22,7 +22,7 @@ from planner.progress import Progress, named_stretch
 from planner.readers.speed_rows.bench_row import rows_from
 from planner.readers.speed_rows.place import PlacedRow
 from planner.speed.fitting import fit_effects
-from planner.speed.held_out import HELD_OUT, HeldOut, HoldOut, fits_without, unseen
+from planner.speed.held_out import HeldOut, HoldOut, fits_without, unseen
 
 
 def bench_predictions(
@@ -67,9 +67,10 @@ def _unheld(placed: Sequence[PlacedRow]) -> list[SpeedPrediction]:
 
 
 def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | None) -> list[SpeedPrediction]:
-    """Each row by a fit without its fold, with an interval from what fits missed by on rows outside of it.
+    """Each row by a fit without its fold, with an interval that reaches as far as rows of other folds ask for.
 
-    How much wider an unknown device or model makes intervals shows where these were left out, whatever `by` leaves out.
+    How bounds widen with doubts is as packaged: that shows only in refits without cells, devices and models together,
+    which `planner calibrate` makes. How far out they lie is found here, without the row's own fold.
     """
     found = []
     for number, phase in enumerate(PHASES):
@@ -77,12 +78,11 @@ def _held_out(placed: Sequence[PlacedRow], by: HeldOut, progress: Progress | Non
         if rows:
             samples = samples_of(rows)
             whole = fit_effects(samples)
-            guesses = {}
-            for step, other in enumerate(HELD_OUT):
-                start = 0.3 + 0.35 * number + 0.11 * step
-                tell = named_stretch(progress, start, start + 0.11, f"refitting {phase} without each {other}")
-                guesses[other] = unseen(samples, fits_without(samples, whole, other, tell), other)
-            found += held_out_predictions(rows, guesses)[by]
+            start = 0.3 + 0.35 * number
+            tell = named_stretch(progress, start, start + 0.35, f"refitting {phase} without each {by}")
+            guesses = {by: unseen(samples, fits_without(samples, whole, by, tell), by)}
+            misses = misses_of(rows, guesses, packaged_spreads())
+            found += held_out_predictions(rows, guesses, misses)[by]
     return found
 
 

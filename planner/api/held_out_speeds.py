@@ -62,7 +62,9 @@ def _prediction(row: PlacedRow, low: float, expected: float, high: float) -> Spe
     )
 
 
-def misses_of(rows: Sequence[PlacedRow], guesses: Mapping[HeldOut, Sequence[Unseen]]) -> Misses:
+def misses_of(
+    rows: Sequence[PlacedRow], guesses: Mapping[HeldOut, Sequence[Unseen]], fitted: Sequence[Spread] = ()
+) -> Misses:
     """What held-out guesses of one phase missed by, for everything that was left out in turn."""
     return Misses(
         [
@@ -78,7 +80,8 @@ def misses_of(rows: Sequence[PlacedRow], guesses: Mapping[HeldOut, Sequence[Unse
             )
             for by, several_of_by in guesses.items()
             for i, (row, guess) in enumerate(zip(rows, several_of_by, strict=True))
-        ]
+        ],
+        fitted,
     )
 
 

@@ -44,9 +44,12 @@ class Miss:
 
 
 class Misses:
-    """Held-out predictions of one phase as arrays; a row has one for each kind of thing that was left out."""
+    """Held-out predictions of one phase as arrays; a row has one for each kind of thing that was left out.
 
-    def __init__(self, misses: Sequence[Miss]) -> None:
+    With `fitted` spreads, their widenings are taken, and only how far these must be stretched is found anew.
+    """
+
+    def __init__(self, misses: Sequence[Miss], fitted: Sequence[Spread] = ()) -> None:
         self.misses = misses
         self.ratios = np.array([miss.log_ratio for miss in misses], dtype=np.float64)
         self.classes = np.array([miss.speed_class for miss in misses])
@@ -60,7 +63,7 @@ class Misses:
             [(_LEAST_UNIT, doubt.machine, doubt.model, doubt.known) for doubt in doubts], dtype=np.float64
         ).reshape(-1, 4)
         self.weights = self._weights()
-        slower, faster = self._unseen_reach()
+        slower, faster = self._fitted_reach(fitted) if fitted else self._unseen_reach()
         # How far each miss lies out, as a share of where the bound on its side was drawn without it.
         self.slower, self.faster = slower, faster
         self.out = np.where(self.ratios < 0, -self.ratios / slower, self.ratios / faster)
@@ -121,6 +124,19 @@ class Misses:
             slower[here] = np.maximum(self.features[here] @ to_slower, _NARROWEST)
             faster[here] = np.maximum(self.features[here] @ to_faster, _NARROWEST)
         return slower, faster
+
+    def _fitted_reach(self, fitted: Sequence[Spread]) -> tuple[Floats, Floats]:
+        known = {
+            spread.speed_class: (spread.slower, spread.faster)
+            for spread in fitted
+            if spread.slower is not None and spread.faster is not None
+        }
+        reaches = []
+        for miss in self.misses:
+            slower, faster = known[miss.speed_class]
+            reaches.append((slower.at(miss.doubt), faster.at(miss.doubt)))
+        slower_and_faster = np.array(reaches, dtype=np.float64).reshape(-1, 2)
+        return slower_and_faster[:, 0], slower_and_faster[:, 1]
 
     def _stretch(self, pool: Flags, name: str) -> float:
         weights = self._borrowed(pool, name)

@@ -91,3 +91,11 @@ def test_one_sided_misses_make_one_sided_bounds() -> None:
     low, high = spread_of(Misses(faster).spreads()).ratios(Doubt(machine=0.1, model=0.0, known=0.0))
     assert low > 0.97
     assert high > 1.2
+
+
+def test_fitted_widenings_are_stretched_to_what_other_folds_ask_for() -> None:
+    fitted = Misses(misses(600)).spreads()
+    twice = [replace(miss, log_ratio=2 * miss.log_ratio) for miss in misses(600, seed=3)]
+    bounds = Misses(twice, fitted).unseen_bounds()
+    held = [low <= np.exp(miss.log_ratio) <= high for miss, (low, high) in zip(twice, bounds, strict=True)]
+    assert sum(held) / len(held) == pytest.approx(0.8, abs=0.05)
