@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from planner.speed.intervals import ELSEWHERE, Doubt, Knowledge, Spread, Widening
+from planner.speed.intervals import ELSEWHERE, Doubt, Knowledge, Spread, Widening, choose_spread
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -126,17 +126,15 @@ class Misses:
         return slower, faster
 
     def _fitted_reach(self, fitted: Sequence[Spread]) -> tuple[Floats, Floats]:
-        known = {
-            spread.speed_class: (spread.slower, spread.faster)
-            for spread in fitted
-            if spread.slower is not None and spread.faster is not None
-        }
-        reaches = []
-        for miss in self.misses:
-            slower, faster = known[miss.speed_class]
-            reaches.append((slower.at(miss.doubt), faster.at(miss.doubt)))
-        slower_and_faster = np.array(reaches, dtype=np.float64).reshape(-1, 2)
-        return slower_and_faster[:, 0], slower_and_faster[:, 1]
+        reaches = np.ones(
+            (len(self.misses), 2)
+        )  # of a class that nothing was fitted for: the stretch says it all
+        for i, miss in enumerate(self.misses):
+            spread = choose_spread(fitted, miss.speed_class, miss.knowledge)
+            if spread is not None:
+                low, high = spread.ratios(miss.doubt)
+                reaches[i] = -np.log(low), np.log(high)
+        return reaches[:, 0], reaches[:, 1]
 
     def _stretch(self, pool: Flags, name: str) -> float:
         weights = self._borrowed(pool, name)

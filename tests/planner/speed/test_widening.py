@@ -99,3 +99,8 @@ def test_fitted_widenings_are_stretched_to_what_other_folds_ask_for() -> None:
     bounds = Misses(twice, fitted).unseen_bounds()
     held = [low <= np.exp(miss.log_ratio) <= high for miss, (low, high) in zip(twice, bounds, strict=True)]
     assert sum(held) / len(held) == pytest.approx(0.8, abs=0.05)
+    # A class that nothing was fitted for gets what its own predictions ask for.
+    batches = [replace(miss, speed_class="dense_batch") for miss in twice]
+    bounds = Misses(batches, fitted).unseen_bounds()
+    held = [low <= np.exp(miss.log_ratio) <= high for miss, (low, high) in zip(twice, bounds, strict=True)]
+    assert sum(held) / len(held) == pytest.approx(0.8, abs=0.05)
