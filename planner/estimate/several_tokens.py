@@ -30,18 +30,14 @@ class Bounds:
 def tied(single: Bounds, one: Bounds, many: Bounds, n_tokens: Any) -> Bounds:
     """Steps of `n_tokens` that take longer than `single` by what the model has `many` take longer than `one`.
 
-    Broadcasts. Bounds are the wider ones of both.
+    Broadcasts. Bounds are those of `many`, of which a batch's doubts are part.
     """
     expected = n_tokens / (1 / single.expected + n_tokens / many.expected - 1 / one.expected)
     return Bounds(
-        low=expected * _smaller(many.low / many.expected, single.low / single.expected),
+        low=expected * (many.low / many.expected),
         expected=expected,
-        high=-expected * _smaller(-many.high / many.expected, -single.high / single.expected),
+        high=expected * (many.high / many.expected),
     )
-
-
-def _smaller(a: Any, b: Any) -> Any:
-    return (a + b - abs(a - b)) / 2
 
 
 def several_tokens(
@@ -58,7 +54,7 @@ def several_tokens(
     """Tokens per second of steps with `n_new_tokens` for each of `n_sequences`, all counted; and the modelled step.
 
     `single` is the speed of one token, and carries over what benchmarks here say of it: the model of operators says
-    by how much a step of several takes longer. Bounds are the wider ones of both. Raises MissingFactError where
+    by how much a step of several takes longer. Bounds are the step's own. Raises MissingFactError where
     the operators' factors are unknown.
     """
     one = modelled_decode(work, placement, machine, factors, spreads, depth_tokens).interval

@@ -19,6 +19,9 @@ from planner.speed.priors import SPREAD_SD, SpreadKind, spread_kind
 # Variances, unmeasured and measured, of the effects that act on exactly these operators of a case.
 _Shared = tuple[tuple[int, ...], float, float]
 
+# Types of weights that are read, by experts too: their spread must not depend on whether other weights have them.
+_OF_READING = ("type-read ", "type-vector_read ")
+
 
 def doubt(factors: Factors, case: Case, seconds: Sequence[Any]) -> Doubt:
     """What is open of a case whose operators take `seconds`; arrays where these are."""
@@ -75,9 +78,10 @@ def _put_together(factors: Factors, case: Case) -> tuple[_Shared, ...]:
     acting: dict[str, list[int]] = defaultdict(list)
     priors: dict[str, float] = {}
     for index, time in enumerate(case.operators):
-        kind: SpreadKind = spread_kind(time.operator)
+        own_kind: SpreadKind = spread_kind(time.operator)
         for level, name in case.effects_of(time):
             acting[name].append(index)
+            kind: SpreadKind = "reading" if name.startswith(_OF_READING) else own_kind
             priors.setdefault(name, SPREAD_SD[level, kind] ** 2)
     sums: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for name, operators in acting.items():

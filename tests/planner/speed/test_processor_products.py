@@ -25,7 +25,7 @@ def rate(type_class: str, device: SpeedDevice, engine: str = "llama.cpp") -> flo
         phase="prefill", operators=(time,), layout=layout_on_one(device, 1), model_key="", architecture="",
         setting=Setting(engine="ik_llama.cpp" if engine.startswith("ik") else "llama.cpp"),
     )  # fmt: skip
-    return device.matrix_flop_per_s / sum(FACTORS.seconds(case))
+    return device.matrix_flop_per_s / float(sum(FACTORS.seconds(case)))
 
 
 def device(n_threads: int, instructions: tuple[str, ...] = VNNI) -> SpeedDevice:
