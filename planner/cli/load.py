@@ -77,7 +77,11 @@ class LengthType(click.ParamType[Lengths]):
 @click.option("--max-requests", type=click.IntRange(1), default=None,
               help="Requests of the whole test at most: hosted servers cost money.")  # fmt: skip
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="The same lengths and times for the same seed."
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="The same lengths and times for the same seed; words differ.",
 )
 @format_option
 @mendable_errors

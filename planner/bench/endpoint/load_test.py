@@ -30,6 +30,7 @@ _FEWEST_AT_ONE: Final = 3
 _WORTH_WHILE: Final = 3  # a level lasts at least so many answers' time
 _GRACE_S: Final = 10.0
 _LIMITS: Final = Limits()
+_NOTEWORTHY_CACHED: Final = 0.05
 _MOST_ERRORS: Final = 0.1  # of a level's requests; above it a sweep rises no further
 
 
@@ -228,8 +229,11 @@ class _Levels:
 def sender(
     question: LoadQuestion, server: Server, client: Any, clock: Callable[[], float], limits: Limits
 ) -> Send:
-    """Sends planned requests to a server, each with a prompt of its own behind what all share."""
-    chance = random.Random(f"prompts {question.seed}")  # noqa: S311
+    """Sends planned requests to a server, each with a prompt of its own behind what all share.
+
+    Lengths and times follow the seed; words do not: a server would know those of the last test by heart.
+    """
+    chance = random.SystemRandom()
     n_shared = question.n_shared_prefix_tokens
     shared = prompt_of(server.scale.n_words(n_shared), random.Random(question.seed)) if n_shared else ""  # noqa: S311
     n_shared_words = len(shared.split())
@@ -280,6 +284,11 @@ def _notes(
         found.append("the server ends answers where the model does: they may be shorter than asked")
     if not has_counters:
         found.append("the server shows no counters of its own at /metrics")
+    found += [
+        f"{level.cached_fraction:.0%} of the prompts' tokens came from the server's own cache"
+        for level in levels
+        if (level.cached_fraction or 0.0) > _NOTEWORTHY_CACHED
+    ][:1]
     if cpu_s > 0.7 * wall_s:
         found.append(
             f"this program used {cpu_s / wall_s:.0%} of a core: it may have been the limit; use fewer requests at once"
