@@ -163,10 +163,16 @@ class _Levels:
                 break
 
     def points(self) -> list[LoadPoint]:
-        """What the closed levels say of the knee."""
+        """What the closed levels say of the knee.
+
+        Throughput by Little's law, concurrency over mean time: answers end in bunches, and a short window that holds
+        one bunch more or less would be off by that much.
+        """
         return [
             LoadPoint(
-                concurrency=level.concurrency, requests_per_s=level.requests_per_s, e2e_s=level.e2e.of(50)
+                concurrency=level.concurrency,
+                requests_per_s=level.concurrency / level.e2e.mean,
+                e2e_s=level.e2e.of(50),
             )
             for level in self.levels
             if level.concurrency is not None and level.e2e is not None
