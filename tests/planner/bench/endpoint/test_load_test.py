@@ -46,7 +46,6 @@ def test_a_sweep_rises_until_more_at_once_brings_no_more() -> None:
     test = run(Behaviour(n_places=2, prefill_s=0.02, token_s=0.01), budget_s=6.0)
     assert [level.concurrency for level in test.levels][:4] == [1, 2, 4, 8]
     assert test.knee is not None
-    assert test.knee.is_reached
     # Two places: throughput doubles from one request to two, and no further.
     one, two, four = test.levels[:3]
     assert two.requests_per_s > 1.4 * one.requests_per_s
