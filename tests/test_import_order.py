@@ -17,7 +17,7 @@ OWN = ("planner", "hardware", "profiles")
 ORDER = (
     ("profiles",),
     ("hardware",),
-    ("planner.errors", "planner.progress"),
+    ("planner.errors", "planner.progress", "planner.quoting"),
     ("planner.model",),
     ("planner.engines",),
     ("planner.speed",),

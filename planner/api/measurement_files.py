@@ -8,6 +8,7 @@ from hardware.units import GIB, GIGA
 from planner.bench.store import is_run, run_from
 from planner.errors import MalformedError
 from planner.estimate.measurement import BenchRun, Measurement
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.format import MeasurementFormat
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
@@ -19,7 +20,6 @@ from planner.readers.measurements.llama_bench_fields import (
 )
 from planner.readers.measurements.registry import read_measurements
 from planner.readers.measurements.text import MeasurementText
-from planner.readers.quoting import quoted
 
 
 def measurement_table(path: str | Path, given: Given = NOTHING_GIVEN) -> MeasurementTable:

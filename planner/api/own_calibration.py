@@ -41,9 +41,9 @@ from planner.errors import MalformedError, NotFoundError
 from planner.estimate.serving_speed.latency_rows import COLUMNS as LATENCY_COLUMNS
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, speed_scores
 from planner.progress import Progress, stretch
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
-from planner.readers.quoting import quoted
 from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.place import PlacedRow

@@ -7,9 +7,9 @@ from typing import Any
 
 from planner.errors import USER_ERRORS, NotFoundError
 from planner.progress import Progress
+from planner.quoting import quoted
 from planner.readers.catalogue_entry import NO_LABEL, FetchedEntry, Label, entry_from_files, entry_from_hub
 from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions
-from planner.readers.quoting import quoted
 from planner.readers.reference import (
     CatalogueName,
     HubModel,

@@ -15,9 +15,9 @@ from planner.errors import BenchError, MalformedError
 from planner.estimate.speed_score_table import AFTER_BENCH, BEFORE_BENCH, SCORE_COLUMNS, score_rows
 from planner.estimate.speed_validation import SpeedPrediction, SpeedScore, class_scores, speed_scores
 from planner.progress import Progress, named_stretch
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
-from planner.readers.quoting import quoted
 from planner.readers.speed_rows.bench_row import COLUMNS as BENCH_COLUMNS
 from planner.readers.speed_rows.bench_row import BenchRow, rows_from
 from planner.readers.speed_rows.models import UnplacedError

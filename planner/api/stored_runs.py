@@ -17,9 +17,9 @@ from planner.bench.store import (
 )
 from planner.errors import MalformedError, ReadError
 from planner.estimate.llama_bench_records import Filed, runs_of_records
+from planner.quoting import quoted
 from planner.readers.gguf.file import read_gguf
 from planner.readers.measurements.text import read_text
-from planner.readers.quoting import quoted
 
 __all__ = ["StoredRun", "import_runs", "list_runs", "remove_runs", "stored_run", "this_machine"]
 

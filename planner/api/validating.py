@@ -11,9 +11,9 @@ from planner.estimate.served_rows import Resolve
 from planner.estimate.served_rows import predict as predict_served
 from planner.estimate.validation import Prediction, Score, scores
 from planner.progress import Progress
+from planner.quoting import quoted
 from planner.readers.catalogue_lookup import catalogue_resolver, known_networks
 from planner.readers.measurement_table import MeasurementTable, read_table
-from planner.readers.quoting import quoted
 from planner.readers.recorded_network import network_of_columns
 
 Row = Mapping[str, str]

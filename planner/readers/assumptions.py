@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from planner.errors import MissingFactError
+from planner.quoting import quoted
 from planner.readers.config.architectures.decoder import Dialect
 from planner.readers.config.architectures.mixture import MixtureRules
-from planner.readers.quoting import quoted
 
 ARCHITECTURE: Final = "architecture"
 IGNORED: Final = "ignored"

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from hardware.units import format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 ReadRange = Callable[[int, int], bytes]
 """`read(offset, size)` gives up to `size` bytes from `offset` on; fewer only at the end of the file."""

@@ -12,6 +12,7 @@ from planner.errors import AccessError, MissingFactError, ReadError, UnknownArch
 from planner.model.card import Card
 from planner.model.claims import Claim, card_claims, name_claims, network_claims
 from planner.model.opened_model import OpenedModel
+from planner.quoting import quoted
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
 from planner.readers.card.model_card import (
     CARD_FILE,
@@ -38,7 +39,6 @@ from planner.readers.hub.repository import (
 )
 from planner.readers.local_json import read_json_object
 from planner.readers.open_model import open_model
-from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalFolder, LocalGguf, parse_reference
 from profiles.loader import model_rows
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from planner.errors import MalformedError, NotFoundError
 from planner.model.network import Network
+from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
 from planner.readers.config.network import network_from_config
 from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions, HubRepoInfo, fetch_config, repo_info
 from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
-from planner.readers.quoting import quoted
 from planner.readers.reference import HubModel, LocalConfig, LocalFolder
 from planner.readers.safetensors import read_safetensors
 from profiles.loader import packaged_model_rows

@@ -6,8 +6,8 @@ from typing import Any
 
 from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
-from planner.readers.quoting import quoted
 
 MAX_JSON_BYTES = 16 * MIB
 _MAX_DEPTH = 64

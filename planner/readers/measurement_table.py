@@ -9,8 +9,8 @@ from typing import Final
 
 from hardware.units import MIB
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
-from planner.readers.quoting import quoted
 
 MAX_BYTES: Final = 256 * MIB
 MAX_ROWS: Final = 500_000

@@ -18,6 +18,7 @@ from planner.errors import (
 from planner.model.ggml_types import type_by_name
 from planner.model.label_audit import audit_label
 from planner.model.opened_model import OpenedModel
+from planner.quoting import quoted
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
 from planner.readers.catalogue_model import from_catalogue, native_preset
 from planner.readers.config.network import network_from_config
@@ -31,7 +32,6 @@ from planner.readers.local_json import read_json_object
 from planner.readers.ollama.local import OllamaModel, resolve_ollama
 from planner.readers.ollama.registry import read_ollama_registry
 from planner.readers.published_weights import published_weights, stored_claim
-from planner.readers.quoting import quoted
 from planner.readers.reference import (
     CatalogueName,
     HubModel,

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from planner.errors import MalformedError, NotFoundError
+from planner.quoting import quoted
 from planner.readers.byte_source import open_regular_file
 from planner.readers.gguf.file import split_part_names
-from planner.readers.quoting import quoted
 from planner.readers.web.http_range import checked_url
 
 

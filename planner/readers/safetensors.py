@@ -13,9 +13,9 @@ from typing import Any
 
 from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError, NotFoundError
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource, local_source
 from planner.readers.local_json import parse_json_object, read_json_object
-from planner.readers.quoting import quoted
 
 SAFETENSORS_FILE = "model.safetensors"
 SAFETENSORS_INDEX = "model.safetensors.index.json"

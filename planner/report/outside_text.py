@@ -12,8 +12,3 @@ def plain(text: object, longest: int = 300) -> str:
     visible = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in str(text))
     line = " ".join(visible.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
-def quoted(text: object) -> str:
-    """The same in quotes, for a message about what was found."""
-    return repr(plain(text, 120))

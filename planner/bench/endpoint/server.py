@@ -12,7 +12,7 @@ from planner.bench.endpoint.server_metrics import read_counters
 from planner.bench.endpoint.stream import PATHS, Limits, request_body, send
 from planner.errors import AccessError, BenchError, NotFoundError, UnreachableError
 from planner.load.load_test import Call
-from planner.report.outside_text import quoted
+from planner.quoting import quoted
 
 _MAX_PAGE_BYTES: Final = 4 * MIB
 _FEW_WORDS, _MANY_WORDS = 40, 200

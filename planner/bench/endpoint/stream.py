@@ -13,7 +13,7 @@ from typing import Any, Final
 from hardware.units import MIB
 from planner.load.load_test import Call
 from planner.load.request_record import RequestRecord
-from planner.report.outside_text import quoted
+from planner.quoting import quoted
 
 PATHS: Final[Mapping[Call, str]] = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 _MAX_LINE_BYTES: Final = MIB

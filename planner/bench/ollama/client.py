@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from hardware.units import MIB
 from planner.errors import BenchError, NotFoundError, UnreachableError
-from planner.report.outside_text import quoted
+from planner.quoting import quoted
 
 _MAX_LINE_BYTES: Final = MIB
 _MAX_ANSWER_BYTES: Final = 64 * MIB

@@ -17,7 +17,7 @@ from planner.bench.schedule import Pacing, busy_note, done_fraction, wants_anoth
 from planner.errors import BenchError, NotFoundError
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.progress import Progress
-from planner.report.outside_text import quoted
+from planner.quoting import quoted
 
 _LOADED: Final = 0.2  # of the progress display
 _FEW_WORDS, _MANY_WORDS = 60, 240

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from hardware.units import KIB
 from planner.errors import MalformedError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 Plain: TypeAlias = "str | list[Plain] | dict[str, Plain] | None"
 

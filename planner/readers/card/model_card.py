@@ -10,13 +10,13 @@ from pathlib import Path
 from hardware.units import KIB, MIB, TERA
 from planner.errors import MalformedError, ReadError
 from planner.model.card import Benchmark, Card
+from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
 from planner.readers.card.metadata import Plain, parse_metadata, parse_yaml, split_front_matter
 from planner.readers.card.names import name_variants
 from planner.readers.card.quantization_words import quantization_words
 from planner.readers.card.tables import CardText, read_pieces
 from planner.readers.card.text import stated_contexts, stated_parameters
-from planner.readers.quoting import quoted
 
 CARD_FILE = "README.md"
 MAX_CARD_BYTES = MIB

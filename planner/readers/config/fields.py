@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from planner.errors import MalformedError, MissingFactError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 _LARGEST: Final = 2**40  # no real dimension comes near; larger ones are broken or hostile
 _MOST_ENTRIES: Final = 100_000

@@ -11,12 +11,12 @@ from typing import Final
 
 from planner.errors import MalformedError, MissingFactError, UnknownArchitectureError
 from planner.model.network import Tower
+from planner.quoting import quoted
 from planner.readers.config.architectures.registry import BUILDERS
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.towers.registry import WRAPPERS
 from planner.readers.config.towers.wrapper import PartReader
 from planner.readers.config.unread_fields import unread_structural
-from planner.readers.quoting import quoted
 
 # Names under which configs keep the language model; an Omni model's thinker holds a text_config in turn.
 _TEXT_SECTIONS: Final = ("text_config", "llm_config", "language_config")

@@ -10,13 +10,13 @@ from difflib import get_close_matches
 
 from planner.errors import MalformedError, MissingFactError
 from planner.model.network import Network
+from planner.quoting import quoted
 from planner.readers.assumptions import NOTHING_ASSUMED, Assumptions
 from planner.readers.config.architectures.registry import BUILDERS
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.multimodal import text_part, towers_in_front
 from planner.readers.config.unknown_type import assumed_network
 from planner.readers.config.unread_fields import refuse_unread
-from planner.readers.quoting import quoted
 
 
 def network_from_config(config: Mapping[str, object], assumptions: Assumptions = NOTHING_ASSUMED) -> Network:

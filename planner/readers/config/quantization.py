@@ -15,10 +15,10 @@ from planner.model.formats.layout import FormatLayout, lay_out
 from planner.model.formats.plain import Plain
 from planner.model.formats.plan import QuantizationPlan
 from planner.model.network import Network
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods import compressed_tensors, floats, integers, modelopt, others
 from planner.readers.config.quantization_methods.settings import Settings
-from planner.readers.quoting import quoted
 
 # Files beside config.json that may hold the settings, in the order in which they are asked for.
 SIDE_FILES: Final = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")

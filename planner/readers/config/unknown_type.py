@@ -8,11 +8,11 @@ from difflib import get_close_matches
 
 from planner.errors import PlannerError, UnknownArchitectureError
 from planner.model.network import Network
+from planner.quoting import quoted
 from planner.readers.assumptions import ARCHITECTURE, IGNORED, QUESTIONS, Assumptions
 from planner.readers.config.architectures.decoder import Dialect, decoder_network
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.unread_fields import unread_structural
-from planner.readers.quoting import quoted
 
 _MOST_FIELDS = 8
 # Parts that are open only when the config has a field that speaks of them.

@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 from planner.errors import UnknownArchitectureError
+from planner.quoting import quoted
 from planner.readers.config.architectures.harmless_fields import HARMLESS_FIELDS
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 # Words that mark a field as describing shapes.
 STRUCTURAL: Final = re.compile(

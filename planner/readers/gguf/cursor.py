@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from hardware.units import KIB, MIB, format_bytes
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource
-from planner.readers.quoting import quoted
 
 FRONT_BYTES = 24  # magic, version, number of tensors, number of keys
 MAX_HEADER_BYTES = 64 * MIB  # the longest known, of a vocabulary of 262,144, are about 20

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from planner.errors import MalformedError, NotFoundError
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource, ReadRange, local_source
 from planner.readers.gguf.cursor import GgufArray
 from planner.readers.gguf.header import MAX_TENSORS, GgufHeader, GgufTensor, parse_header
-from planner.readers.quoting import quoted
 
 __all__ = [
     "GgufArray",

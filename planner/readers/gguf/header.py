@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from planner.model.ggml_types import GGML_TYPES, REMOVED_GGML_TYPES
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource
 from planner.readers.gguf.cursor import FRONT_BYTES, HeaderCursor
-from planner.readers.quoting import quoted
 
 _MAX_KEYS = 65_536
 MAX_TENSORS = 65_536

@@ -17,6 +17,7 @@ from planner.model.repeated_layer import RepeatedMixer
 from planner.model.storage import Storage, StoredWeight
 from planner.model.stream_conv import StreamConvolutions
 from planner.model.weight import Use, Weight
+from planner.quoting import quoted
 from planner.readers.assumptions import ARCHITECTURE, NOTHING_ASSUMED, Assumptions
 from planner.readers.config.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
 from planner.readers.gguf.architectures.attention import (
@@ -46,7 +47,6 @@ from planner.readers.gguf.architectures.tensor_table import (
 )
 from planner.readers.gguf.file import GgufFile, GgufTensor, file_type_name
 from planner.readers.gguf.projector import is_projector, is_tower_tensor, read_projector, towers_of
-from planner.readers.quoting import quoted
 
 _MOST_ROLES: Final = 24
 _DIFFUSION_NOTE: Final = (

@@ -12,8 +12,8 @@ from typing import Final
 from hardware.units import format_bytes, format_count
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Network, Tower
+from planner.quoting import quoted
 from planner.readers.gguf.file import GgufFile, GgufTensor
-from planner.readers.quoting import quoted
 
 ARCHITECTURE: Final = "clip"
 # What a tensor belongs to, by the first prefix that fits.

@@ -2,9 +2,9 @@
 
 from planner.engines.llama_cpp.projector import ProjectorShape
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.gguf.file import GgufFile
 from planner.readers.gguf.projector import is_projector
-from planner.readers.quoting import quoted
 
 _MERGE_KEYS = ("clip.vision.projector.scale_factor", "clip.vision.spatial_merge_size")
 _MOST = 100_000

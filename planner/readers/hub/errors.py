@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 
 @contextmanager

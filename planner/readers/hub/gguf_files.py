@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.errors import NotFoundError
+from planner.quoting import quoted
 from planner.readers.gguf.file import GgufFile, parse_gguf_parts, split_part_names
 from planner.readers.gguf.projector import is_projector_name
 from planner.readers.hub.repository import DEFAULT_OPTIONS, HubFile, HubOptions, hub_source
-from planner.readers.quoting import quoted
 
 _MAX_NAMED = 8
 

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from hardware.units import GIB, format_bytes
 from planner.errors import MalformedError, NotFoundError, ReadError
 from planner.progress import Progress
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource, ReadRange, local_source, read_bounded
 from planner.readers.hub.errors import hub_errors, status_error
 from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
-from planner.readers.quoting import quoted
 from planner.readers.reference import is_repo_path
 from planner.readers.repo_facts import base_models, created_on, stated_licence
 from planner.readers.safetensors import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from planner.errors import MissingFactError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 _SEVERAL: Final = re.compile(r"(\d{1,4}) ?[xX×] ?(.+)", re.ASCII)
 

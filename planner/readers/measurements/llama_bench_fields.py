@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from hardware.units import GIB, GIGA, KIB, MEGA, MIB, TIB
 from planner.errors import MissingFactError
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import Given, needed
 from planner.readers.measurements.numbers import number, positive, words
-from planner.readers.quoting import quoted
 
 COLUMNS: Final = (
     "device", "hardware", "n_devices", "backend", "engine", "build", "model", "arch", "quant", "file_size_gib",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from planner.errors import MalformedError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 
 def at(record: Any, *path: str | int) -> Any:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements import (
     aiperf,
@@ -19,7 +20,6 @@ from planner.readers.measurements import (
 from planner.readers.measurements.format import MeasurementFormat
 from planner.readers.measurements.given import NOTHING_GIVEN, Given
 from planner.readers.measurements.text import MeasurementText, read_text
-from planner.readers.quoting import quoted
 
 FORMATS: Final[tuple[MeasurementFormat, ...]] = (
     tables.BENCHMARKS, tables.LATENCIES, tables.THROUGHPUT, llama_bench_csv.FORMAT, llama_bench_json.FORMAT,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from hardware.units import MILLI
+from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.given import Given, needed
-from planner.readers.quoting import quoted
 
 COLUMNS: Final = (
     "backend", "model_path", "system", "precision", "mode", "isl", "osl", "batch_size", "tp_size", "attention_dp_size",

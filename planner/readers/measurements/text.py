@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from hardware.units import MIB
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
-from planner.readers.quoting import quoted
 
 MAX_BYTES: Final = 256 * MIB
 _MAX_VALUES: Final = 6_000_000  # a detailed result holds every pause between tokens; a number takes 32 bytes

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from hardware.units import KIB, MIB, format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
+from planner.quoting import quoted
 from planner.readers.gguf.header import MAX_DIMENSIONS, MAX_TENSORS
 from planner.readers.local_json import parse_json_object, read_json_object
 from planner.readers.ollama.manifest import MAX_MANIFEST_BYTES, OllamaName, parse_manifest, parse_ollama_name
-from planner.readers.quoting import quoted
 
 if TYPE_CHECKING:  # urllib.request takes longer to import than most commands take to run
     from http.client import HTTPResponse

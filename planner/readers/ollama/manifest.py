@@ -11,7 +11,7 @@ from typing import Any
 
 from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError, NotFoundError
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 DEFAULT_HOST = "registry.ollama.ai"
 MAX_MANIFEST_BYTES = 8 * MIB  # a model stored tensor by tensor names each of some thousand

@@ -12,6 +12,7 @@ from typing import Any
 
 from hardware.units import format_bytes
 from planner.errors import AccessError, MalformedError, NotFoundError, ReadError, UnreachableError
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource
 from planner.readers.gguf.cursor import FRONT_BYTES
 from planner.readers.gguf.file import GgufFile, parse_gguf_parts
@@ -25,7 +26,6 @@ from planner.readers.ollama.manifest import (
     parse_manifest,
     parse_ollama_name,
 )
-from planner.readers.quoting import quoted
 from planner.readers.web.http_range import FileWords, RangeReader, is_local
 from planner.readers.web.url_source import url_errors
 

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 from hardware.units import MIB, format_bytes
 from planner.errors import MalformedError, ReadError, UnreachableError
 from planner.progress import Progress
-from planner.readers.quoting import quoted
+from planner.quoting import quoted
 
 _MAX_FRONT_BYTES: Final = 128 * MIB  # of a server without ranges, which sends everything from the start
 _PATIENCE: Final = 6  # time-outs that 2 MiB may take: slow lines are served, dripping servers are left

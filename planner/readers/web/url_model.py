@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import NotFoundError
+from planner.quoting import quoted
 from planner.readers.gguf.file import GgufFile, parse_gguf_parts, split_part_names
 from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions
-from planner.readers.quoting import quoted
 from planner.readers.safetensors import (
     LENGTH_BYTES,
     MAX_INDEX_BYTES,

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from planner.errors import AccessError, NotFoundError, ReadError, UnreachableError
+from planner.quoting import quoted
 from planner.readers.byte_source import ByteSource
 from planner.readers.gguf.cursor import FRONT_BYTES
 from planner.readers.hub.repository import DEFAULT_OPTIONS, HubOptions
 from planner.readers.local_json import MAX_JSON_BYTES, parse_json_object
-from planner.readers.quoting import quoted
 from planner.readers.web.http_range import FileWords, RangeReader, checked_url, host_of, is_local
 
 _HEADERS: Mapping[str, str] = {"User-Agent": "llm-capacity-planner"}

@@ -7,11 +7,11 @@ from planner.model.compressed import CompressedAttention, Compressor, HyperConne
 from planner.model.latent import Indexer
 from planner.model.network import Network, embeddings
 from planner.model.weight import Use, Weight, matrix, vector
+from planner.quoting import quoted
 from planner.readers.config.architectures.decoder import norm_vectors, tie
 from planner.readers.config.architectures.layer_plan import PlannedLayer, group_layers, layer_count
 from planner.readers.config.architectures.mixture import MixtureRules, mixture
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 MODEL_TYPES = ("deepseek_v4", "deepseek_ref")  # "deepseek_ref" is V4 in the publisher's own format
 _RATIOS = {"sliding_attention": 0, "compressed_sparse_attention": 4, "heavily_compressed_attention": 128}

@@ -7,9 +7,9 @@ from typing import Literal
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.network import Block, LayerGroup, Mixer
 from planner.model.weight import Weight
+from planner.quoting import quoted
 from planner.readers.config.architectures.window_rules import FULL_LAYERS, WindowDefault
 from planner.readers.config.fields import ConfigFields, whole_number
-from planner.readers.quoting import quoted
 
 MAX_LAYERS = 4096
 LayerKind = Literal["full", "sliding", "chunked", "linear"]

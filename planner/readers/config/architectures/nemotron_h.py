@@ -7,11 +7,11 @@ from planner.model.feed_forward import FeedForward
 from planner.model.mamba2 import Mamba2
 from planner.model.network import Network, embeddings
 from planner.model.weight import Weight, matrix, vector
+from planner.quoting import quoted
 from planner.readers.config.architectures.decoder import tie
 from planner.readers.config.architectures.layer_plan import MAX_LAYERS, PlannedLayer, group_layers
 from planner.readers.config.architectures.mixture import MixtureRules, mixture
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 MODEL_TYPES = ("nemotron_h",)
 _SYMBOLS = {

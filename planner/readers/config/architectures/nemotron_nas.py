@@ -5,10 +5,10 @@ from planner.model.attention import Attention
 from planner.model.feed_forward import FeedForward
 from planner.model.network import Network, embeddings
 from planner.model.weight import Weight, matrix, vector
+from planner.quoting import quoted
 from planner.readers.config.architectures.decoder import tie
 from planner.readers.config.architectures.layer_plan import PlannedLayer, group_layers, layer_count
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 MODEL_TYPES = ("nemotron-nas",)
 

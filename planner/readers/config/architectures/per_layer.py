@@ -1,8 +1,8 @@
 """`per_layer_config`: the section in which newer configs give single layers values of their own."""
 
 from planner.errors import UnknownArchitectureError
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 
 def layer_overrides(

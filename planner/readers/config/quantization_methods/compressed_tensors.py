@@ -11,9 +11,9 @@ from planner.model.formats.int_groups import IntGroups
 from planner.model.formats.marlin24 import Marlin24
 from planner.model.formats.piece import Format
 from planner.model.formats.plan import QuantizationPlan, Rule
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods.settings import Settings, group_size, patterns, unknown
-from planner.readers.quoting import quoted
 
 _METHOD = "compressed-tensors"
 _CLASSES = frozenset({"Linear", "LinearBase"})

@@ -9,10 +9,10 @@ from planner.errors import MalformedError
 from planner.model.formats.fp4 import mxfp4
 from planner.model.formats.fp8 import Fp8
 from planner.model.formats.plan import QuantizationPlan, Rule
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods.modelopt import named_layers
 from planner.readers.config.quantization_methods.settings import Settings, patterns, unknown
-from planner.readers.quoting import quoted
 
 _V4 = ("deepseek_v4", "deepseek_ref")
 # MiMo-V2-Flash's config lists nothing, but its hub total has no room for scales of the output projections.

@@ -14,6 +14,7 @@ from planner.model.formats.gptq import Gptq
 from planner.model.formats.hqq import Hqq
 from planner.model.formats.piece import Format
 from planner.model.formats.plan import NamePatterns, QuantizationPlan, Rule
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods.settings import (
     Settings,
@@ -22,7 +23,6 @@ from planner.readers.config.quantization_methods.settings import (
     patterns,
     unknown,
 )
-from planner.readers.quoting import quoted
 
 _GPTQ_BITS = (2, 3, 4, 8)
 _WITHOUT_ZEROS = ("marlin", "gptq_marlin", "bitblas")

@@ -10,9 +10,9 @@ from planner.model.formats.int_groups import IntGroups
 from planner.model.formats.modelopt_int4 import ModelOptInt4
 from planner.model.formats.piece import Format
 from planner.model.formats.plan import QuantizationPlan, Rule
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods.settings import Settings, group_size, patterns, unknown
-from planner.readers.quoting import quoted
 
 _KNOWN = "known are FP8, FP8_PB_WO, FP8_PER_CHANNEL_PER_TOKEN, MXFP8, NVFP4, W4A16_NVFP4, NVFP4_AWQ, W4A16_AWQ, W4A8_AWQ"
 

@@ -17,6 +17,7 @@ from planner.model.formats.mlx import Mlx
 from planner.model.formats.piece import Format
 from planner.model.formats.plan import QuantizationPlan, Rule
 from planner.model.formats.torchao import TorchAo
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
 from planner.readers.config.quantization_methods.settings import (
     Settings,
@@ -25,7 +26,6 @@ from planner.readers.config.quantization_methods.settings import (
     patterns,
     unknown,
 )
-from planner.readers.quoting import quoted
 
 # Methods whose bytes this planner does not compute, and what would be needed.
 REFUSED: Final[Mapping[str, str]] = MappingProxyType(

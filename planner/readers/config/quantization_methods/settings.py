@@ -8,8 +8,8 @@ from typing import Final
 from planner.errors import MalformedError, UnknownArchitectureError
 from planner.model.formats.plain import Plain
 from planner.model.formats.plan import NamePatterns, Style
+from planner.quoting import quoted
 from planner.readers.config.fields import ConfigFields
-from planner.readers.quoting import quoted
 
 _MOST_PATTERNS: Final = 200_000  # of a name each; a model of 61 layers of 512 experts lists 60,000
 _MOST_WILD: Final = 2_000  # with wildcards or regular expressions

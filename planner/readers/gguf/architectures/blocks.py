@@ -6,10 +6,10 @@ from planner.model.feed_forward import FeedForward
 from planner.model.network import Block
 from planner.model.rwkv6 import Rwkv6ChannelMix
 from planner.model.rwkv7 import Rwkv7ChannelMix
+from planner.quoting import quoted
 from planner.readers.gguf.architectures.keys import ArchitectureKeys
 from planner.readers.gguf.architectures.tensor_table import LayerTensors, has
 from planner.readers.gguf.file import GgufTensor
-from planner.readers.quoting import quoted
 
 
 def feed_forward_block(keys: ArchitectureKeys, layer: int, tensors: LayerTensors) -> Block | None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from planner.errors import MalformedError
+from planner.quoting import quoted
 from planner.readers.gguf.file import GgufArray
-from planner.readers.quoting import quoted
 
 
 class ArchitectureKeys:

@@ -5,10 +5,10 @@ from typing import Final
 
 from planner.errors import UnknownArchitectureError
 from planner.model.weight import Use, Weight
+from planner.quoting import quoted
 from planner.readers.gguf.architectures.keys import ArchitectureKeys
 from planner.readers.gguf.architectures.tensor_table import use_of
 from planner.readers.gguf.file import GgufTensor
-from planner.readers.quoting import quoted
 
 _OUTER: Final = frozenset(
     """

@@ -43,17 +43,19 @@ def test_littles_law_holds_in_a_closed_loop() -> None:
 
 
 def test_a_sweep_rises_until_more_at_once_brings_no_more() -> None:
-    test = run(Behaviour(n_places=2, prefill_s=0.02, token_s=0.01), budget_s=6.0)
+    # 0.25 s a request: long against what a busy machine adds to it.
+    test = run(Behaviour(n_places=2, prefill_s=0.05, token_s=0.02), budget_s=16.0)
     assert [level.concurrency for level in test.levels][:4] == [1, 2, 4, 8]
     assert test.knee is not None
+    assert test.knee.is_reached
     # Two places: throughput doubles from one request to two, and no further.
     one, two, four = test.levels[:3]
-    assert two.requests_per_s > 1.4 * one.requests_per_s
-    assert four.requests_per_s < 1.4 * two.requests_per_s
-    assert 1.4 < test.knee.concurrency < 3  # as far as a busy machine lets it be told
+    assert two.requests_per_s > 1.6 * one.requests_per_s
+    assert four.requests_per_s < 1.2 * two.requests_per_s
+    assert test.knee.concurrency == pytest.approx(2, rel=0.2)
     # What waits, waits before its first token.
     assert four.ttft is not None and two.ttft is not None
-    assert four.ttft.of(50) > 1.5 * two.ttft.of(50)
+    assert four.ttft.of(50) > 2 * two.ttft.of(50)
 
 
 def test_an_open_loop_counts_waiting_from_when_a_request_was_due() -> None:
@@ -116,7 +118,7 @@ def test_a_server_without_counts_is_said_to_be_one() -> None:
         ("500", 'HTTP 500: \'{"error": {"message": "CUDA error'),
         ("break", "the answer broke off"),
         ("garbage", "an event that is not JSON"),
-        ("error_event", "error in the stream: 'out of [31m memory'"),
+        ("error_event", "out of\\x1b[31m memory"),
         ("silence", "fell silent before the end"),
         ("endless", "an answer without end"),
         ("empty", "an answer without text"),
