@@ -1,6 +1,7 @@
 """`planner load`."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,9 @@ def command(
     \b
     Examples:
       planner load http://localhost:8000
-      planner load http://localhost:8000 --prompt 256-4096 --output lognormal:200:0.7 --rate 1,2,4
-      planner load http://localhost:8000 --trace AzureLLMInferenceTrace_conv.csv --max-requests 500
-      planner load https://api.example.com --model NAME --api-key-env API_KEY --concurrency 1,4 --max-requests 40
+      planner load http://localhost:8000 --prompt 256-4096 --rate 1,2,4
+      planner load http://localhost:8000 --trace trace.csv --max-requests 500
+      planner load https://api.example.com --model NAME --api-key-env KEY
     """
     if sum(map(bool, (concurrencies, rates, trace))) > 1:
         raise click.UsageError("--concurrency, --rate and --trace are three ways to load a server; give one")
@@ -138,3 +139,5 @@ def command(
             progress=progress,
         )
     render(load_document(test), output_format)
+    if test.is_stopped:
+        sys.exit(130)
