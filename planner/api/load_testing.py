@@ -5,9 +5,9 @@ from pathlib import Path
 from planner.bench.endpoint.load_test import run_load_test
 from planner.bench.endpoint.server import base_url_of
 from planner.bench.endpoint.trace import read_trace
-from planner.load.lengths import Lengths
 from planner.load.load_test import Call, LoadQuestion, LoadTest
 from planner.progress import Progress
+from planner.workload.lengths import Lengths
 
 _MOST_OF_A_TRACE = 100_000
 

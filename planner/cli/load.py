@@ -11,8 +11,8 @@ from planner import api
 from planner.cli.options import CommaList, format_option, mendable_errors
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
-from planner.load.lengths import Lengths, parse_lengths
 from planner.report.load_document import load_document
+from planner.workload.lengths import Lengths, parse_lengths
 
 _PROMPT, _OUTPUT = "512", "128"
 

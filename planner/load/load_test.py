@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.load.knee import Knee
-from planner.load.lengths import Lengths
 from planner.load.load_summary import LoadLevel
 from planner.load.request_record import RequestPlan
 from planner.load.server_account import ServerAccount
+from planner.workload.lengths import Lengths
 
 Call = Literal["completions", "chat"]
 

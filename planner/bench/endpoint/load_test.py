@@ -18,9 +18,9 @@ from planner.bench.endpoint.server_metrics import account
 from planner.bench.endpoint.stream import Limits, request_body, send
 from planner.errors import BenchError
 from planner.load.knee import LoadPoint, find_knee, is_saturated
-from planner.load.lengths import endless_plans, poisson_plans
 from planner.load.load_summary import LoadLevel, summarize
 from planner.load.load_test import LoadQuestion, LoadTest
+from planner.load.plans import endless_plans, poisson_plans
 from planner.load.raw_load import RawLoad
 from planner.load.request_record import RequestPlan, RequestRecord
 from planner.progress import Progress

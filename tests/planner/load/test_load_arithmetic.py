@@ -12,10 +12,11 @@ from planner.bench.endpoint.server_metrics import account, read_counters
 from planner.bench.endpoint.trace import read_trace
 from planner.errors import BenchError, MalformedError, NotFoundError
 from planner.load.knee import LoadPoint, find_knee
-from planner.load.lengths import endless_plans, parse_lengths, poisson_plans
 from planner.load.load_summary import percentiles, summarize
+from planner.load.plans import endless_plans, poisson_plans
 from planner.load.raw_load import RawLoad
 from planner.load.request_record import RequestRecord
+from planner.workload.lengths import parse_lengths
 
 
 def record(sent: float, *tokens: float, planned: float | None = None, n: int | None = None) -> RequestRecord:

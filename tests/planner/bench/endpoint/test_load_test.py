@@ -9,9 +9,9 @@ from planner.bench.endpoint.load_test import run_load_test
 from planner.bench.endpoint.server import base_url_of
 from planner.bench.endpoint.stream import Limits
 from planner.errors import AccessError, BenchError, NotFoundError, UnreachableError
-from planner.load.lengths import parse_lengths
 from planner.load.load_test import LoadQuestion, LoadTest
 from planner.load.request_record import RequestPlan
+from planner.workload.lengths import parse_lengths
 from tests.planner.bench.endpoint.stand_in import Behaviour, serving
 
 QUICK = LoadQuestion(base_url="", prompt=parse_lengths("50"), output=parse_lengths("10"), budget_s=2.0)

@@ -1,13 +1,10 @@
-"""How long prompts and answers are: one length, a range, or a log-normal distribution; and when requests come."""
+"""How long prompts and answers are: one length, a range, or a log-normal distribution."""
 
+import math
 import random
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
-
-from planner.errors import BenchError
-from planner.load.request_record import RequestPlan
 
 _MAX_TOKENS: Final = 10_000_000
 _FORM: Final = re.compile(r"(\d{1,8})(?:-(\d{1,8}))?|lognormal:(\d{1,8}):(\d{1,2}(?:\.\d{1,4})?)")
@@ -21,6 +18,13 @@ class Lengths:
     low: int  # the median of a log-normal one
     high: int
     sigma: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """The expected length; of a log-normal one median · exp(σ²/2), its bounds aside."""
+        if self.kind == "lognormal":
+            return self.low * math.exp(self.sigma**2 / 2)
+        return (self.low + self.high) / 2
 
     def draw(self, chance: random.Random) -> int:
         """One length, at least 1."""
@@ -45,34 +49,3 @@ def parse_lengths(text: str) -> Lengths:
         if 0 < low <= high:
             return Lengths(kind="uniform", low=low, high=high)
     raise ValueError(f"{text[:40]!r} is no length in tokens, such as 512, 256-1024 or lognormal:512:0.8")
-
-
-def endless_plans(prompt: Lengths, output: Lengths, seed: int) -> Iterator[RequestPlan]:
-    """Requests for a closed loop, the same ones for the same seed."""
-    chance = random.Random(seed)  # noqa: S311 (lengths, not secrets)
-    while True:
-        yield RequestPlan(n_prompt_tokens=prompt.draw(chance), n_output_tokens=output.draw(chance))
-
-
-def poisson_plans(
-    prompt: Lengths, output: Lengths, *, rate_per_s: float, duration_s: float, seed: int
-) -> tuple[RequestPlan, ...]:
-    """Requests that come independently of each other at a mean rate, for a duration.
-
-    Raises BenchError for a rate that would give none.
-    """
-    chance = random.Random(seed)  # noqa: S311
-    plans: list[RequestPlan] = []
-    now = chance.expovariate(rate_per_s)
-    while now < duration_s:
-        plans.append(
-            RequestPlan(
-                n_prompt_tokens=prompt.draw(chance), n_output_tokens=output.draw(chance), arrival_s=now
-            )
-        )
-        now += chance.expovariate(rate_per_s)
-    if not plans:
-        raise BenchError(
-            f"{rate_per_s:g} requests per second gave none in {duration_s:g} s; allow more time with --budget"
-        )
-    return tuple(plans)

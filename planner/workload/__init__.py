@@ -1,0 +1,1 @@
+"""What is asked of a model: tokens, turns, samples, arrivals, objectives."""
