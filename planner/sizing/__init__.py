@@ -1,0 +1,1 @@
+"""How many of which machine: layouts tried, capacities found, options weighed."""

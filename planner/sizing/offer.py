@@ -1,0 +1,30 @@
+"""A machine that can be had: what it is, what an hour of it costs, and how many there are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+PriceKind = Literal["on-demand", "spot", "tco", "owned", "given"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One kind of machine. It fails as a whole, so that a spare is a machine more.
+
+    `usd_per_hour` is None where nobody knows a price; such a machine can be planned with and not be compared by cost.
+    """
+
+    description: str  # as --on takes it: "4x H100 SXM5 80GB", "p5.48xlarge"
+    accelerator_id: str | None
+    accelerator: str
+    n_gpus: int
+    usd_per_hour: float | None
+    price_kind: PriceKind | None = None
+    price_source: str = ""
+    power_w: float | None = None  # of the whole machine under load, where known
+    n_available: int | None = None  # None: as many as wanted
+
+    def __post_init__(self) -> None:
+        if self.n_gpus < 1 or (self.n_available is not None and self.n_available < 1):
+            raise ValueError(f"{self.description}: an offer has at least one GPU and one machine")
+        if self.usd_per_hour is not None and self.usd_per_hour < 0:
+            raise ValueError(f"{self.description}: {self.usd_per_hour} $/h is no price")
