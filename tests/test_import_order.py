@@ -24,6 +24,7 @@ ORDER = (
     ("planner.estimate",),
     ("planner.prices",),
     ("planner.load", "planner.simulate"),
+    ("planner.sizing",),
     ("planner.compare",),
     ("planner.report",),
     ("planner.readers", "planner.bench"),
