@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from planner.estimate.serving_speed.deployment import Batch
 from planner.estimate.serving_speed.step_rates import StepRates
-from planner.estimate.serving_speed.step_time import decode_step_s, prompt_step_s
+from planner.estimate.serving_speed.step_time import decode_step_s, prompt_step_s, tokens_of_a_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,8 +55,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     in_step = np.minimum(np.maximum(1.0, step_tokens / q.n_prompt), np.maximum(running, 1.0))
     in_waves = prompts_first * q.has_like_lengths
 
-    accepted = rates.value("draft_acceptance", q)
-    yielded = np.where(q.draft_tokens > 0, (1 - accepted ** (q.draft_tokens + 1)) / (1 - accepted), 1.0)
+    yielded = tokens_of_a_step(q, rates)
     met = in_waves * 0.5 * running / (running + in_step) + (1 - in_waves) * _SPREAD_INTERFERENCE
     stalls = running / q.n_output * prompt_step * met * rates.value("prompt_interference", q)
     tpot = decode_step / yielded + stalls

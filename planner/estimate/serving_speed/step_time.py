@@ -6,7 +6,7 @@
 The maximum is smooth (a norm of order 3), because reading and computing overlap less than wholly.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from planner.estimate.serving_speed.deployment import Batch
 from planner.estimate.serving_speed.step_rates import StepRates
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[Any]
 
+_Number = TypeVar("_Number", float, "Floats")
 _ORDER: Final = 3.0  # of the norm that stands for a maximum
 _BYTES_OF_ACTIVATION: Final = 2
 _REDUCTIONS_PER_LAYER: Final = 2  # after attention and after the feed-forward block
@@ -25,14 +26,19 @@ _PASSES_OVER_ACTIVATIONS: Final = (
 )
 
 
-def decode_step_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
-    """One step of decoding with so many requests on one replica of the attention; drafted tokens are checked in it."""
+def decode_step_s(
+    q: Batch, rates: StepRates, n_running: "Floats", cache_share: "float | Floats" = 1.0
+) -> "Floats":
+    """One step of decoding with so many requests on one replica of the attention; drafted tokens are checked in it.
+
+    `cache_share` is what lies in the caches, as a share of what lies there half-way through the answers.
+    """
     n_checked = n_running * (1 + q.draft_tokens)
     n_everywhere = n_checked * q.replicas
     layers, head = _step(
         q, rates, n_tokens=n_everywhere, n_attention_tokens=n_checked, n_sampled=n_everywhere,
-        moved_bytes=n_running * (q.cache_bytes + q.state_bytes),
-        mixing_flop=n_checked * q.mixing_flop / rates.value("decode_mixing_share", q),
+        moved_bytes=n_running * (q.cache_bytes * cache_share + q.state_bytes),
+        mixing_flop=n_checked * q.mixing_flop * cache_share / rates.value("decode_mixing_share", q),
     )  # fmt: skip
     launches = _launches_s(q, rates)
     # Every drafted token runs through one layer more and through the head.
@@ -44,19 +50,37 @@ def decode_step_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
     return total
 
 
+def tokens_of_a_step(q: Batch, rates: StepRates) -> "Floats":
+    """Tokens that one step of decoding yields to each request: 1, and those of its drafts that are accepted."""
+    import numpy as np
+
+    accepted = rates.value("draft_acceptance", q)
+    found: Floats = np.where(q.draft_tokens > 0, (1 - accepted ** (q.draft_tokens + 1)) / (1 - accepted), 1.0)
+    return found
+
+
 def prompt_step_s(q: Batch, rates: StepRates) -> "Floats":
     """Reading one prompt on every replica of the attention, as a part of a step that others share."""
+    return larger(prompt_work_s(q, rates, q.n_prompt, q.prompt_mixing_flop), prompt_host_s(q, rates))
+
+
+def prompt_work_s(q: Batch, rates: StepRates, n_tokens: "Floats", mixing_flop: "Floats") -> "Floats":
+    """What the GPU takes to read so many tokens of prompts on every replica of the attention."""
     import numpy as np
 
     layers, head = _step(
-        q, rates, n_tokens=q.n_prompt * q.replicas, n_attention_tokens=q.n_prompt, n_sampled=np.ones(len(q)),
-        moved_bytes=np.zeros(len(q)), mixing_flop=q.prompt_mixing_flop,
+        q, rates, n_tokens=n_tokens * q.replicas, n_attention_tokens=n_tokens, n_sampled=np.ones(len(q)),
+        moved_bytes=np.zeros(len(q)), mixing_flop=mixing_flop,
     )  # fmt: skip
-    # Prompts run without graphs: the host launches every kernel, while the GPU works on those before.
-    host = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value(
+    return layers + head
+
+
+def prompt_host_s(q: Batch, rates: StepRates) -> "Floats":
+    """Prompts run without graphs: the host launches every kernel, while the GPU works on those before."""
+    total: Floats = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value(
         "host_moe_layer_s", q
     )
-    return _larger(layers + head, host)
+    return total
 
 
 def _launches_s(q: Batch, rates: StepRates) -> "Floats":
@@ -88,18 +112,18 @@ def _step(
 
     def part(name: str, n: "Floats") -> "Floats":
         flop = 2 * q.part_elements[name] * n
-        return _larger(q.part_bytes[name] / read, flop / (q.part_flop_per_s[name] * flop_fraction))
+        return larger(q.part_bytes[name] / read, flop / (q.part_flop_per_s[name] * flop_fraction))
 
     # Tokens of one text pick alike: of n tokens, 1 + (n - 1) · e pick as if they knew nothing of each other.
     apart = 1.0 + np.maximum(n_tokens - 1.0, 0.0) * rates.value("routing_evenness", q)
     picked = 1.0 - (1.0 - q.active_fraction) ** apart
-    experts = _larger(
+    experts = larger(
         q.part_bytes["experts"] * picked / read_experts,
         2 * q.part_elements["experts"] * q.active_fraction * n_tokens
         / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q)),
         _EXPERT_ORDER,
     )  # fmt: skip
-    mixing = _larger(
+    mixing = larger(
         moved_bytes / read_cache, mixing_flop / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q))
     )
     activations = q.counts["layer"] * n_attention_tokens * q.hidden * _BYTES_OF_ACTIVATION / read
@@ -136,5 +160,7 @@ def _moved_bytes(q: Batch, n_tokens: "Floats", n_attention_tokens: "Floats") -> 
     return total
 
 
-def _larger(a: "Floats", b: "Floats", order: float = _ORDER) -> "Floats":
-    return (a**order + b**order) ** (1 / order)
+def larger(a: _Number, b: _Number, order: float = _ORDER) -> _Number:
+    """The larger of two times that overlap, but not wholly."""
+    total: _Number = (a**order + b**order) ** (1 / order)
+    return total

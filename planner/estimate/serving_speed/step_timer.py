@@ -1,0 +1,126 @@
+"""Steps of a deployment for a simulation: the seconds of `step_time`, asked once and remembered in tables.
+
+    decode(n)     a + b · tokens in the caches       exact with empty caches and half-way through the deployment's answers
+    mixed(n, …)   decode(n) + interference · P       P reading so many tokens of prompts; alone, P is all there is
+
+P runs on a line between points in the number of tokens, and is linear in the pairs of tokens that attention goes over.
+Where tokens are drafted, a step counts as its share for one of the tokens that it yields.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.served_latency import ServingFacts, interval, kind
+from planner.estimate.serving_speed.step_time import (
+    decode_step_s,
+    larger,
+    prompt_host_s,
+    prompt_work_s,
+    tokens_of_a_step,
+)
+
+Bound = Literal["low", "expected", "high"]
+_POINTS: Final = 64  # of prompt tokens between which times run on a line
+_SOME_FLOP: Final = 1e15
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingStepTimer:
+    """Answers `planner.simulate.step_timer.StepTimer` for one replica of a deployment's attention.
+
+    The other replicas, if there are any, do the same at the same time. All seconds are stretched alike.
+    """
+
+    empty_s: tuple[float, ...]  # of a step that decodes n sequences, for n = 0, 1, 2 …
+    cached_token_s: tuple[float, ...]  # more for each token in their caches
+    chunk_tokens: tuple[float, ...]
+    chunk_s: tuple[float, ...]  # of reading so many tokens of prompts, attention over pairs of them left out
+    token_mixing_s: float  # of attention, for each token of prompts
+    pair_mixing_s: float  # and for each pair
+    host_s: float  # of launching a step with prompts in it
+    interference: float  # of prompts in a step that decodes, a factor on their seconds
+    first_token_s: float  # of the host, for a request's first token: beside the steps that read its prompt
+    _read: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
+
+    def decode(self, n_sequences: int) -> tuple[float, float]:
+        """Seconds of a step that decodes n sequences with empty caches, and per token of all their caches."""
+        return self.empty_s[n_sequences], self.cached_token_s[n_sequences]
+
+    def mixed(
+        self, n_sequences: int, cached_tokens: int, chunk_tokens: int, chunk_context_tokens: int
+    ) -> float:
+        """Seconds of a step that reads tokens of prompts and decodes n sequences."""
+        read = self._read.get(chunk_tokens)
+        if read is None:
+            read = self._read[chunk_tokens] = self._read_s(chunk_tokens)
+        work = read + self.token_mixing_s * chunk_tokens + self.pair_mixing_s * chunk_context_tokens
+        prompt_s = larger(work, self.host_s)
+        if n_sequences == 0:
+            return prompt_s
+        empty_s, cached_token_s = self.decode(n_sequences)
+        return empty_s + cached_token_s * cached_tokens + self.interference * prompt_s
+
+    def _read_s(self, chunk_tokens: int) -> float:
+        import numpy as np
+
+        return float(np.interp(chunk_tokens, self.chunk_tokens, self.chunk_s))
+
+
+def serving_step_timer(
+    deployment: Deployment,
+    facts: ServingFacts,
+    *,
+    max_sequences: int,
+    max_batched_tokens: int,
+    bound: Bound = "expected",
+) -> ServingStepTimer:
+    """The timer of one replica of the attention that runs at most so many sequences and reads so many tokens a step.
+
+    The bounds are those of the time per output token. What is in flight, in the deployment, decides nothing here; its
+    lengths are those at which caches and attention are counted exactly. Raises MissingFactError for a GPU whose rates
+    nobody knows.
+    """
+    import numpy as np
+
+    q, rates = batch([deployment]), facts.rates
+    within = interval(1.0, "tpot", kind(deployment), facts.spreads)
+    stretch = {"low": within.low, "expected": 1.0, "high": within.high}[bound]
+    n = np.arange(max_sequences + 1, dtype=float)
+    per_token = stretch / float(tokens_of_a_step(q, rates)[0])
+    empty, half_way = (decode_step_s(q, rates, n, share) * per_token for share in (0.0, 1.0))
+    middle = deployment.n_prompt_tokens + deployment.n_output_tokens // 2
+    cached = (half_way - empty) / np.maximum(n * middle, 1.0)
+    points = np.unique(np.geomspace(1, max(2, max_batched_tokens), _POINTS).round())
+    token_flop, pair_flop = _mixing_flop(deployment)
+    # Attention over prompts moves no caches, so its seconds are on a line through 0.
+    mixed, unmixed = (prompt_work_s(q, rates, q.n_prompt, np.array([flop])) for flop in (_SOME_FLOP, 0.0))
+    flop_s = stretch * float((mixed - unmixed)[0]) / _SOME_FLOP
+
+    def value(name: str) -> float:
+        return float(rates.value(name, q)[0])
+
+    return ServingStepTimer(
+        empty_s=tuple(map(float, empty)),
+        cached_token_s=tuple(map(float, cached)),
+        chunk_tokens=tuple(map(float, points)),
+        chunk_s=tuple(map(float, stretch * prompt_work_s(q, rates, points, np.zeros(len(points))))),
+        token_mixing_s=flop_s * token_flop,
+        pair_mixing_s=flop_s * pair_flop,
+        host_s=stretch * float(prompt_host_s(q, rates)[0]),
+        interference=value("prompt_interference"),
+        first_token_s=stretch * value("first_token_s"),
+    )
+
+
+def _mixing_flop(deployment: Deployment) -> tuple[float, float]:
+    """FLOP of attention for each token of a prompt and for each pair, such that this length and half of it are exact.
+
+    f(n) = a · n + b · n² / 2. Attention over windows has no pairs at length, and recurrent layers never do.
+    """
+    n = max(2, deployment.n_prompt_tokens)
+    whole = float(deployment.load.prefill_mixing_flop(n))
+    half = float(deployment.load.prefill_mixing_flop(n / 2))
+    pair = max(0.0, (whole - 2 * half) * 4 / n**2)
+    token = max(0.0, whole - pair * n**2 / 2) / n
+    return token, pair
