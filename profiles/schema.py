@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 
 from profiles.errors import ProfileError
 
@@ -259,6 +259,7 @@ def problem(file: str, row: str | None, field: str, found: object, expected: str
 
 _PARAMETER_FIELDS = ("total", "includes", "text", "source", "beside", "why")
 _BASES = ("file", "published", "counted from config", "recalled")
+ASSUMPTION_BASES = ("measured", "vendor", "given", "derived", "assumed")
 _MODEL_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "id": (lambda value: isinstance(value, str) and bool(_SLUG.fullmatch(value)), "a lower-case id"),
     "name": (lambda value: _is_text(value), "text"),
@@ -340,12 +341,28 @@ def _is_count(value: object) -> bool:
 
 
 def check_assumption(name: str, table: object, file: str) -> None:
-    """Refuse an assumption without a positive value, a unit, a basis and a source."""
+    """Refuse an assumption without a value, a unit, a basis and a source, or with bounds that do not hold the value."""
     if not isinstance(table, dict):
         raise problem(file, name, "value", table, "a table with value, unit, basis and source")
     value = table.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _MAX_CONFIG_NUMBER:
-        raise problem(file, name, "value", table.get("value", "nothing"), "a positive number")
+    if not _is_number(value) or value < 0:
+        raise problem(file, name, "value", table.get("value", "nothing"), "a number that is not negative")
+    low, high = table.get("low", value), table.get("high", value)
+    for key, bound in (("low", low), ("high", high)):
+        if not _is_number(bound):
+            raise problem(file, name, key, bound, "a number")
+    if not low <= value <= high:
+        raise problem(file, name, "value", value, f"a number between low and high, {low:g} and {high:g}")
     for key in ("unit", "basis", "source"):
         if not _is_text(table.get(key)):
             raise problem(file, name, key, table.get(key, "nothing"), "text")
+    if table["basis"] not in ASSUMPTION_BASES:
+        raise problem(file, name, "basis", table["basis"], f"one of {', '.join(ASSUMPTION_BASES)}")
+    if table.get("as_of") is not None and not (_is_text(table["as_of"]) and _DATE.fullmatch(table["as_of"])):
+        raise problem(file, name, "as_of", table["as_of"], "a date such as 2026, 2026-05 or 2026-05-18")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _MAX_CONFIG_NUMBER  # false for what is not a number (NaN), too

@@ -12,9 +12,10 @@ class Term:
 
     name: str
     value: float
-    unit: str  # "bytes" or "s"
+    unit: str  # "bytes", "s" or "USD"
     basis: Basis
     source: str
+    as_of: str | None = None  # the date of what it rests on, where that is a price
 
 
 def total(terms: Iterable[Term]) -> float:

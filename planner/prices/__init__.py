@@ -1,1 +1,1 @@
-"""What things cost: calls of an API (`planner.prices.api`), rented and bought accelerators (`planner.prices.rent`)."""
+"""What things cost: calls of an API, rented and bought accelerators, and whole machines with power, room and people."""
