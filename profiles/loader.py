@@ -62,6 +62,16 @@ def purchase_rows() -> tuple[Row, ...]:
     return _table("gpu_buy.csv", user_folder())
 
 
+def node_site_rows() -> tuple[Row, ...]:
+    """What whole machines need of a room: height and power, with sources."""
+    return _table("node_sites.csv", user_folder())
+
+
+def engine_image_rows() -> tuple[Row, ...]:
+    """The container images that engines are published as."""
+    return _table("engine_images.csv", user_folder())
+
+
 def reference_api_rows() -> tuple[Row, ...]:
     """Which API models a local workload is compared with, and why."""
     return _table("reference_apis.csv", user_folder())
@@ -142,6 +152,8 @@ _CHECKS: dict[str, Callable[[Row, str], None]] = {
     "accelerators.csv": schema.check_accelerator,
     "nodes.csv": machine_schema.check_node,
     "cpus.csv": machine_schema.check_cpu,
+    "node_sites.csv": machine_schema.check_node_site,
+    "engine_images.csv": machine_schema.check_engine_image,
     "gpu_rent.csv": schema.check_rent,
     "gpu_buy.csv": schema.check_purchase,
     "reference_apis.csv": schema.check_reference_api,

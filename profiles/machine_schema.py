@@ -83,6 +83,44 @@ def check_node(row: Row, file: str) -> None:
             raise problem(file, row["id"], "recalled", name, "names of columns")
 
 
+NODE_SITE_COLUMNS = (
+    Column(name="id", kind="slug", required=True),
+    Column(name="node_id", kind="slug", required=True),
+    Column(name="rack_units", kind="int", low=1, high=60),
+    Column(name="max_power_w", kind="float", low=10, high=500_000),
+    Column(name="recalled", kind="list"),
+    Column(name="checked_on", kind="date", required=True),
+    Column(name="source", required=True),
+    Column(name="note"),
+)
+ENGINE_IMAGE_COLUMNS = (
+    Column(name="id", kind="slug", required=True),
+    Column(name="engine", kind="choice", required=True, choices=("vllm", "sglang")),
+    Column(name="vendor", kind="choice", required=True, choices=("nvidia", "amd", "intel")),
+    Column(name="image", required=True),
+    Column(name="tag", required=True),
+    Column(name="checked_on", kind="date", required=True),
+    Column(name="source", required=True),
+    Column(name="note"),
+)
+
+
+def check_node_site(row: Row, file: str) -> None:
+    """Refuse what a machine needs of its room where a cell cannot be right."""
+    check_cells(row, NODE_SITE_COLUMNS, file)
+    names = {column.name for column in NODE_SITE_COLUMNS}
+    for name in (row["recalled"] or "").split(";"):
+        if name and name not in names:
+            raise problem(file, row["id"], "recalled", name, "names of columns")
+
+
+def check_engine_image(row: Row, file: str) -> None:
+    """Refuse a container image whose cells cannot be right."""
+    check_cells(row, ENGINE_IMAGE_COLUMNS, file)
+    if "{version}" not in (row["tag"] or ""):
+        raise problem(file, row["id"], "tag", row["tag"], "a tag with {version} in it")
+
+
 def check_cpu(row: Row, file: str) -> None:
     """Refuse a processor whose cells, or their relation to each other, cannot be right."""
     check_cells(row, CPU_COLUMNS, file)
