@@ -16,7 +16,8 @@ class Offer:
     description: str  # as --on takes it: "4x H100 SXM5 80GB", "p5.48xlarge"
     accelerator_id: str | None
     accelerator: str
-    n_gpus: int
+    n_gpus: int  # of all its nodes
+    n_nodes: int = 1  # joined by a network, where a replica spans several
     usd_per_hour: float | None
     price_kind: PriceKind | None = None
     price_source: str = ""
@@ -24,6 +25,10 @@ class Offer:
     n_available: int | None = None  # None: as many as wanted
 
     def __post_init__(self) -> None:
+        if self.n_nodes < 1 or self.n_gpus % self.n_nodes:
+            raise ValueError(
+                f"{self.description}: {self.n_gpus} GPUs do not divide over {self.n_nodes} nodes"
+            )
         if self.n_gpus < 1 or (self.n_available is not None and self.n_available < 1):
             raise ValueError(f"{self.description}: an offer has at least one GPU and one machine")
         if self.usd_per_hour is not None and self.usd_per_hour < 0:
