@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
+    from planner.api.workloads import workload_for, workload_names, workloads
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -119,6 +120,9 @@ _MODULES = {
     "SpeedValidation": "validating_speed",
     "validate_memory": "validating",
     "validate_speed": "validating_speed",
+    "workload_for": "workloads",
+    "workload_names": "workloads",
+    "workloads": "workloads",
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
@@ -180,6 +184,9 @@ __all__ = [
     "update_models",
     "validate_memory",
     "validate_speed",
+    "workload_for",
+    "workload_names",
+    "workloads",
     "write_speed_calibration",
 ]
 

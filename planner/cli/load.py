@@ -8,28 +8,14 @@ from typing import Any
 import click
 
 from planner import api
+from planner.cli.length_type import LengthType
 from planner.cli.options import CommaList, format_option, mendable_errors
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.report.load_document import load_document
-from planner.workload.lengths import Lengths, parse_lengths
+from planner.workload.lengths import Lengths
 
 _PROMPT, _OUTPUT = "512", "128"
-
-
-class LengthType(click.ParamType[Lengths]):
-    """A length in tokens, or a distribution of lengths."""
-
-    name = "LENGTH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Lengths:
-        """The distribution, or a usage error that shows how to write it."""
-        if isinstance(value, Lengths):
-            return value
-        try:
-            return parse_lengths(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 @click.command("load")

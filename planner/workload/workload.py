@@ -10,6 +10,7 @@ from planner.workload.lengths import Lengths
 
 Measure = Literal["ttft", "tpot", "e2e"]
 Pattern = Literal["poisson", "bursty", "steady"]
+Basis = Literal["measured", "published", "assumed", "given"]
 
 NOTHING: Final = Lengths(kind="uniform", low=0, high=0)
 EVEN_DAY: Final = (1.0,) * 24
@@ -32,6 +33,12 @@ class Objective:
         limit = f"{self.limit_s * 1000:g}ms" if self.limit_s < 1 else f"{self.limit_s:g}s"
         return f"{self.measure} p{self.quantile * 100:g}<{limit}"
 
+    @property
+    def exact(self) -> str:
+        """As written in a file, with all digits."""
+        percent, limit = f"{self.quantile * 100:.4f}", f"{self.limit_s:.9f}"
+        return f"{self.measure} p{percent.rstrip('0').rstrip('.')}<{limit.rstrip('0').rstrip('.')}s"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentLoop:
@@ -41,10 +48,13 @@ class AgentLoop:
     tool_tokens: Lengths  # that a tool's answer adds before the next call
     max_steps: int
     token_budget: int | None = None  # prompt and output tokens of a task, after which it is stopped
+    keeps_thinking: bool = True  # whether later calls of a task hold the thinking of earlier ones
 
     def __post_init__(self) -> None:
         if self.max_steps < 1 or (self.token_budget is not None and self.token_budget < 1):
             raise ValueError("an agent takes at least one step and one token")
+        if self.steps.smallest < 1:
+            raise ValueError("an agent's task takes at least one step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +95,17 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FigureSource:
+    """Where one figure of a workload comes from."""
+
+    key: str  # as in a workload file, such as output_tokens or traffic.day_profile
+    basis: Basis
+    note: str
+    url: str | None = None
+    date: str | None = None  # of the measurement or publication: 2024, 2024-05 or 2024-05-19
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """Everything that sizing, simulation and prices need to know of what is asked.
 
@@ -104,7 +125,8 @@ class Workload:
     objectives: tuple[Objective, ...] = ()
     availability: float | None = None  # fraction of the time, such as 0.999
     description: str = ""
-    source: str = ""  # where the figures come from
+    source: str = ""  # where the figures come from, in a few words
+    sources: tuple[FigureSource, ...] = ()  # and one by one
 
     def __post_init__(self) -> None:
         if self.prompt.low < 1 or self.output.low < 1:
