@@ -1,7 +1,7 @@
 """What API tokens cost."""
 
 from planner.prices.api import api_prices, reference_prices
-from planner.prices.price_list import ApiPrice
+from planner.prices.price import ApiPrice
 
 
 def prices(query: str | None = None, *, provider: str | None = None) -> tuple[ApiPrice, ...]:

@@ -6,7 +6,7 @@ Formulas are plain arithmetic over a volume, which may be a number or a NumPy ar
 from dataclasses import dataclass
 
 from hardware.units import DAYS_PER_MONTH, HOURS_PER_MONTH, SECONDS_PER_DAY, TOKENS_PER_MTOK
-from planner.prices.price_list import ApiPrice
+from planner.prices.price import ApiPrice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

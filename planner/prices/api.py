@@ -1,20 +1,27 @@
-"""What calls of an API cost, from the price list of the genai-prices package.
+"""Which API prices there are: of one model under all its names, at one provider, or the reference set.
 
-The package is imported on first use, inside `planner.prices.price_list` (it takes about half a second). Its rows are
-shown with their catches: tiers by prompt size, prices by time of day, batch rates, deprecation. What one call costs
-is computed by the package itself.
+The price list is read on first use, inside `planner.prices.genai_list` (it takes about half a second). What one call
+costs is `planner.prices.call`'s to say.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 
 from planner.errors import PriceError
-from planner.prices import names, price_list
-from planner.prices.price_list import ApiPrice, CallPrice
+from planner.prices import genai_list, names
+from planner.prices.line import PriceLine
+from planner.prices.price import ApiPrice
 from profiles.loader import reference_api_rows
 
-__all__ = ["ApiPrice", "CallPrice", "api_prices", "price_call", "reference_prices", "same_model_prices",
-           "vanished_references"]  # fmt: skip
+__all__ = [
+    "ApiPrice",
+    "api_prices",
+    "one_price",
+    "reference_prices",
+    "same_model_prices",
+    "vanished_references",
+]
 
 _MAX_QUERY_CHARS = 200
 
@@ -28,7 +35,7 @@ def api_prices(
     query are given alone when there are any; else those whose name contains it. Rows without both an input and an
     output price per token (embeddings, speech, images, free previews) are left out.
     """
-    prices: Sequence[ApiPrice] = price_list.all_prices(_day(at))
+    prices: Sequence[ApiPrice] = _all_prices(_day(at))
     if provider is not None:
         known = sorted({price.provider for price in prices})
         prices = [price for price in prices if price.provider == provider.strip().casefold()]
@@ -41,34 +48,34 @@ def api_prices(
     return tuple(sorted(prices, key=_cheapest))
 
 
-def price_call(
-    provider: str,
-    model_id: str,
-    *,
-    input_tokens: int,
-    output_tokens: int,
-    cached_tokens: int = 0,
-    at: datetime | None = None,
-) -> CallPrice:
-    """What one call costs. `input_tokens` is the whole prompt; `cached_tokens` of it are read from the cache."""
-    if min(input_tokens, output_tokens, cached_tokens) < 0:
-        raise PriceError(f"a call cannot have {min(input_tokens, output_tokens, cached_tokens):,} tokens")
-    if cached_tokens > input_tokens:
-        raise PriceError(
-            f"{cached_tokens:,} cached tokens of a prompt of {input_tokens:,}: input_tokens counts the whole prompt"
-        )
-    moment = at or datetime.now(tz=UTC)
-    found = price_list.find(provider.strip().casefold(), model_id.strip())
-    if found is None:
-        offered = [price.model_id for price in price_list.all_prices(_day(at)) if price.provider == provider]
-        near = names.nearest(model_id, offered)
-        raise PriceError(_unknown(f"model at {provider}", model_id, near, "planner prices"))
-    call = price_list.calculate(*found, input_tokens, cached_tokens, output_tokens, moment)
-    if call.model_id.casefold() != model_id.strip().casefold():
-        call = call.with_note(
-            f"the list has no {model_id.strip()[:120]!r} and prices it as {call.model_id!r}"
-        )
-    return call
+def one_price(provider: str, model_id: str, *, at: datetime | None = None) -> ApiPrice:
+    """The price of one model at one provider on a day, by its id or another spelling of it.
+
+    PriceError, with the first day that is known, when the day is before it.
+    """
+    host, wanted = provider.strip().casefold(), model_id.strip()
+    lines = [line for line in _lines() if line.provider == host]
+    exact = [line for line in lines if line.model_id.casefold() == wanted.casefold()]
+    listed = None if exact else genai_list.listed_id(host, wanted)
+    found = (
+        exact
+        or [line for line in lines if line.model_id == listed]
+        or [
+            line
+            for line in lines
+            if any(names.is_same(wanted, of) for of in (line.model_id, line.model_name))
+        ]
+    )
+    if not found:
+        near = names.nearest(wanted, [line.model_id for line in lines])
+        raise PriceError(_unknown(f"model at {provider}", wanted, near, "planner price"))
+    if len(found) > 1:
+        ids = ", ".join(line.model_id for line in found[:5])
+        raise PriceError(f"{wanted[:120]!r} may mean several models at {host}: {ids}; give one of these")
+    price = found[0].price_on(_day(at))
+    if not exact:
+        price = price.with_note(f"the list has no {wanted[:120]!r}; this is {price.model_id!r}")
+    return price
 
 
 def reference_prices(*, at: datetime | None = None) -> tuple[ApiPrice, ...]:
@@ -77,7 +84,7 @@ def reference_prices(*, at: datetime | None = None) -> tuple[ApiPrice, ...]:
     Cheapest by `ApiPrice.mixed_usd_per_mtok`; a row that is free, deprecated or no longer in the price list cannot
     be chosen (see `vanished_references`). Its group and the number of rows compared are in the note.
     """
-    listed = {(price.provider, price.model_id): price for price in price_list.all_prices(_day(at))}
+    listed = {(price.provider, price.model_id): price for price in _all_prices(_day(at))}
     groups: dict[str, list[ApiPrice]] = {}
     for row in reference_api_rows():
         price = listed.get((row["provider"] or "", row["model_id"] or ""))
@@ -94,7 +101,7 @@ def same_model_prices(name: str, *, most: int = 5, at: datetime | None = None) -
     """What hosts charge for this very model, the cheapest `most` of them; empty when nobody sells it."""
     found = [
         price
-        for price in price_list.all_prices(_day(at))
+        for price in _all_prices(_day(at))
         if not price.is_free
         and not price.is_deprecated
         and any(names.is_same(name, spelling) for spelling in (price.model_id, price.model_name))
@@ -104,19 +111,29 @@ def same_model_prices(name: str, *, most: int = 5, at: datetime | None = None) -
 
 def vanished_references(*, at: datetime | None = None) -> tuple[str, ...]:
     """The rows of `reference_apis.csv` that cannot be compared any more, each with the reason."""
-    listed = {(price.provider, price.model_id): price for price in price_list.all_prices(_day(at))}
+    listed = {(price.provider, price.model_id): price for price in _all_prices(_day(at))}
     gone = []
     for row in reference_api_rows():
         price = listed.get((row["provider"] or "", row["model_id"] or ""))
         if price is None:
             gone.append(
-                f"{row['provider']} {row['model_id']}: no longer in {price_list.source()} with token prices"
+                f"{row['provider']} {row['model_id']}: no longer in {genai_list.source()} with token prices"
             )
         elif price.is_free:
             gone.append(f"{row['provider']} {row['model_id']}: a price of 0 is not compared")
         elif price.is_deprecated:
             gone.append(f"{row['provider']} {row['model_id']}: deprecated by its provider")
     return tuple(gone)
+
+
+def _lines() -> tuple[PriceLine, ...]:
+    return genai_list.packaged_lines()
+
+
+@cache
+def _all_prices(day: date) -> tuple[ApiPrice, ...]:
+    """Every price that is known for a day (UTC)."""
+    return tuple(line.price_on(day) for line in _lines() if line.period_on(day) is not None)
 
 
 def _day(at: datetime | None) -> date:
@@ -147,4 +164,4 @@ def _cheapest(price: ApiPrice) -> tuple[float, str, str]:
 
 def _unknown(what: str, asked: str, near: Sequence[str], otherwise: str) -> str:
     hint = f"did you mean {' or '.join(near)}?" if near else f"try {otherwise}"
-    return f"no {what} {asked[:120]!r} in {price_list.source()}; {hint}"
+    return f"no {what} {asked[:120]!r} in {genai_list.source()}; {hint}"

@@ -7,7 +7,7 @@ from planner.compare.monthly import Workload
 from planner.estimate.fit import FitRow
 from planner.estimate.measurement import BenchRun
 from planner.model.opened_model import OpenedModel
-from planner.prices.price_list import ApiPrice
+from planner.prices.price import ApiPrice
 
 
 @dataclass(frozen=True, kw_only=True)

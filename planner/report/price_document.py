@@ -1,10 +1,11 @@
 """`planner price` as a document: API prices with source and date."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from datetime import date
 from typing import Any
 
-from planner.prices.price_list import ApiPrice
+from planner.prices.price import ApiPrice
+from planner.prices.schedule_json import schedule_data
 from planner.report.document import Document, Table
 from planner.report.quantities import usd_per_mtok
 
@@ -47,7 +48,25 @@ def price_document(prices: Sequence[ApiPrice], query: str | None) -> Document:
 
 def price_data(price: ApiPrice) -> dict[str, Any]:
     """One price, JSON-ready, dates as text."""
-    data = asdict(price)
-    for key in ("data_date", "prices_checked"):
-        data[key] = data[key].isoformat() if data[key] else None
-    return data
+    return {
+        "provider": price.provider,
+        "model_id": price.model_id,
+        "model_name": price.model_name,
+        "input_usd_per_mtok": price.input_usd_per_mtok,
+        "output_usd_per_mtok": price.output_usd_per_mtok,
+        "cached_input_usd_per_mtok": price.cached_input_usd_per_mtok,
+        "context_tokens": price.context_tokens,
+        "schedule": schedule_data(price.schedule),
+        "note": price.note,
+        "source": price.source,
+        "data_date": _day(price.data_date),
+        "prices_checked": _day(price.prices_checked),
+        "known_from": _day(price.known_from),
+        "known_until": _day(price.known_until),
+        "url": price.url,
+        "is_deprecated": price.is_deprecated,
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()

@@ -17,7 +17,8 @@ from planner.model.network import LayerGroup, Network, embeddings
 from planner.model.opened_model import OpenedModel
 from planner.model.presets import preset_storage
 from planner.model.weight import vector
-from planner.prices.price_list import ApiPrice
+from planner.prices.price import ApiPrice
+from planner.prices.tariff import flat
 from planner.report.full import FullReport, PricedApi
 from planner.speed.factors import Effect, Factors
 from planner.speed.intervals import KNOWLEDGE, Spread
@@ -142,9 +143,7 @@ def price(model_id: str, given: float, taken: float, provider: str = "groq", **m
         provider=provider,
         model_id=model_id,
         model_name=model_id,
-        input_usd_per_mtok=given,
-        output_usd_per_mtok=taken,
-        cached_input_usd_per_mtok=None,
+        schedule=flat(given, taken),
         context_tokens=131_072,
         note="cheapest of 9 listed under 'small open model'",
         source="genai-prices 0.2.3",
