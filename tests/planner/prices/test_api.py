@@ -233,9 +233,9 @@ def test_a_date_before_the_records_has_no_price_instead_of_the_oldest_one() -> N
     # genai-prices itself says 0.50 for gpt-3.5-turbo in 2022, which is not what it cost.
     with pytest.raises(PriceError, match=r"gpt-3.5-turbo at openai: not known before 2026-1\d-\d\d"):
         one_price("openai", "gpt-3.5-turbo", at=datetime(2022, 9, 1, tzinfo=UTC))
-    # Batch prices of it are known from 2026-10-14, so a period of its own ends there.
+    # Flex and priority prices of it are known from 2026-10-12, batch from 2026-10-14: periods of their own.
     o3 = one_price("openai", "o3", at=datetime(2026, 1, 1, tzinfo=UTC))
-    assert (o3.known_from, o3.known_until) == (date(2025, 6, 10), date(2026, 10, 14))
+    assert (o3.known_from, o3.known_until) == (date(2025, 6, 10), date(2026, 10, 12))
 
 
 @pytest.mark.parametrize(
