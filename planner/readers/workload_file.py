@@ -39,9 +39,10 @@ _TOP: Final = (
     "schema", "name", "description", "source", "prompt_tokens", "shared_prefix_tokens", "thinking_tokens",
     "output_tokens", "samples", "slo", "availability", "agent", "traffic", "sources",
 )  # fmt: skip
-_AGENT: Final = ("steps", "tool_tokens", "max_steps", "token_budget", "keeps_thinking")
+_AGENT: Final = ("steps", "tool_tokens", "max_steps", "token_budget", "keeps_thinking", "tool_s")
 _TRAFFIC: Final = (
     "tasks_per_s", "users", "pattern", "burstiness", "day_profile", "week_profile", "growth_per_year",
+    "think_s",
 )  # fmt: skip
 _SOURCE: Final = ("basis", "note", "url", "date")
 FIGURE_KEYS: Final = (
@@ -113,6 +114,7 @@ def _agent(table: "_Table") -> AgentLoop:
             max_steps=table.number("max_steps", None, whole=True, low=1, high=_MOST_STEPS) or 1,
             token_budget=table.number("token_budget", None, whole=True, low=1),
             keeps_thinking=table.flag("keeps_thinking", default=True),
+            tool_s=table.number("tool_s", 0.0),
         )
     )
 
@@ -127,6 +129,7 @@ def _traffic(table: "_Table") -> Traffic:
             day_profile=table.weights("day_profile", EVEN_DAY),
             week_profile=table.weights("week_profile", EVEN_WEEK),
             growth_per_year=table.number("growth_per_year", 0.0, low=-1, high=99) or 0.0,
+            think_s=table.number("think_s", 0.0),
         )
     )
 

@@ -55,6 +55,8 @@ def _agent(agent: AgentLoop) -> dict[str, Any]:
     if agent.token_budget is not None:
         fields["token_budget"] = agent.token_budget
     fields["keeps_thinking"] = agent.keeps_thinking
+    if agent.tool_s:
+        fields["tool_s"] = agent.tool_s
     return fields
 
 
@@ -71,6 +73,8 @@ def _traffic(traffic: Traffic) -> dict[str, Any]:
     if traffic.week_profile != EVEN_WEEK:
         fields["week_profile"] = list(traffic.week_profile)
     fields["growth_per_year"] = traffic.growth_per_year
+    if traffic.think_s:
+        fields["think_s"] = traffic.think_s
     return fields
 
 

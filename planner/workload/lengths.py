@@ -40,22 +40,52 @@ class Lengths:
 
     @property
     def mean(self) -> float:
-        """The expected length.
+        """The expected length."""
+        return self.mean_up_to(None)
 
-        Log-normal: median · exp(σ²/2); cut at c: median · exp(σ²/2) · Φ(z − σ) + c · Φ(−z) with z = ln(c/median)/σ.
+    def mean_up_to(self, most: int | None) -> float:
+        """The expected length when longer ones are cut at `most`: E[min(X, most)].
+
+        Log-normal: median · exp(σ²/2) · Φ(z − σ) + most · Φ(−z) with z = ln(most/median)/σ.
         """
+        ends = [end for end in (most, self.most) if end is not None]
+        end = min(ends) if ends else None
+        if end is None or (self.kind != "lognormal" and end >= self.high):
+            return self._whole_mean()
+        if end <= 0:
+            return 0.0
+        if self.kind == "uniform":
+            if end <= self.low:
+                return float(end)
+            below = end - self.low + 1
+            n = self.high - self.low + 1
+            return (below * (self.low + end) / 2 + (n - below) * end) / n
+        if self.kind == "quantiles":
+            parts = zip(self.points, self.points[1:], strict=False)
+            return sum(_mean_of_part(before, after, end) for before, after in parts) / (len(self.points) - 1)
+        if self.sigma == 0:
+            return float(min(self.low, end))
+        z = math.log(end / self.low) / self.sigma
+        return self._whole_mean() * _NORMAL.cdf(z - self.sigma) + end * _NORMAL.cdf(-z)
+
+    def _whole_mean(self) -> float:
         if self.kind == "uniform":
             return (self.low + self.high) / 2
         if self.kind == "quantiles":
             inner = sum(self.points[1:-1])
             return (self.points[0] / 2 + inner + self.points[-1] / 2) / (len(self.points) - 1)
-        whole = self.low * math.exp(self.sigma**2 / 2)
-        if self.most is None:
-            return whole
-        if self.sigma == 0:
-            return float(min(self.low, self.most))
-        z = math.log(self.most / self.low) / self.sigma
-        return whole * _NORMAL.cdf(z - self.sigma) + self.most * _NORMAL.cdf(-z)
+        return self.low * math.exp(self.sigma**2 / 2)
+
+    def quantile(self, share: float) -> float:
+        """The length below which this share lies; a share between 0 and 1."""
+        if self.kind == "uniform":
+            return self.low + (self.high - self.low) * share
+        if self.kind == "quantiles":
+            whole, part = divmod(share * (len(self.points) - 1), 1)
+            before = self.points[int(whole)]
+            return before + (self.points[min(int(whole) + 1, len(self.points) - 1)] - before) * part
+        length = self.low * math.exp(self.sigma * _NORMAL.inv_cdf(share)) if self.sigma else float(self.low)
+        return length if self.most is None else min(length, float(self.most))
 
     @property
     def largest(self) -> int | None:
@@ -103,6 +133,16 @@ class Lengths:
         if self.kind == "quantiles":
             return "quantiles:" + "/".join(str(point) for point in self.points)
         return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+
+def _mean_of_part(before: int, after: int, end: int) -> float:
+    """The mean of a length that is uniform from `before` to `after` and cut at `end`."""
+    if end >= after:
+        return (before + after) / 2
+    if end <= before:
+        return float(end)
+    below = (end - before) / (after - before)
+    return below * (before + end) / 2 + (1 - below) * end
 
 
 def parse_lengths(text: str, *, least: int = 1) -> Lengths:

@@ -49,10 +49,13 @@ class AgentLoop:
     max_steps: int
     token_budget: int | None = None  # prompt and output tokens of a task, after which it is stopped
     keeps_thinking: bool = True  # whether later calls of a task hold the thinking of earlier ones
+    tool_s: float = 0.0  # that a tool takes between two calls
 
     def __post_init__(self) -> None:
         if self.max_steps < 1 or (self.token_budget is not None and self.token_budget < 1):
             raise ValueError("an agent takes at least one step and one token")
+        if self.tool_s < 0:
+            raise ValueError("a tool takes no time or more")
         if self.steps.smallest < 1:
             raise ValueError("an agent's task takes at least one step")
 
@@ -71,6 +74,7 @@ class Traffic:
     day_profile: tuple[float, ...] = EVEN_DAY  # weight of each hour
     week_profile: tuple[float, ...] = EVEN_WEEK  # weight of each day, Monday first
     growth_per_year: float = 0.0  # fraction
+    think_s: float = 0.0  # between an answer and a user's next task
 
     def __post_init__(self) -> None:
         if (self.tasks_per_s is None) == (self.concurrency is None):
@@ -84,6 +88,8 @@ class Traffic:
         for weights in (self.day_profile, self.week_profile):
             if min(weights) < 0 or sum(weights) <= 0:
                 raise ValueError("weights of hours and days are not negative, and not all 0")
+        if self.think_s < 0:
+            raise ValueError("users think for no time or longer")
         if self.burstiness <= 0 or self.growth_per_year <= -1:
             raise ValueError("burstiness is above 0, growth above -100 % a year")
 
