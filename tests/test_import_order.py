@@ -27,7 +27,7 @@ ORDER = (
     ("planner.sizing",),
     ("planner.compare", "planner.deploy"),
     ("planner.report",),
-    ("planner.readers", "planner.bench"),
+    ("planner.readers", "planner.bench", "planner.sweep"),
     ("planner.api",),
     ("planner.cli",),
 )

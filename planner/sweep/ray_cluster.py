@@ -1,0 +1,90 @@
+"""A Ray cluster: cells travel to its nodes with the planner's own packages. Ray is imported only here.
+
+Ray asks a cell again whose worker or node died (`max_retries`), so that a death costs time and no answer.
+"""
+
+import importlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import hardware
+import planner
+import profiles
+from hardware.errors import HardwareError
+from hardware.fleets.ray import check_cluster
+from planner.errors import PlannerError
+from planner.sweep.cell import Answer, Answered, Cell
+from planner.sweep.runner import answered
+
+_RETRIES: Final = 3
+_WAITING_EACH: Final = 4  # cells handed to a core ahead of time
+
+
+class RayCluster:
+    """The cluster at an address ("HOST:PORT", "ray://HOST:10001"; "auto" for this host's)."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def run(self, answer: Answer, cells: Sequence[Cell]) -> Iterator[Answered]:
+        """In the order in which they are done; raises PlannerError when there is no cluster to ask."""
+        if not cells:
+            return
+        ray = _ray_module()
+        try:
+            check_cluster(self._address)
+            ray.init(
+                address=self._address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                runtime_env={
+                    "py_modules": [
+                        str(Path(package.__path__[0])) for package in (hardware, planner, profiles)
+                    ],
+                    "excludes": ["**/__pycache__"],
+                    "env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                },
+            )
+        except (HardwareError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            raise PlannerError(f"cannot join the Ray cluster at {self._address}: {_line(error)}") from error
+        try:
+            yield from _spread(ray, answer, cells)
+        finally:
+            ray.shutdown()
+
+
+def _spread(ray: Any, answer: Answer, cells: Sequence[Cell]) -> Iterator[Answered]:
+    task = ray.remote(num_cpus=1, max_retries=_RETRIES, scheduling_strategy="SPREAD")(answered)
+    left = deque(cells)
+    under_way: dict[Any, Cell] = {}
+    while left or under_way:
+        most = _WAITING_EACH * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while left and len(under_way) < most:
+            cell = left.popleft()
+            under_way[task.remote(answer, cell)] = cell
+        (ready,), _ = ray.wait(list(under_way), num_returns=1)
+        cell = under_way.pop(ready)
+        try:
+            yield ray.get(ready)
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
+            yield Answered(
+                cell=cell, answer=None, error=f"its worker died {_RETRIES + 1} times: {_line(error)}"
+            )
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+
+
+def _ray_module() -> Any:
+    try:
+        return importlib.import_module("ray")
+    except ImportError as error:
+        raise PlannerError(
+            "a sweep over a Ray cluster needs Ray here, of the version that the cluster runs; add it with "
+            "pip install 'llm-capacity-planner[ray]'"
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

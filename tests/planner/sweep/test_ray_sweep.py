@@ -1,0 +1,55 @@
+"""A sweep over two real raylets: the answers of one process, and none lost when a node is killed."""
+
+import importlib.util
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from planner.errors import PlannerError
+from planner.sweep.cell import Cell
+from planner.sweep.ray_cluster import RayCluster
+from planner.sweep.runner import OneProcess, sweep
+from tests.hardware.test_fleet_ray_cluster import RealCluster
+from tests.planner.sweep.questions import root_of, slow
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None, reason="Ray is not installed (the extra `ray`)"
+    ),
+    pytest.mark.filterwarnings("default"),  # Ray's own deprecations and open sockets
+]
+
+
+@pytest.fixture
+def cluster() -> Iterator[RealCluster]:
+    real = RealCluster()
+    yield real
+    real.close()
+
+
+def test_two_nodes_answer_as_one_process_does_and_a_death_loses_nothing(
+    cluster: RealCluster, tmp_path: Path
+) -> None:
+    asked = [Cell(question={"n": i, "mark": str(tmp_path), "s": 0.3}) for i in range(24)]
+    asked.append(Cell(question={"n": -1, "mark": str(tmp_path), "s": 0}))
+
+    def kill_half_way() -> None:
+        while len(list(tmp_path.iterdir())) < 8:
+            time.sleep(0.05)
+        cluster.kill_second()
+
+    killer = threading.Thread(target=kill_half_way, daemon=True)
+    killer.start()
+    found = sweep(RayCluster(cluster.address), slow, asked)
+    killer.join(timeout=30)
+    assert not killer.is_alive(), "the second node was killed while the sweep ran"
+    assert found == sweep(OneProcess(), root_of, asked)
+
+
+def test_no_cluster_is_one_line() -> None:
+    with pytest.raises(PlannerError, match="cannot join the Ray cluster at localhost:1"):
+        sweep(RayCluster("localhost:1"), root_of, [Cell(question={"n": 1})])
