@@ -19,6 +19,7 @@ from planner.prices.figure import Figure, Figures
 Deal = Literal["on-demand", "reserved", "spot", "buy"]
 Site = Literal["cloud", "colocation", "own room", "office"]
 MONTHS_PER_YEAR = 12
+PAID_AT_PURCHASE = ("loss of value", "financing")  # terms of a month's account that no bill of that month shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,12 @@ class MachineCost:
     def usd_per_busy_hour(self) -> float | None:
         """Of one machine for one hour of work; None when none works."""
         return self.usd / self.busy_hours if self.busy_hours else None
+
+
+def without_purchase(rates: CostRates) -> CostRates:
+    """The rates of what is paid month by month, for a cash flow that has the purchase itself in it."""
+    kept = tuple(term for term in rates.per_machine_month if term.name not in PAID_AT_PURCHASE)
+    return replace(rates, per_machine_month=kept)
 
 
 def annuity_usd_per_month(price_usd: Any, residual_usd: Any, rate_per_year: Any, n_months: Any) -> Any:
