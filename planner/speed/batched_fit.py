@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.speed.batched import COLUMNS, VECTOR_TOKENS
-from planner.speed.effects import OPERATORS, least_factor
+from planner.speed.effects import OPERATORS, least_factor, measured_as
 from planner.speed.factors import Case, Effect, Factors
 from planner.speed.intervals import Spread, knowledge
 from planner.speed.state_spreads import Residual, spreads
@@ -142,7 +142,7 @@ def _main_type(case: Case) -> str:
     for time in case.operators:
         if time.operator == "read":
             sums[time.type_class] += time.ideal_s
-    return max(sums, key=lambda name: sums[name])
+    return measured_as(max(sums, key=lambda name: sums[name]))
 
 
 def _effects(found: Sequence[_Found]) -> tuple[Effect, ...]:

@@ -44,7 +44,7 @@ class SpeedDevice:
     key: str  # profile id of a GPU, "cpu:" and the processor's name
     kind: DeviceKind
     backend: str  # cuda | rocm | vulkan | metal | sycl | cpu | host (a processor beside a GPU)
-    architecture: str
+    architecture: str  # of a processor: the instructions that its kernels for INT8 are made of
     memory_kind: str  # hbm | gddr | shared | ram
     memory_bytes_per_s: float
     matrix_flop_per_s: float
@@ -156,16 +156,16 @@ def cpu_device(
         key=f"cpu:{name}",
         kind="cpu",
         backend=backend,
-        architecture="",
+        architecture=_first(_INT8_FLOP, known)[0],
         memory_kind="ram",
         memory_bytes_per_s=min(memory_bytes_per_s, n_threads * _CORE_BYTES_PER_S),
-        matrix_flop_per_s=cycles * _first(_INT8_FLOP, known),
-        fp16_flop_per_s=cycles * _first(_WHOLE_FLOP, known),
-        vector_flop_per_s=cycles * _first(_INT8_FLOP, known),
+        matrix_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],
+        fp16_flop_per_s=cycles * _first(_WHOLE_FLOP, known)[1],
+        vector_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],
         least_matrix_fraction=_LEAST_CPU_FRACTION,
     )
 
 
-def _first(rates: Sequence[tuple[str, float]], known: Sequence[str]) -> float:
-    """The rate of the first instruction set that a processor has; the slowest where it has none of them."""
-    return next((rate for name, rate in rates if name in known), rates[-1][1])
+def _first(rates: Sequence[tuple[str, float]], known: Sequence[str]) -> tuple[str, float]:
+    """The first instruction set that a processor has, with its rate; the slowest where it has none of them."""
+    return next((pair for pair in rates if pair[0] in known), rates[-1])

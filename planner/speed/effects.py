@@ -15,6 +15,7 @@ from typing import Literal
 
 from planner.speed.batched import COLUMNS
 from planner.speed.device import SpeedDevice
+from planner.speed.kernels import processor_kernel
 from planner.speed.setting import MODERN_BUILDS, Setting
 
 Phase = Literal["prefill", "decode"]
@@ -119,12 +120,15 @@ OPERATORS = {
     "copy_weights": Operator(start=0.0, general=True),
 }  # fmt: skip
 
+# Types of old, in blocks of 32: measured together, nearly always as Q4_0; what the others differ by is their own.
+_LEGACY = frozenset(("Q4_0", "Q4_1", "Q5_0", "Q5_1"))
+
 _OF_PROMPTS = frozenset(
     ("multiply", "multiply_experts", "multiply_library", "multiply_library_experts", "rescale", "attention")
 )
 
 # What llama_cpp_measured_products.csv has of llama.cpp itself; published rows of processors are nearly all its fork's.
-_PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale"))
+_PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale", "attention"))
 
 # Measured on one processor of its own, with 2 threads and AVX-512: decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
@@ -159,7 +163,8 @@ def operator_effects(
     facts = OPERATORS[operator]
     phase = "prefill" if operator in _OF_PROMPTS else phase  # large batches run a prompt's kernels
     backend, family = device.backend, device.family
-    if backend == "cpu" and setting.engine == "llama.cpp" and operator in _PROCESSOR_PRODUCTS:
+    measured_alone = operator in _PROCESSOR_PRODUCTS and (operator != "attention" or setting.flash_attention)
+    if backend == "cpu" and setting.engine == "llama.cpp" and measured_alone:
         yield from _processor_product_effects(operator, type_class, device, phase)
         return
     here = f"{operator} {backend}"
@@ -188,7 +193,7 @@ def operator_effects(
         if backend == "rocm":
             yield "build", f"{here} {setting.blas}"
             if type_class:
-                yield "build", f"{here} {setting.blas} {type_class}"
+                yield "build", f"{here} {setting.blas} {measured_as(type_class)}"
     if setting.engine != "llama.cpp":
         yield "engine", f"{here} {setting.engine}"
     if facts.follows_attention:
@@ -207,11 +212,27 @@ def _processor_product_effects(
     operator: str, type_class: str, device: SpeedDevice, phase: Phase
 ) -> Iterator[tuple[Level, str]]:
     """Of a prompt's products in llama.cpp itself on a processor alone, whose kernels are not its fork's."""
-    here = f"{'rescale' if operator == 'rescale' else 'multiply'} cpu llama.cpp"
-    yield "backend", here
-    yield "type_backend", f"type-{here} {type_class}"
+    if operator == "rescale":
+        yield "backend", processor_product("rescale")
+        return
+    if operator == "attention":
+        here = processor_product("attention")
+        yield "backend", here
+        yield "type_family", f"{here} {device.architecture}"
+    else:
+        here = processor_product("multiply")
+        kernel = processor_kernel(type_class, device.architecture)
+        yield "backend", here
+        yield "backend", f"{here} {kernel}"
+        yield "type_backend", f"type-{here} {type_class} {kernel}"
+        yield "type_family", f"type-{here} {type_class} {device.architecture}"
     yield "device", f"all-multiply-{phase} cpu {device.key}"
     yield "device", f"{here} {device.key}"
+
+
+def processor_product(operator: str) -> str:
+    """The name that effects on a processor's products in llama.cpp itself begin with."""
+    return f"{operator} cpu llama.cpp"
 
 
 def _attention_kernel(backend: str, setting: Setting) -> str:
@@ -225,12 +246,21 @@ def _attention_kernel(backend: str, setting: Setting) -> str:
 def _type_effects(
     operator: str, types: str, type_class: str, device: SpeedDevice
 ) -> Iterator[tuple[Level, str]]:
-    name = f"type-{types} {type_class}"
+    shared = measured_as(type_class)
+    name = f"type-{types} {shared}"
     yield "type", name
     yield "type_backend", f"{name} {device.backend}"
     yield "type_family", f"{name} {device.backend} {device.family}"
     if types in ("read", "multiply"):
-        yield "type_backend", f"type-{operator} {type_class} {device.backend} alone"
+        yield "type_backend", f"type-{operator} {shared} {device.backend} alone"
+    if type_class in _LEGACY and type_class != "Q4_0":
+        yield "type", f"type-{types} {type_class}"
+        yield "type_backend", f"type-{types} {type_class} {device.backend}"
+
+
+def measured_as(type_class: str) -> str:
+    """The class that measurements of a type go by outside of processors."""
+    return "legacy" if type_class in _LEGACY else type_class
 
 
 def model_effects(phase: Phase, model_key: str, architecture: str) -> Iterator[tuple[Level, str]]:

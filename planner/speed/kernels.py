@@ -2,10 +2,17 @@
 
 On NVIDIA's and AMD's cards quantized weights are multiplied as they are, in tiles of INT8, or are first written out
 as FP16 for the vendor's library (`ggml_cuda_should_use_mmq` in mmq.cu). Other backends unpack inside the kernel.
+On processors some types lie interleaved in memory for kernels that multiply eight rows at once, others are unpacked
+into tiles or multiplied in small blocks, and the rest row by row with each token (ggml-cpu of October 2026: repack.cpp,
+tiled.cpp, llamafile/sgemm.cpp).
 """
+
+from typing import Literal
 
 from planner.speed.device import SpeedDevice
 from planner.speed.setting import Setting
+
+ProcessorKernel = Literal["interleaved", "tiles", "blocks", "rows", "matrix units"]
 
 # Types that a library multiplies as they are.
 WHOLE_TYPES = frozenset(("F16", "BF16", "F32"))
@@ -19,6 +26,29 @@ _LIBRARY_FROM = {"Q2_K": 128, "Q6_K": 256, "IQ2": 128}
 _VECTOR_EXPERTS = 7700
 # Fewer experts than this are multiplied like dense weights, one by one.
 _MANY_EXPERTS = 64
+
+_AVX512 = ("avx512", "amx")  # what begins the names of instruction sets that have it
+_X86_INTERLEAVED = frozenset(("Q4_0", "Q4_K", "FP4"))
+_X86_BLOCKS = frozenset(("Q5_0", "Q8_0")) | WHOLE_TYPES
+_X86_ROWS = frozenset(("Q4_1", "Q5_1", "Q1_0", "TQ", "TQ1_0", "TQ2_0"))
+_ARM = frozenset(("i8mm", "dotprod", "neon"))
+_ARM_INTERLEAVED = frozenset(("Q4_0", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "FP4"))
+_IN_MATRIX_UNITS = frozenset(("Q4_0", "Q4_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "IQ4"))  # qtype_has_amx_kernels
+
+
+def processor_kernel(type_class: str, instructions: str) -> ProcessorKernel:
+    """How llama.cpp's current kernels multiply a prompt by weights of a type on a processor with the instructions."""
+    if instructions in _ARM:
+        if type_class in _ARM_INTERLEAVED and instructions != "neon":
+            return "interleaved"
+        return "blocks" if type_class in WHOLE_TYPES else "rows"
+    if instructions == "amx_int8" and type_class in _IN_MATRIX_UNITS:
+        return "matrix units"
+    if type_class in _X86_INTERLEAVED or (type_class == "Q2_K" and instructions.startswith(_AVX512)):
+        return "interleaved"
+    if type_class in _X86_BLOCKS:
+        return "blocks"
+    return "rows" if type_class in _X86_ROWS else "tiles"
 
 
 def uses_library(

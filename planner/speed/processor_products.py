@@ -1,62 +1,111 @@
-"""What llama.cpp's kernels for processors reach, by type, from measurements of one thread: effects without a fit.
+"""What llama.cpp's kernels for processors reach, by type and instructions, from measurements of one thread.
 
 Published rows of processors are nearly all of a fork with kernels of its own, so a fit of those says nothing of the
-types that llama.cpp multiplies slowly.
+types that llama.cpp multiplies slowly. These effects are means of logarithms: of all products, of each kernel's beside
+that, of a type's in its kernel, and what a type with certain instructions differs by from its mean.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
 from hardware.units import GIGA
 from planner.speed.device import cpu_device
-from planner.speed.effects import Level, least_factor, start_logarithm
+from planner.speed.effects import Level, least_factor, processor_product, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
-from planner.speed.kernels import WHOLE_TYPES
+from planner.speed.kernels import WHOLE_TYPES, processor_kernel
 from planner.speed.work import type_class
 from profiles.errors import ProfileError
 
-_SD: Final = (
-    0.25  # natural logarithm: what another processor with the same instructions may differ by in one type
-)
-_OVERALL: Final = "multiply cpu llama.cpp"
+# Natural logarithms: what another processor with the same instructions may differ by in all products, by its clock
+# and units, and in one kernel or type beside that.
+_OVERALL_SD: Final = 0.25
+_KERNEL_SD: Final = 0.15
+_TYPE_SD: Final = 0.1
+_ATTENTION: Final = "attention"  # in place of a type: fused attention over an F16 cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """A row: the logarithm that effects have to add up to, and what they go by."""
+
+    name: str  # a class of types, or attention
+    kernel: str
+    instructions: str
+    logarithm: float
 
 
 def processor_product_effects(rows: Iterable[Mapping[str, str | None]]) -> tuple[Effect, ...]:
-    """An effect for products in general and one for each class of types; raises ProfileError naming a row that is none.
+    """Effects of products and attention on processors; raises ProfileError naming a row that is none.
 
     A row holds FLOP per second of one thread's products with weights of a type, on a processor with the instructions
     that it names. What unscaling takes is within.
     """
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        try:
-            name = row["type"] or ""
-            measured = float(row["gflop_per_s"] or "") * GIGA
-            instructions = (row["instruction_sets"] or "").split(";")
-            if not measured > 0:
-                raise ValueError("the rate is not positive")
-        except (KeyError, ValueError) as error:
-            raise ProfileError(f"measured products, {row.get('id')!r}: {error!r}") from error
-        device = cpu_device("measured", 1.0, 1, beside_gpu=False, instruction_sets=instructions)
-        factor = device.product_flop_per_s(whole=type_class(name) in WHOLE_TYPES) / measured
-        least = least_factor("multiply", device)
-        logarithm = math.log(max(factor - least, least / 100)) - start_logarithm("multiply", device)
-        found[type_class(name)].append(logarithm)
-    if not found:
-        return ()
-    overall = fmean(fmean(values) for values in found.values())
-    return (
-        _effect("rescale cpu llama.cpp", "backend", -LARGEST_LOGARITHM, 0),
-        _effect(_OVERALL, "backend", overall, sum(len(values) for values in found.values())),
-        *(
-            _effect(f"type-{_OVERALL} {name}", "type_backend", fmean(values) - overall, len(values))
-            for name, values in found.items()
-        ),
+    measured = [_measured(row) for row in rows]
+    products = [row for row in measured if row.name != _ATTENTION]
+    attention = [row for row in measured if row.name == _ATTENTION]
+    return (*_of_products(products), *_of_attention(attention))
+
+
+def _measured(row: Mapping[str, str | None]) -> _Measured:
+    try:
+        name = row["type"] or ""
+        measured = float(row["gflop_per_s"] or "") * GIGA
+        instructions = (row["instruction_sets"] or "").split(";")
+        if not measured > 0:
+            raise ValueError("the rate is not positive")
+    except (KeyError, ValueError) as error:
+        raise ProfileError(f"measured products, {row.get('id')!r}: {error!r}") from error
+    device = cpu_device("measured", 1.0, 1, beside_gpu=False, instruction_sets=instructions)
+    operator = _ATTENTION if name == _ATTENTION else "multiply"
+    name = name if name == _ATTENTION else type_class(name)
+    factor = device.product_flop_per_s(whole=name == _ATTENTION or name in WHOLE_TYPES) / measured
+    least = least_factor(operator, device)
+    return _Measured(
+        name=name,
+        kernel=processor_kernel(name, device.architecture),
+        instructions=device.architecture,
+        logarithm=math.log(max(factor - least, least / 100)) - start_logarithm(operator, device),
     )
 
 
-def _effect(name: str, level: Level, value: float, n: int) -> Effect:
-    return Effect(name=name, level=level, value=value, n_measurements=n, n_devices=1, sd=_SD)
+def _of_products(rows: Sequence[_Measured]) -> Iterator[Effect]:
+    if not rows:
+        return
+    here = processor_product("multiply")
+    yield _effect(processor_product("rescale"), "backend", -LARGEST_LOGARITHM, 0, _KERNEL_SD)
+    left = [row.logarithm for row in rows]
+    yield from _means(rows, left, lambda _: here, "backend", _OVERALL_SD)
+    yield from _means(rows, left, lambda row: f"{here} {row.kernel}", "backend", _KERNEL_SD)
+    yield from _means(rows, left, lambda row: f"type-{here} {row.name} {row.kernel}", "type_backend", _TYPE_SD)
+    yield from _means(
+        rows, left, lambda row: f"type-{here} {row.name} {row.instructions}", "type_family", _TYPE_SD
+    )
+
+
+def _of_attention(rows: Sequence[_Measured]) -> Iterator[Effect]:
+    here = processor_product("attention")
+    left = [row.logarithm for row in rows]
+    yield from _means(rows, left, lambda _: here, "backend", _OVERALL_SD)
+    yield from _means(rows, left, lambda row: f"{here} {row.instructions}", "type_family", _TYPE_SD)
+
+
+def _means(
+    rows: Sequence[_Measured], left: list[float], name: Callable[[_Measured], str], level: Level, sd: float
+) -> Iterator[Effect]:
+    """The mean of what is left of rows that share a name, taken off there."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        found[name(row)].append(index)
+    for shared, indices in found.items():
+        mean = fmean(left[index] for index in indices)
+        for index in indices:
+            left[index] -= mean
+        yield _effect(shared, level, mean, len(indices), sd)
+
+
+def _effect(name: str, level: Level, value: float, n: int, sd: float) -> Effect:
+    return Effect(name=name, level=level, value=value, n_measurements=n, n_devices=1, sd=sd)

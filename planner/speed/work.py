@@ -11,14 +11,10 @@ from planner.model.network import Mixer, Network
 from planner.model.storage import Storage, StoredWeight
 from planner.model.weight import Use
 
-_LEGACY = frozenset(("Q4_0", "Q4_1", "Q5_0", "Q5_1"))
-
 
 def type_class(type_name: str) -> str:
-    """Types whose kernels are alike: old 32-wide blocks together, i-quants by bits, FP4 of either kind."""
+    """Types whose kernels are alike: i-quants by bits, FP4 of either kind."""
     name = type_name.removesuffix("_R4").removesuffix("_R8").removesuffix("_R16")
-    if name in _LEGACY:
-        return "legacy"
     if name in ("IQ4_NL", "IQ4_XS"):
         return "IQ4"
     if name in ("MXFP4", "NVFP4"):

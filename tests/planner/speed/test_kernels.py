@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from planner.speed.device import SpeedDevice, cpu_device
-from planner.speed.kernels import expert_columns, uses_library
+from planner.speed.kernels import expert_columns, processor_kernel, uses_library
 from planner.speed.operators import layout_on_one, prefill_operators
 from planner.speed.setting import CURRENT, Setting
 from tests.planner.speed.cases import GPU, HOST, dense, mixture
@@ -95,3 +95,25 @@ def test_a_few_threads_do_not_reach_many_channels() -> None:
 
     # A Threadripper PRO 5975WX decoded at 51 GB/s with two threads, of 204.8 GB/s.
     assert (reached(2), reached(32)) == (50e9, 204.8e9)
+
+
+@pytest.mark.parametrize(
+    ("type_class", "instructions", "kernel"),
+    [
+        ("Q4_0", "avx2", "interleaved"),  # ggml_repack_get_optimal_repack_type: q4_0_8x8
+        ("Q4_1", "avx512_vnni", "rows"),  # neither repacked, nor in tinyBLAS, nor in tiles
+        ("Q5_0", "avx2", "blocks"),  # llamafile_sgemm
+        ("Q5_1", "avx2", "rows"),
+        ("Q2_K", "avx512_vnni", "interleaved"),  # q2_K_8x8 asks for AVX-512
+        ("Q2_K", "avx2", "tiles"),
+        ("Q6_K", "avx_vnni", "tiles"),
+        ("Q6_K", "i8mm", "interleaved"),  # q6_K_8x8 on ARM alone
+        ("Q5_0", "dotprod", "rows"),
+        ("Q4_K", "neon", "rows"),
+        ("Q4_1", "amx_int8", "matrix units"),  # qtype_has_amx_kernels
+        ("Q5_0", "amx_int8", "blocks"),
+        ("F16", "dotprod", "blocks"),
+    ],
+)
+def test_processors_multiply_each_type_its_own_way(type_class: str, instructions: str, kernel: str) -> None:
+    assert processor_kernel(type_class, instructions) == kernel
