@@ -80,7 +80,9 @@ def _of_products(rows: Sequence[_Measured]) -> Iterator[Effect]:
     left = [row.logarithm for row in rows]
     yield from _means(rows, left, lambda _: here, "backend", _OVERALL_SD)
     yield from _means(rows, left, lambda row: f"{here} {row.kernel}", "backend", _KERNEL_SD)
-    yield from _means(rows, left, lambda row: f"type-{here} {row.name} {row.kernel}", "type_backend", _TYPE_SD)
+    yield from _means(
+        rows, left, lambda row: f"type-{here} {row.name} {row.kernel}", "type_backend", _TYPE_SD
+    )
     yield from _means(
         rows, left, lambda row: f"type-{here} {row.name} {row.instructions}", "type_family", _TYPE_SD
     )
