@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from planner.api.served_llama_cpp import is_llama_cpp, served_llama_cpp
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_rows import row_reader
 from planner.errors import MissingFactError
@@ -29,8 +30,9 @@ def rate_predictions(
     The fit is one of latencies, so every row is unseen, whatever is asked to be held out.
     """
     facts = serving_facts()
+    ours = {number: row for number, row in enumerate(rows) if is_llama_cpp(row)}
     found, reasons = _read(rows)
-    predictions = [
+    predictions = served_llama_cpp(ours, row_reader().sources) + [
         SpeedPrediction(
             row=number, speed_class=None, quantity="tok_s", group="", measured=None, reason=reason
         )
@@ -70,6 +72,8 @@ def _read(rows: Rows) -> tuple[dict[int, RateRow], list[tuple[int, str]]]:
     reader = row_reader()
     found, reasons = {}, []
     for number, row in enumerate(rows):
+        if is_llama_cpp(row):
+            continue
         try:
             found[number] = read_rate(reader, row)
         except MissingFactError as error:

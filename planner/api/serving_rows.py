@@ -7,8 +7,10 @@ from hardware.accelerators import find_accelerator
 from hardware.errors import UnknownDeviceError
 from hardware.spec import Accelerator
 from planner.errors import MissingFactError
+from planner.estimate.serving_speed.apart_runs import apart_runs_from_rows
 from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
 from planner.estimate.serving_speed.measured_runs import run_settings_from_rows
+from planner.estimate.serving_speed.row_sources import source_devices_from_rows
 from planner.readers.catalogue_lookup import catalogue_resolver
 from profiles.loader import calibration_rows
 
@@ -19,14 +21,16 @@ def row_reader() -> RowReader:
         model_of=catalogue_resolver(),
         device_of=_accelerator,
         runs=run_settings_from_rows(calibration_rows("serving_runs")),
+        apart_runs=apart_runs_from_rows(calibration_rows("serving_apart_runs")),
+        sources=source_devices_from_rows(calibration_rows("serving_sources")),
     )
 
 
-def _accelerator(name: str) -> Accelerator | None:
+def _accelerator(name: str) -> Accelerator:
     try:
         return find_accelerator(name)
-    except UnknownDeviceError:  # the row is told with its own words for the system
-        return None
+    except UnknownDeviceError as error:
+        raise MissingFactError(str(error)) from error
 
 
 def measured_rows(

@@ -7,7 +7,7 @@ from typing import Final
 # Endings that say how weights are stored, not what the model is.
 _STORED: Final = re.compile(
     r"[-_. ](awq|gptq|int[48]|w[48]a(?:8|16|4)|[48]bit|fp8|nvfp4|mxfp4|bf16|fp16|dynamic|block|quantized|qat|quarot|"
-    r"per-channel|mindie|bnb|bitsandbytes|marlin|g128|modelopt|quantized\.w[48]a(?:8|16))$",
+    r"per-channel|autoround|static|mindie|bnb|bitsandbytes|marlin|g128|modelopt|quantized\.w[48]a(?:8|16))$",
     re.IGNORECASE | re.ASCII,
 )
 _HUB_FOLDER: Final = re.compile(r"models--([^/]+?)--([^/]+)/snapshots/[0-9a-f]+", re.ASCII)

@@ -1,9 +1,9 @@
 """Times where prompts are read on GPUs of their own, and the answers decoded on others.
 
 With p for reading one prompt on one of P attention replicas of the prefill workers, d for a step of decoding on one of the
-decode workers, C requests in flight, O tokens answered to each:
+decode workers, which yields a tokens, C requests in flight, O tokens answered to each:
 
-    tpot_s = d                                        no prompt is read in between
+    tpot_s = d / a                                    no prompt is read in between
     alone  = host time + p + cache of the prompt / link + steps of decoding before the first token is sent
     queue  = C / P · p − O · tpot_s                   where prompts come faster than they are read, all wait for them
     ttft_s = (alone³ + queue³)^(1/3), and the burst of the first of r rounds: C / (2 · P · r) · p
@@ -53,14 +53,14 @@ def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
     asked = np.array([one.n_requests for one in ones])
     readers = np.array([one.n_prefill for one in ones]) * prefill.replicas
     # What a worker decodes without prompts between: its time per token less that of the prompts.
-    tpot = decoding.decode_step_s
+    tpot = decoding.decode_step_s / decoding.tokens_per_step
     moved = prefill.cache_bytes * prefill.n_prompt / (prefill.n_prompt + prefill.n_output / 2)
     link = np.array([one.prefill.accelerator.link_bytes_per_s or np.inf for one in ones])
     alone = (
         rates.value("first_token_s", prefill)
         + reading.prompt_step_s
         + moved / link
-        + rates.value("first_token_steps", decode) * tpot
+        + rates.value("first_token_steps", decode) * decoding.decode_step_s
     )
     queue = np.maximum(asked / readers * reading.prompt_step_s - decode.n_output * tpot, 0.0)
     burst = asked / readers / 2 * reading.prompt_step_s / prefill.n_rounds

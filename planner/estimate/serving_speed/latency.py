@@ -38,6 +38,7 @@ class Latency:
 
     decode_step_s: "Floats"
     prompt_step_s: "Floats"
+    tokens_per_step: "Floats"  # that a step yields for each request: more than 1 where drafted ones are taken
     tpot_s: "Floats"
     ttft_s: "Floats"
 
@@ -72,4 +73,10 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     )
     waited = (asked / running - 1) * (served + q.n_output * tpot)
     ttft = served + waited + q.is_cold * rates.value("cold_s", q) / q.n_rounds
-    return Latency(decode_step_s=decode_step, prompt_step_s=prompt_step, tpot_s=tpot, ttft_s=ttft)
+    return Latency(
+        decode_step_s=decode_step,
+        prompt_step_s=prompt_step,
+        tokens_per_step=yielded,
+        tpot_s=tpot,
+        ttft_s=ttft,
+    )

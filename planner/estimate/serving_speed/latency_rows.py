@@ -27,9 +27,11 @@ from hardware.units import GIB, MILLI
 from planner.engines.sharding import Parallel, split_problem
 from planner.errors import MissingFactError
 from planner.estimate.served_names import candidates
+from planner.estimate.serving_speed.apart_runs import ApartRun
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, run_settings
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
+from planner.estimate.serving_speed.row_sources import SourceDevice
 from planner.estimate.serving_speed.schedule import Schedule
 from planner.model.formats.fp4 import nvfp4
 from planner.model.formats.fp8 import Fp8
@@ -40,7 +42,9 @@ from planner.model.network import Network
 from planner.model.opened_model import OpenedModel
 
 ModelOf = Callable[[str], OpenedModel | None]
-DeviceOf = Callable[[str], Accelerator | None]
+DeviceOf = Callable[
+    [str], Accelerator
+]  # raises MissingFactError with the reason where no one device has the name
 
 COLUMNS: Final = (
     "backend", "model_path", "system", "isl", "osl", "tp_size", "silicon_ttft_ms", "silicon_tpot_ms",
@@ -59,13 +63,13 @@ ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
 _MOVED: Final[Mapping[str, str]] = {"zhipuai/": "zai-org/"}
 _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
 _DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
-_IMAGE: Final = re.compile(r"([\w.-]+:[\w.-]+)$", re.ASCII)
+_IMAGE: Final = re.compile(r"([a-z][\w.-]*:[\w.-]+)$", re.ASCII)
 _INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
 _LIKE_LENGTHS: Final = (
     "aic-auto-gap-analysis"  # in the sources of runs where all requests are as long as the row says
 )
 _MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
-_MEMORY_SHARE: Final = 0.9  # that engines take by themselves
+MEMORY_SHARE: Final = 0.9  # that engines take by themselves
 _BESIDE_WEIGHTS_BYTES: Final = 3 * GIB  # activations, graphs, and what libraries keep
 _UNITS: Final[Mapping[str, str]] = {"fp4": "fp4", "fp8": "fp8", "int4": "fp16", "bf16": "fp16", "": "fp16"}
 
@@ -89,8 +93,10 @@ class RowReader:
     model_of: ModelOf
     device_of: DeviceOf
     runs: tuple[RunSetting, ...] = ()
+    sources: tuple[SourceDevice, ...] = ()
+    apart_runs: tuple[ApartRun, ...] = ()
     _models: dict[str, OpenedModel | None] = field(default_factory=dict)
-    _devices: dict[str, Accelerator | None] = field(default_factory=dict)
+    _devices: dict[str, Accelerator] = field(default_factory=dict)
     _loads: dict[tuple[str, str, Parallel], RankLoad] = field(default_factory=dict)
 
     def model(self, name: str) -> OpenedModel:
@@ -107,10 +113,7 @@ class RowReader:
         """The GPU of a system."""
         if system not in self._devices:
             self._devices[system] = self.device_of(_SYSTEMS.get(system, system))
-        device = self._devices[system]
-        if device is None:
-            raise MissingFactError(f"no profile is known for the system {system!r}")
-        return device
+        return self._devices[system]
 
     def load(self, name: str, precision: str, ranks: Parallel) -> RankLoad:
         """The model at a precision, spread over ranks."""
@@ -140,13 +143,13 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     name = model_name(row)
     precision = row.get("precision", "")
     source = row.get("silicon_data_source") or ""
-    is_inferencex = _INFERENCEX.match(source) is not None
+    ours = is_inferencex(row)
     ranks, n_requests = _spread(row, has_experts=reader.model(name).network.is_mixture_of_experts())
     tpot_s = milliseconds(row, "silicon_tpot_ms")
     ttft_reason = row.get("ttft_left_out") or ""
     ttft_s = None if ttft_reason else milliseconds(row, "silicon_ttft_ms")
     load = reader.load(name, precision, ranks)
-    if row["system"] in _RACKS and is_inferencex:
+    if row["system"] in _RACKS and ours:
         raise MissingFactError(
             "InferenceX ran racks only with prefill and decode apart, and the row does not say on how many GPUs each"
         )
@@ -155,9 +158,9 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     run = MeasuredRun(
         system=row["system"], model=name, precision=precision, engine=engine, n_prompt=n_prompt,
         n_output=n_output, n_gpus=ranks.tensor, n_expert_ranks=ranks.expert,
-        is_replicated=ranks.attention_replicas > 1, n_requests=n_requests, image=_image(source), day=_day(source),
+        is_replicated=ranks.attention_replicas > 1, n_requests=n_requests, image=image(row), day=measured_day(row),
     )  # fmt: skip
-    known = run_settings(reader.runs, run) if is_inferencex else None
+    known = run_settings(reader.runs, run) if ours else None
     deployment = Deployment(
         load=load,
         accelerator=accelerator,
@@ -168,7 +171,7 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         cache_element_bytes=cache_bytes(accelerator, engine, precision),
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
         schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
-        pool_bytes=_pool_bytes(accelerator, load, (known or {}).get("memory_share", _MEMORY_SHARE)),
+        pool_bytes=pool_bytes(accelerator, load, (known or {}).get("memory_share", MEMORY_SHARE)),
     )
     return LatencyRow(
         deployment=deployment,
@@ -190,7 +193,7 @@ def model_name(row: Mapping[str, str]) -> str:
 
 def mean_lengths(row: Mapping[str, str]) -> tuple[int, int]:
     """Tokens of prompts and answers in the mean."""
-    share = _MEAN_LENGTH if _INFERENCEX.match(row.get("silicon_data_source") or "") else 1.0
+    share = _MEAN_LENGTH if is_inferencex(row) else 1.0
     n_prompt, n_output = (max(1, round(share * whole_number(row, column))) for column in ("isl", "osl"))
     return n_prompt, n_output
 
@@ -214,17 +217,25 @@ def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> S
     )
 
 
-def _image(source: str) -> str | None:
-    found = _IMAGE.search(source)
+def is_inferencex(row: Mapping[str, str]) -> bool:
+    """Whether the row is a result of InferenceX, whose configuration is public."""
+    return _INFERENCEX.match(row.get("silicon_data_source") or "") is not None
+
+
+def image(row: Mapping[str, str]) -> str | None:
+    """The container image that the engine ran in, without its registry, where the row says so."""
+    found = _IMAGE.search(row.get("silicon_data_source") or "")
     return found[1] if found else None
 
 
-def _day(source: str) -> date | None:
-    found = _DATE.search(source)
+def measured_day(row: Mapping[str, str]) -> date | None:
+    """The day of the measurement, where the row says so."""
+    found = _DATE.search(row.get("silicon_data_source") or "")
     return date.fromisoformat(found[1]) if found else None
 
 
-def _pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float) -> float | None:
+def pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float = MEMORY_SHARE) -> float | None:
+    """What an engine has left for caches on one rank; None where the weights alone take more than its share."""
     weights = sum(part.n_bytes for part in load.parts.values())
     pool = memory_share * accelerator.memory_bytes - weights - _BESIDE_WEIGHTS_BYTES
     return pool if pool > 0 else None

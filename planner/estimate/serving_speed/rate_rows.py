@@ -1,19 +1,25 @@
 """Rows of measured serving throughput as deployments: tokens per second of a whole server under a load.
 
-Three kinds of loads have lengths and a number of requests: static batches (all prompts read together, then decoded
-together; the tokens of both count), closed loops (so many requests in flight; what is answered counts, or both), and the
-decoding phase of closed loops alone. Arrivals at a rate and MLPerf's runs over a data set are none of them.
+Four kinds of loads have lengths and a number of requests: static batches (all prompts read together, then decoded
+together; the tokens of both count), closed loops (so many requests in flight; what is answered counts, or both), the
+decoding phase of closed loops alone, and queues (all requests asked at once, and taken in as there is room). Arrivals
+at a rate and MLPerf's runs over a data set are none of them.
 """
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from hardware.spec import Accelerator
+from planner.engines.release import parse_release
 from planner.engines.sharding import Parallel
+from planner.engines.vllm.settings import LATEST, VllmSettings, batched_tokens, sequences
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.deployment import Deployment, batch, narrowest_unit
-from planner.estimate.serving_speed.latency_rows import AS_PUBLISHED, RowReader
+from planner.estimate.serving_speed.latency_rows import AS_PUBLISHED, RowReader, pool_bytes
+from planner.estimate.serving_speed.row_sources import SourceDevice, source_device
 from planner.estimate.serving_speed.schedule import Schedule
 
 COLUMNS: Final = (
@@ -27,7 +33,7 @@ COLUMNS: Final = (
     "total_tok_s",
     "output_tok_s",
 )
-Load = Literal["batch", "loop", "decoding"]
+Load = Literal["batch", "loop", "decoding", "queue"]
 _ENGINES: Final[Mapping[str, str]] = {
     "vllm": "vllm",
     "sglang": "sglang",
@@ -36,14 +42,28 @@ _ENGINES: Final[Mapping[str, str]] = {
 }
 _BATCH: Final = re.compile(r"(?:batch|B)=(\d+)", re.ASCII)
 _LOOP: Final = re.compile(r"(?:conc|batchSize)=(\d+)", re.ASCII)
+_QUEUE: Final = re.compile(r"n=(\d+) requests, rate inf", re.ASCII)
+_MOST_LOAD: Final = "max load (offline)"
 _INSTANCES: Final = re.compile(r"\binstances=(\d+)", re.ASCII)
 _DRAFTED: Final = "SPEC-DECODE"
+_DRAFT_TOKENS: Final = re.compile(
+    r'"method"\s*:\s*"[a-z0-9_]*mtp"\s*,\s*"num_speculative_tokens"\s*:\s*(\d)\b', re.ASCII
+)
 _DECODING: Final = "decode-phase"
+_REPLICATED: Final = "attention-DP"
+# Of those runs, the most requests in flight of arrivals at a rate were written down (guidellm with --rate).
+_AT_A_RATE: Final = re.compile(r"gpustack/.*-latency\.md", re.ASCII)
+# Requests of a step at most: max_batch_size of TensorRT-LLM's LlmArgs; SGLang takes at least so many (model_runner.py,
+# `max_num_reqs`).
+_MOST_RUNNING: Final[Mapping[str, int]] = {"trtllm": 2048, "sglang": 2048}
 # Words of a row for how weights are stored, as precisions are called here; words that are not here are not known.
 _PRECISIONS: Final[Mapping[str, str]] = {
     "": AS_PUBLISHED, "bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp8-static": "fp8", "nvfp4": "fp4", "fp4": "fp4",
     "mxfp4": AS_PUBLISHED, "int4": "int4", "awq": "int4", "gptq": "int4", "awq-4bit": "int4", "awq-int4": "int4",
+    "bf16-v23": "bf16", "nvfp4-v23": "fp4",
 }  # fmt: skip
+# What tables call models, where the maker's name has other words.
+_NAMES: Final = ((re.compile(r"LLaMA v(3\.\d)"), r"Llama-\1"), (re.compile(r"LLaMA v4 Maverick"), "Llama-4-Maverick-17B-128E"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,23 +76,22 @@ class RateRow:
     counts_prompts: bool  # whether the tokens of prompts are in the rate
     tokens_per_s: float
     group: str
+    n_running: (
+        float  # of a copy's requests at once: all, or as many as its cache or the engine's limit has room for
+    )
 
 
 def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
     """The deployment of a row; raises MissingFactError with the reason where it cannot be told."""
-    engine = _ENGINES.get(row["engine"].strip().casefold())
-    if engine is None:
-        raise MissingFactError(f"no step model for the engine {row['engine'][:40]!r}")
-    if _DRAFTED in row.get("scenario", ""):
-        raise MissingFactError(
-            "tokens were drafted, by what and with which success the row does not say in full"
-        )
+    engine = _engine(row)
+    n_drafted = _draft_tokens(row)
     load, n_requests = _load(row)
     n_prompt, n_output = _tokens(row, "isl"), _tokens(row, "osl")
     rate, counts_prompts = _rate(row)
-    ranks, n_copies = _split(row)
-    device = reader.device(re.sub(r"\s+GPU$", "", row["hardware"].strip()))
-    name, words = row["model"], row.get("quant", "").strip().casefold()
+    told = source_device(reader.sources, row.get("origin", ""), row["engine"], row["hardware"])
+    ranks, n_copies = _split(row, told)
+    device = reader.device(told.accelerator if told else _device_name(row["hardware"]))
+    name, words = _model_name(row["model"]), row.get("quant", "").strip().casefold()
     if words not in _PRECISIONS:
         raise MissingFactError(f"how weights are stored as {words[:40]!r} is not known")
     spread = reader.load(name, _PRECISIONS[words], ranks)
@@ -84,13 +103,17 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
         n_prompt_tokens=n_prompt,
         n_output_tokens=n_output,
         weight_unit=narrowest_unit(spread),
-        schedule=Schedule(has_known_settings=False),
+        schedule=Schedule(
+            has_known_settings=False, draft_tokens=n_drafted, most_running=_most_running(engine, device, row)
+        ),
+        pool_bytes=pool_bytes(device, spread),
     )
-    batch([deployment])  # raises for what is unknown of the GPU
-    group = f"{row['hardware']}|{name}|{words}|{row['engine']}"
+    of_replica = float(batch([deployment]).most_running[0])  # raises for what is unknown of the GPU
+    replicas = ranks.attention_replicas
     return RateRow(
         deployment=deployment, n_copies=n_copies, load=load, counts_prompts=counts_prompts, tokens_per_s=rate,
-        group=group,
+        group=f"{row['hardware']}|{row['model']}|{words}|{row['engine']}",
+        n_running=min(deployment.n_requests, of_replica * replicas),
     )  # fmt: skip
 
 
@@ -101,21 +124,53 @@ def answered_per_s(
     one = row.deployment
     n, n_in, n_out = one.n_requests, one.n_prompt_tokens, one.n_output_tokens
     if row.load == "batch":
-        per_replica = n / one.load.ranks.attention_replicas
-        seconds = per_replica * prompt_step_s + (n_out - 1) * decode_step_s
+        per_replica, n_turns = n / one.load.ranks.attention_replicas, n / row.n_running
+        seconds = per_replica * prompt_step_s + n_turns * (n_out - 1) * decode_step_s
+    elif row.load == "queue":  # a place is taken as soon as it is free, and prompts are read in between
+        n, seconds = row.n_running, n_out * tpot_s
     else:
         seconds = (n_out - 1) * tpot_s + (0.0 if row.load == "decoding" else ttft_s)
     counted = n_out + n_in if row.counts_prompts else n_out
     return row.n_copies * n * counted / max(seconds, tpot_s)
 
 
+def _engine(row: Mapping[str, str]) -> str:
+    name = row["engine"].strip()
+    if not name:
+        raise MissingFactError("the row does not name the engine")
+    found = _ENGINES.get(name.casefold())
+    if found is None:
+        raise MissingFactError(f"no step model for the engine {name[:40]!r}")
+    return found
+
+
+def _draft_tokens(row: Mapping[str, str]) -> int:
+    """Tokens that the model's own prediction layers draft, where the row's command line says so."""
+    if _DRAFTED not in row.get("scenario", ""):
+        return 0
+    told = _DRAFT_TOKENS.search(row.get("notes", ""))
+    if told is None:
+        raise MissingFactError(
+            "tokens were drafted, by what and with which success the row does not say in full"
+        )
+    return int(told[1])
+
+
 def _load(row: Mapping[str, str]) -> tuple[Load, float]:
     text = row["concurrency_or_request_rate"].strip()
+    if _AT_A_RATE.search(row.get("source", "")) and _LOOP.fullmatch(text):
+        raise MissingFactError(
+            f"requests arrived at a rate that the row does not say; {text} is the most at once"
+        )
     if found := _BATCH.fullmatch(text):
         return "batch", float(found[1])
     if found := _LOOP.fullmatch(text):
         is_decoding = _DECODING in row.get("notes", "") or _DECODING in row.get("scenario", "")
         return ("decoding" if is_decoding else "loop"), float(found[1])
+    if found := _QUEUE.fullmatch(text):
+        return "queue", float(found[1])
+    if text == _MOST_LOAD:
+        return "queue", math.inf
     raise MissingFactError(f"{text[:40]!r} is neither a static batch nor a number of requests in flight")
 
 
@@ -140,15 +195,36 @@ def _rate(row: Mapping[str, str]) -> tuple[float, bool]:
     raise MissingFactError("neither output_tok_s nor total_tok_s is a rate")
 
 
-def _split(row: Mapping[str, str]) -> tuple[Parallel, int]:
-    n_gpus = _at_least_1(row, "n_gpu")
+def _device_name(hardware: str) -> str:
+    return re.sub(r"\s+GPU$", "", hardware.strip())
+
+
+def _model_name(text: str) -> str:
+    for pattern, name in _NAMES:
+        text = pattern.sub(name, text)
+    return text.replace(" ", "-")
+
+
+def _most_running(engine: str, device: Accelerator, row: Mapping[str, str]) -> int:
+    """Requests that the engine runs at once by its own limit; a row without a version is taken for the newest."""
+    if engine in _MOST_RUNNING:
+        return _MOST_RUNNING[engine]
+    version = row.get("version", "").strip()
+    settings = VllmSettings(version=parse_release(version) if version else LATEST)
+    size, name = device.memory_bytes, device.name
+    return sequences(settings, batched_tokens(settings, 1, size, name), size, name)
+
+
+def _split(row: Mapping[str, str], told: SourceDevice | None) -> tuple[Parallel, int]:
+    n_gpus = _at_least_1(row, "n_gpu") * (told.n_accelerators if told else 1)
     if _at_least_1(row, "pp") > 1:
         raise MissingFactError("pipeline stages are not timed yet")
     tensor = _at_least_1(row, "tp") if row.get("tp", "").strip() else n_gpus
-    told = _INSTANCES.search(row.get("notes", ""))
-    n_copies = int(told[1]) if told else max(1, n_gpus // tensor)
-    experts = tensor if _at_least_1(row, "ep") > 1 else 1
-    return replace(Parallel(), tensor=tensor, expert=experts), max(1, n_copies)
+    instances = _INSTANCES.search(row.get("notes", ""))
+    n_copies = int(instances[1]) if instances else max(1, n_gpus // tensor)
+    experts = tensor if row.get("ep", "").strip() == "yes" or _at_least_1(row, "ep") > 1 else 1
+    replicas = tensor if _REPLICATED in row.get("scenario", "") else 1
+    return Parallel(tensor=tensor, expert=experts, attention_replicas=replicas), max(1, n_copies)
 
 
 def _at_least_1(row: Mapping[str, str], column: str) -> int:

@@ -54,7 +54,7 @@ def test_words_for_the_storage_are_taken_off_a_name() -> None:
     [
         ({"mode": "disagg"}, "machines of their own are not timed yet"),
         ({"backend": "tgi"}, "no step model for the engine 'tgi'"),
-        ({"system": "x900"}, "no profile is known for the system 'x900'"),
+        ({"system": "x900"}, "no profile is known for the device 'x900'"),
         ({"model_path": "nobody/nothing"}, "'nobody/nothing' is not in the catalogue"),
         ({"pp_size": "2"}, "pipeline stages are not timed yet"),
         ({"tp_size": "16"}, "16 GPUs do not fit a machine of 8"),

@@ -2,10 +2,13 @@
 
 import pytest
 
+from planner.api.bench_speeds import bench_predictions
 from planner.api.serving_rates import rate_predictions
 from planner.api.serving_rows import row_reader
+from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.rate_rows import answered_per_s, read_rate
+from planner.readers.speed_rows.served_row import served_test
 
 READER = row_reader()
 ROW = {
@@ -41,18 +44,68 @@ def test_copies_share_the_requests() -> None:
     assert (told.n_copies, told.deployment.n_requests) == (1, 16)
 
 
+def test_a_queue_is_answered_as_fast_as_there_is_room() -> None:
+    row = ROW | {"output_tok_s": "500", "version": "0.11.0"}
+    found = read_rate(READER, row | {"concurrency_or_request_rate": "n=100000 requests, rate inf"})
+    # vLLM 0.11 runs 1,024 requests on a GPU of 80 GB; 16 GB of weights on four GPUs leave room for all of them.
+    assert (found.load, found.n_running) == ("queue", 1024)
+    # Each of them is answered 101 tokens in 101 steps of 20 ms.
+    assert answered_per_s(found, 9.0, 0.02, 0.008, 0.01) == pytest.approx(1024 / 0.02)
+    endless = read_rate(READER, row | {"concurrency_or_request_rate": "max load (offline)"})
+    assert answered_per_s(endless, 9.0, 0.02, 0.008, 0.01) == pytest.approx(1024 / 0.02)
+    few = read_rate(READER, row | {"concurrency_or_request_rate": "n=10 requests, rate inf"})
+    assert few.n_running == 10
+
+
+def test_a_batch_that_the_cache_cannot_hold_is_decoded_in_turns() -> None:
+    # Llama 2 7B keeps 512 KiB a token, 1.5 GiB for a sequence half-way through its answer. An H100 has 0.9 · 79.6 GiB less
+    # 12.6 GiB of weights and 3 GiB beside them: 56 GiB, room for 37 of 64.
+    row = ROW | {"model": "meta-llama/Llama-2-7b-hf", "n_gpu": "1", "concurrency_or_request_rate": "batch=64"}
+    found = read_rate(READER, row | {"isl": "2048", "osl": "2048"})
+    assert 37 < found.n_running < 38
+    n_turns = 64 / found.n_running
+    assert answered_per_s(found, 1.0, 0.02, 0.008, 0.01) == pytest.approx(
+        64 * 4096 / (64 * 0.01 + n_turns * 2047 * 0.008)
+    )
+
+
+def test_a_source_says_what_its_devices_are() -> None:
+    row = ROW | {"origin": "argonne-lcf/LLM-Inference-Bench"}
+    h100 = read_rate(READER, row | {"hardware": "Nvidia H100 GPU"})
+    assert h100.deployment.accelerator.id == "h100-sxm-80"
+    # Its "MI250" is a module of two GPUs: two of them are four ranks.
+    mi250 = read_rate(READER, row | {"hardware": "AMD MI250 GPU", "n_gpu": "2"})
+    assert mi250.deployment.load.ranks.tensor == 4
+
+
+def test_drafts_of_the_models_own_layers_are_read_from_the_command_line() -> None:
+    told = {
+        "scenario": "loop SPEC-DECODE",
+        "notes": 'vllm serve --speculative-config={"method":"mtp","num_speculative_tokens":2}',
+    }
+    assert read_rate(READER, ROW | told).deployment.schedule.draft_tokens == 2
+
+
+def test_all_ranks_of_a_run_with_replicated_attention_share_the_experts() -> None:
+    row = ROW | {"model": "Qwen3 235B A22B", "quant": "FP8", "ep": "4", "tp": "4"}
+    found = read_rate(READER, row | {"scenario": "throughput max load attention-DP+EP"})
+    assert found.deployment.load.ranks == Parallel(tensor=4, attention_replicas=4, expert=4)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"engine": "llama.cpp"}, "no step model for the engine 'llama.cpp'"),
+        ({"engine": "tgi"}, "no step model for the engine 'tgi'"),
+        ({"engine": ""}, "the row does not name the engine"),
         ({"scenario": "SPEC-DECODE:{}"}, "tokens were drafted"),
         ({"concurrency_or_request_rate": "rate=4 rps"}, "'rate=4 rps' is neither a static batch nor"),
         ({"isl": ""}, "isl is '', no number of tokens"),
         ({"osl": "inf"}, "osl is 'inf', no number of tokens"),
         ({"total_tok_s": "nan"}, "neither output_tok_s nor total_tok_s is a rate"),
         ({"quant": "odd"}, "how weights are stored as 'odd' is not known"),
-        ({"hardware": "X900"}, "no profile is known for the system 'X900'"),
+        ({"hardware": "X900"}, "no profile is known for the device 'X900'"),
         ({"model": "nobody/nothing"}, "'nobody/nothing' is not in the catalogue"),
+        ({"hardware": "NVIDIA H100"}, "'NVIDIA H100' can mean more than one device"),
         ({"pp": "2"}, "pipeline stages are not timed yet"),
         ({"n_gpu": "many"}, "n_gpu is 'many', no number"),
     ],
@@ -70,3 +123,43 @@ def test_every_row_is_predicted_or_has_its_reason() -> None:
     assert first.low < (first.expected or 0) < first.high
     assert second.expected is None
     assert second.reason == "isl is '', no number of tokens"
+
+
+LLAMA_CPP = ROW | {
+    "engine": "llama.cpp", "hardware": "Nvidia H100 GPU", "n_gpu": "1", "origin": "argonne-lcf/LLM-Inference-Bench",
+    "concurrency_or_request_rate": "batch=32", "isl": "512", "osl": "512", "model": "meta-llama/Meta-Llama-3-8B",
+    "total_tok_s": "150", "notes": f"latency_s={1024 / 150}",
+}  # fmt: skip
+
+
+def test_a_prompt_and_its_generation_add_up_as_llama_bench_times_them() -> None:
+    found = rate_predictions([LLAMA_CPP])[0]
+    tests = served_test(LLAMA_CPP, READER.sources[0]).tests
+    prompt, generation = (p.expected or 0 for p in bench_predictions(tests, hold_out="none"))
+    assert found.expected == pytest.approx(1024 / (512 / prompt + 512 / generation))
+    # Steps of 32 tokens read the weights 16 times for the prompt, steps of 512 once.
+    longer = rate_predictions([LLAMA_CPP | {"concurrency_or_request_rate": "batch=512"}])[0]
+    assert (longer.expected or 0) > (found.expected or 0)
+
+
+def test_a_batched_bench_generates_for_all_sequences() -> None:
+    row = LLAMA_CPP | {
+        "hardware": "NVIDIA GB10 (DGX Spark)", "origin": "ggml-org", "model": "ggml-org/gpt-oss-20b-GGUF",
+        "output_tok_s": "200", "concurrency_or_request_rate": "B=8", "osl": "32",
+    }  # fmt: skip
+    one, eight = rate_predictions([row | {"concurrency_or_request_rate": "B=1"}, row])
+    assert (one.expected or 0) < (eight.expected or 0) < 8 * (one.expected or 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"notes": "latency_s=100"}, "its rate is not that of one prompt and its generation"),
+        ({"hardware": "SambaNova SN40L"}, "which device 'SambaNova SN40L' is, its source does not say"),
+        ({"origin": "elsewhere"}, "which of llama.cpp's tools timed it is not said"),
+        ({"model": "nobody/nothing"}, "the catalogue has no model of that name"),
+        ({"total_tok_s": ""}, "total_tok_s is '', no number"),
+    ],
+)
+def test_what_llama_cpp_timed_has_its_reason_too(changes: dict[str, str], reason: str) -> None:
+    assert rate_predictions([LLAMA_CPP | changes])[0].reason == reason
