@@ -15,7 +15,7 @@ from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import RequestTimes, SimulationResult
 from planner.simulate.step_timer import StepTimer
 
-NextRequest = Callable[[int, float], RequestSpec | None]
+NextRequests = Callable[[RequestSpec, float, bool], Iterable[RequestSpec]]
 
 
 def simulate(
@@ -23,15 +23,15 @@ def simulate(
     timer: StepTimer,
     requests: Iterable[RequestSpec] = (),
     *,
-    next_request: NextRequest | None = None,
+    next_requests: NextRequests | None = None,
     until_s: float = math.inf,
 ) -> SimulationResult:
     """Serves requests that come at their own times, and those that follow others' ends in a closed loop.
 
-    `next_request(index, now_s)` is asked for a new request whenever one ends. No request that would arrive after
-    `until_s` is taken; those under way are served to their ends.
+    `next_requests(ended, now_s, is_served)` is asked what follows whenever a request ends, or is refused because it
+    does not fit. No request that would arrive after `until_s` is taken; those under way are served to their ends.
     """
-    return _Replica(policy, timer, next_request, until_s).run(requests)
+    return _Replica(policy, timer, next_requests, until_s).run(requests)
 
 
 class _Sequence:
@@ -39,7 +39,7 @@ class _Sequence:
 
     __slots__ = (
         "cached", "decoding", "end_step", "first_s", "hit", "index", "n_preemptions", "own_blocks", "phase",
-        "prompt_left", "remaining", "spec", "uses_prefix",
+        "prompt_left", "remaining", "spec", "uses",
     )  # fmt: skip
 
     def __init__(self, index: int, spec: RequestSpec) -> None:
@@ -54,17 +54,17 @@ class _Sequence:
         self.end_step = 0
         self.phase = 0
         self.decoding = False
-        self.uses_prefix = False
+        self.uses: int | None = None  # the conversation that it builds on
         self.n_preemptions = 0
 
 
 class _Replica:
     def __init__(
-        self, policy: Policy, timer: StepTimer, next_request: NextRequest | None, until_s: float
+        self, policy: Policy, timer: StepTimer, next_requests: NextRequests | None, until_s: float
     ) -> None:
         self.policy = policy
         self.timer = timer
-        self.next_request = next_request
+        self.next_requests = next_requests
         self.until_s = until_s
         self.now = 0.0
         self.step = 0
@@ -95,6 +95,8 @@ class _Replica:
                 self.now = max(self.now, self.pending[0][0])
                 continue
             self._step()
+        if self.used_blocks != self.prefixes.n_blocks:
+            raise AssertionError("blocks of the pool were lost")
         return SimulationResult(
             requests=tuple(sorted(self.done, key=lambda times: times.index)),
             end_s=self.now,
@@ -110,8 +112,8 @@ class _Replica:
 
     # Arrivals
 
-    def _issue(self, spec: RequestSpec | None) -> None:
-        if spec is not None and spec.arrival_s <= self.until_s:
+    def _issue(self, spec: RequestSpec) -> None:
+        if spec.arrival_s <= self.until_s:
             heapq.heappush(self.pending, (spec.arrival_s, self.n_issued, spec))
             self.n_issued += 1
 
@@ -232,12 +234,15 @@ class _Replica:
 
     def _admit(self, sequence: _Sequence, budget: int) -> int | None:
         """Gives a waiting request its place; tokens of its first chunk, 0 for none to read, None for no room."""
+        found, hit = self._found(sequence)
+        first = self._place(sequence, budget, found, hit)
+        if first is None and found is not None and not self.running:
+            # What it begins with holds more than that, and leaves no room for the rest: read all of it again.
+            first = self._place(sequence, budget, None, 0)
+        return first
+
+    def _place(self, sequence: _Sequence, budget: int, found: int | None, hit: int) -> int | None:
         policy, spec = self.policy, sequence.spec
-        hit = 0
-        if policy.prefix_cache and spec.conversation is not None:
-            there = min(self.prefixes.find(spec.conversation), spec.n_prefix_tokens)
-            # The last prompt token is always read: its output is the first token.
-            hit = min(there, sequence.prompt_left - 1) // policy.block_tokens * policy.block_tokens
         to_read = 0 if spec.is_prefilled and sequence.first_s is None else sequence.prompt_left - hit
         length = min(to_read, budget)
         if policy.room == "reserved":
@@ -246,28 +251,48 @@ class _Replica:
             tokens = hit + length
         else:
             tokens = sequence.prompt_left
-        if hit:
-            self.prefixes.use(spec.conversation)  # type: ignore[arg-type]
+        if found is not None:
+            self.prefixes.use(found)
         held = hit // policy.block_tokens
         blocks = policy.blocks_of(tokens) - held
         # A prompt is begun only when all of it has room: one that is sent back must not come straight back in.
         whole = max(blocks, policy.blocks_of(hit + to_read) - held)
         if not self._has_room(whole + self._kept()) or not self._take(blocks):
-            if hit:
-                self.prefixes.release(spec.conversation)  # type: ignore[arg-type]
+            if found is not None:
+                self.prefixes.release(found)
             return None
         sequence.own_blocks = blocks
-        sequence.uses_prefix = hit > 0
+        sequence.uses = found
         sequence.hit += hit
         sequence.cached = hit
         sequence.prompt_left -= hit
         self.running[sequence.index] = sequence
         if to_read:
             self.reading[sequence.index] = sequence
+            if length == to_read:
+                # Others of the same step find it already: engines enter blocks when they are given out.
+                self._remember(sequence, hit + length)
             return length
         sequence.cached, sequence.prompt_left = sequence.prompt_left + hit, 0
         self._read_whole(sequence)
         return 0
+
+    def _found(self, sequence: _Sequence) -> tuple[int | None, int]:
+        """The conversation in the pool with which a request begins, and how many tokens in whole blocks of it."""
+        spec, size = sequence.spec, self.policy.block_tokens
+        if not self.policy.prefix_cache:
+            return None, 0
+        for name, n_tokens in (
+            (spec.conversation, spec.n_prefix_tokens),
+            (spec.shared_conversation, spec.n_shared_tokens),
+        ):
+            if name is not None:
+                there = min(self.prefixes.find(name), n_tokens)
+                # The last prompt token is always read: its output is the first token.
+                hit = min(there, sequence.prompt_left - 1) // size * size
+                if hit:
+                    return name, hit
+        return None, 0
 
     def _read_whole(self, sequence: _Sequence) -> None:
         """A prompt is read: its first token is there, and it decodes from here on."""
@@ -310,25 +335,51 @@ class _Replica:
 
     def _remember(self, sequence: _Sequence, n_tokens: int) -> None:
         """Lets later requests of the same conversation begin with what is in the pool."""
-        conversation = sequence.spec.conversation
-        if not self.policy.prefix_cache or conversation is None:
+        spec, size = sequence.spec, self.policy.block_tokens
+        name, shared = spec.conversation, spec.shared_conversation
+        if not self.policy.prefix_cache or name is None:
             return
-        whole_blocks = n_tokens // self.policy.block_tokens
+        if spec.n_kept_tokens is not None:
+            n_tokens = min(n_tokens, spec.n_kept_tokens)
+        whole_blocks = n_tokens // size
         if not whole_blocks:
             return
-        taken = self.prefixes.put(conversation, whole_blocks * self.policy.block_tokens, whole_blocks)
-        taken = min(taken, sequence.own_blocks)
-        sequence.own_blocks -= taken
-        if not sequence.uses_prefix:
-            self.prefixes.use(conversation)
-            sequence.uses_prefix = True
+        n_shared_blocks = 0 if shared is None else min(whole_blocks, spec.n_shared_tokens // size)
+        if shared is not None and n_shared_blocks:
+            self._put(sequence, shared, n_shared_blocks)
+        self._put(sequence, name, whole_blocks, shared if n_shared_blocks else None, n_shared_blocks)
+        if sequence.uses != name:
+            self.prefixes.use(name)
+            if sequence.uses is not None:
+                self.prefixes.release(sequence.uses)
+            sequence.uses = name
+
+    def _put(
+        self,
+        sequence: _Sequence,
+        name: int,
+        n_blocks: int,
+        parent: int | None = None,
+        n_parent_blocks: int = 0,
+    ) -> None:
+        sequence.own_blocks -= self.prefixes.put(
+            name,
+            n_blocks * self.policy.block_tokens,
+            n_blocks,
+            at_most=sequence.own_blocks,
+            parent=parent,
+            n_parent_blocks=n_parent_blocks,
+        )
+
+    def _let_go(self, sequence: _Sequence) -> None:
+        if sequence.uses is not None:
+            self.prefixes.release(sequence.uses)
+            sequence.uses = None
 
     def _leave(self, sequence: _Sequence) -> None:
         """Gives its blocks back, but for what a conversation keeps."""
         self._remember(sequence, sequence.cached)
-        if sequence.uses_prefix:
-            self.prefixes.release(sequence.spec.conversation)  # type: ignore[arg-type]
-            sequence.uses_prefix = False
+        self._let_go(sequence)
         self.used_blocks -= sequence.own_blocks
         sequence.own_blocks = 0
         del self.running[sequence.index]
@@ -342,9 +393,7 @@ class _Replica:
             self._stop_decoding(sequence)
         self.used_blocks -= sequence.own_blocks
         sequence.own_blocks = 0
-        if sequence.uses_prefix:
-            self.prefixes.release(spec.conversation)  # type: ignore[arg-type]
-            sequence.uses_prefix = False
+        self._let_go(sequence)
         # What it had said is read again with the prompt; the next token comes when that is done.
         sequence.prompt_left = spec.n_prompt_tokens + spec.n_output_tokens - sequence.remaining
         sequence.cached = 0
@@ -357,8 +406,6 @@ class _Replica:
 
     def _finish(self, sequence: _Sequence) -> None:
         self._finish_times(sequence, self.now, None)
-        if self.next_request is not None:
-            self._issue(self.next_request(self.n_issued, self.now))
 
     def _finish_times(self, sequence: _Sequence, last_s: float | None, rejected: str | None) -> None:
         spec = sequence.spec
@@ -375,6 +422,9 @@ class _Replica:
                 rejected=rejected,
             )
         )
+        if self.next_requests is not None:
+            for following in self.next_requests(spec, self.now, rejected is None):
+                self._issue(following)
 
     # Blocks
 

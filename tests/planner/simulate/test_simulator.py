@@ -137,6 +137,39 @@ def test_a_growing_conversation_finds_all_that_was_said() -> None:
     assert hits == [0, 192, 432]
 
 
+def test_a_task_goes_on_from_what_all_tasks_share() -> None:
+    # All tasks begin with 320 tokens; a task's second call has its first one's 400 + 32 tokens before it.
+    policy = replace(ROOMY, prefix_cache=True)
+    common = {"shared_conversation": 0, "n_shared_tokens": 320}
+    plan = [
+        request(0.0, 400, 33, conversation=1, **common),
+        request(10.0, 480, 33, conversation=2, **common),
+        request(20.0, 500, 33, conversation=1, n_prefix_tokens=432, **common),
+        request(30.0, 600, 33, conversation=2, n_prefix_tokens=512, **common),
+    ]
+    result = simulate(policy, Line(), plan)
+    assert [times.n_prefix_hit_tokens for times in result.requests] == [0, 320, 432, 512]
+    # Blocks: 20 shared; the tasks' own 33 and 39 at their ends, with the last token of 532 and 632 not in the pool.
+    assert result.peak_blocks == 20 + (532 // 16 - 20) + (632 // 16 - 20) + 1
+
+
+def test_samples_of_one_step_read_their_prompt_once() -> None:
+    policy = replace(ROOMY, prefix_cache=True)
+    plan = [request(0.0, 320, 5, conversation=1, n_prefix_tokens=320) for _ in range(4)]
+    result = simulate(policy, Line(), plan)
+    # The last block is read by each: its last token gives the first of the answer.
+    assert [times.n_prefix_hit_tokens for times in result.requests] == [0, 304, 304, 304]
+
+
+def test_only_what_others_share_is_remembered_where_that_is_said() -> None:
+    policy = replace(ROOMY, prefix_cache=True)
+    plan = [
+        request(0.0, 400, 5, conversation=1, n_prefix_tokens=320, n_kept_tokens=320),
+        request(10.0, 400, 5, conversation=1, n_prefix_tokens=400),
+    ]
+    assert [t.n_prefix_hit_tokens for t in simulate(policy, Line(), plan).requests] == [0, 320]
+
+
 def test_idle_conversations_make_room() -> None:
     policy = Policy(max_sequences=4, max_batched_tokens=512, kv_tokens=320, prefix_cache=True)
     result = simulate(policy, Line(), [request(float(i), 200, 5, conversation=i) for i in range(4)])
@@ -194,24 +227,35 @@ def test_littles_law() -> None:
 
 
 def test_a_closed_loop_keeps_its_number_under_way() -> None:
-    def again(index: int, now: float) -> RequestSpec | None:
-        return request(now, 20, 10) if index < 400 else None
+    left = list(range(392))
+
+    def again(ended: RequestSpec, now: float, is_served: bool) -> list[RequestSpec]:
+        assert is_served
+        return [request(now, 20, 10) for _ in left[:1] if left.pop() >= 0]
 
     result = simulate(
-        ROOMY, Line(sequence_s=0.001), [request(0.0, 20, 10) for _ in range(8)], next_request=again
+        ROOMY, Line(sequence_s=0.001), [request(0.0, 20, 10) for _ in range(8)], next_requests=again
     )
     assert len(result.requests) == 400
     inside = sum(times.e2e_s or 0 for times in result.requests) / result.end_s
     assert inside == pytest.approx(8, rel=0.02)
 
 
+def beginning(prefix: int, shared: int, n_prompt_tokens: int, **rest: Any) -> RequestSpec:
+    """A request that shares as much of its prompt as there is."""
+    return RequestSpec(n_prompt_tokens=n_prompt_tokens, n_prefix_tokens=min(prefix, n_prompt_tokens), **rest)
+
+
 requests = st.lists(
     st.builds(
-        RequestSpec,
+        beginning,
+        prefix=st.sampled_from([0, 16, 40, 90]),
+        shared=st.sampled_from([0, 0, 20, 50]),
         arrival_s=st.floats(0, 2),
         n_prompt_tokens=st.integers(1, 90),
         n_output_tokens=st.integers(1, 60),
         conversation=st.sampled_from([None, 1, 2]),
+        n_kept_tokens=st.sampled_from([None, 20]),
         priority=st.integers(0, 1),
     ),
     min_size=1,
