@@ -22,7 +22,7 @@ from typing import Any
 
 import platformdirs
 
-from profiles import machine_schema, model_names, schema
+from profiles import choice_schema, machine_schema, model_names, schema
 from profiles.errors import ProfileError
 from profiles.schema import Row
 
@@ -70,6 +70,16 @@ def node_site_rows() -> tuple[Row, ...]:
 def engine_image_rows() -> tuple[Row, ...]:
     """The container images that engines are published as."""
     return _table("engine_images.csv", user_folder())
+
+
+def model_feature_rows() -> tuple[Row, ...]:
+    """Whether models think, call tools, are for code: of the catalogue's and of the main closed ones."""
+    return _table("model_features.csv", user_folder())
+
+
+def licence_rows() -> tuple[Row, ...]:
+    """Which licences of weights allow business."""
+    return _table("licences.csv", user_folder())
 
 
 def reference_api_rows() -> tuple[Row, ...]:
@@ -154,6 +164,8 @@ _CHECKS: dict[str, Callable[[Row, str], None]] = {
     "cpus.csv": machine_schema.check_cpu,
     "node_sites.csv": machine_schema.check_node_site,
     "engine_images.csv": machine_schema.check_engine_image,
+    "model_features.csv": choice_schema.check_model_feature,
+    "licences.csv": choice_schema.check_licence,
     "gpu_rent.csv": schema.check_rent,
     "gpu_buy.csv": schema.check_purchase,
     "reference_apis.csv": schema.check_reference_api,

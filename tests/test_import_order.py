@@ -25,7 +25,7 @@ ORDER = (
     ("planner.prices",),
     ("planner.load", "planner.simulate"),
     ("planner.sizing",),
-    ("planner.compare", "planner.deploy"),
+    ("planner.compare", "planner.decide", "planner.deploy"),
     ("planner.report",),
     ("planner.readers", "planner.bench", "planner.sweep"),
     ("planner.api",),

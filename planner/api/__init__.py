@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue import list_models
     from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
     from planner.api.catalogue_table import fit_catalogue_table
+    from planner.api.deciding import choose
     from planner.api.engine_plans import exact
     from planner.api.fitting import FitAnswer, fit
     from planner.api.fleet_sources import gather_fleet
@@ -101,6 +102,7 @@ _MODULES = {
     "fit_ollama": "ollama_fit",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
+    "choose": "deciding",
     "prices": "pricing",
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
@@ -145,6 +147,7 @@ __all__ = [
     "bench_synthetic",
     "calibrate_own",
     "calibrate_speed",
+    "choose",
     "choose_calibration",
     "default_contexts",
     "demo_model_path",

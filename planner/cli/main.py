@@ -23,6 +23,7 @@ COMMANDS = {
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "load": ("planner.cli.load", "Load a server: latencies, throughput, and where it saturates."),
     "calibrate": ("planner.cli.calibrate", "Teach measured speeds to the estimates."),
+    "decide": ("planner.cli.decide", "Which model, open or closed, and whose machine: a few questions."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
     "validate": (
         "planner.cli.validate",

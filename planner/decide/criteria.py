@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hardware.units import format_tokens
-from planner.decide.answers import Answers
+from planner.decide.answers import LEAST_SCORE, Answers
 from planner.decide.candidate import Candidate
 
 Criterion = Callable[[Answers, Candidate], str | None]
@@ -96,6 +96,14 @@ def speed(answers: Answers, candidate: Candidate) -> str | None:
     if own.tokens_per_s.expected >= answers.tokens_per_s:
         return None
     return f"makes {own.tokens_per_s.expected:.3g} tokens/s on {own.where}"
+
+
+def quality(answers: Answers, candidate: Candidate, best_score: float | None) -> str | None:
+    """A known score must be within reach of the best; who has none is not ruled out, and comes later in the order."""
+    if best_score is None or candidate.score is None:
+        return None
+    least = best_score * LEAST_SCORE[answers.difficulty]
+    return f"its score is {candidate.score:.3g}, below {least:.3g}" if candidate.score < least else None
 
 
 CRITERIA: Final[tuple[tuple[str, Criterion], ...]] = (

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from planner.decide.answers import Answers
 from planner.decide.candidate import Candidate
-from planner.decide.criteria import CRITERIA, UNKNOWN
+from planner.decide.criteria import CRITERIA, UNKNOWN, quality
 
 _SHOWN: Final = 5
 
@@ -132,23 +132,31 @@ def _front(answers: Answers, candidates: Sequence[Candidate]) -> set[str]:
 
 
 def _sifted(answers: Answers, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[RuledOut]]:
+    best = max((one.score for one in candidates if one.score is not None), default=None)
     left, out = [], []
     for one in candidates:
-        for key, criterion in CRITERIA:
-            why = criterion(answers, one)
-            if why is not None:
-                out.append(RuledOut(candidate=one, key=key, why=why))
-                break
-        else:
+        failed = _first_failed(answers, one, best)
+        if failed is None:
             left.append(one)
+        else:
+            out.append(failed)
     return left, out
+
+
+def _first_failed(answers: Answers, one: Candidate, best_score: float | None) -> RuledOut | None:
+    for key, criterion in CRITERIA:
+        why = criterion(answers, one)
+        if why is not None:
+            return RuledOut(candidate=one, key=key, why=why)
+    why = quality(answers, one, best_score)
+    return None if why is None else RuledOut(candidate=one, key="difficulty", why=why)
 
 
 def _other_answers(answers: Answers) -> list[tuple[str, Any]]:
     """One answer changed at a time, of those that cost nothing to ask again."""
     choices: dict[str, tuple[Any, ...]] = {
         "data": ("anywhere", "own"), "weights": ("either", "open", "closed"), "reasoning": ("none", "some"),
-        "priority": ("quality", "cost", "speed"), "flow": ("single", "agent"), "tuning": (False, True),
+        "difficulty": ("easy", "medium", "hard"), "priority": ("quality", "cost", "speed"), "flow": ("single", "agent"), "tuning": (False, True),
         "commercial": (True, False), "code": (False, True),
     }  # fmt: skip
     other = [

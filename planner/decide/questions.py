@@ -65,7 +65,7 @@ def _number(text: str) -> float:
         value = float(text.replace(",", "").replace("_", ""))
     except ValueError as error:
         raise ValueError("a number above 0") from error
-    if not 0 < value or not math.isfinite(value):
+    if value <= 0 or not math.isfinite(value):
         raise ValueError("a number above 0")
     return value
 
@@ -92,6 +92,11 @@ QUESTIONS: Final = (
     Question(
         key="modalities", ask="What goes in?", expected="text, image, audio, video; with commas",
         why="A model that cannot see is no answer to pictures.", read=_some_of,
+    ),
+    Question(
+        key="difficulty", ask="How hard are the tasks for a model?", expected="easy, medium or hard",
+        why="Extraction and short answers are easy, most office work is medium, research and large changes of code are hard.",
+        read=_choice("easy", "medium", "hard"), choices=("easy", "medium", "hard"),
     ),
     Question(
         key="reasoning", ask="How much thinking does a task need?", expected="none, some or much",
