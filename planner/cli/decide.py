@@ -106,7 +106,7 @@ def _asked(on: str | None) -> Answers:
         said[question.key] = click.prompt(
             question.ask,
             default=_shown(said[question.key]),
-            value_proc=lambda text, one=question: _read(one, text),
+            value_proc=functools.partial(_read, question),
         )
     click.echo()
     return answers_of(said, "your answers")
