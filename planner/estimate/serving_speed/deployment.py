@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hardware.spec import Accelerator
 from planner.errors import MissingFactError
+from planner.estimate.serving_speed.fabric import Fabric
 from planner.estimate.serving_speed.rank_load import PARTS, RankLoad
 from planner.estimate.serving_speed.schedule import USUAL_SCHEDULE, Schedule
 
@@ -31,6 +32,7 @@ class Deployment:
     weight_unit: str = "fp16"  # the narrowest matrices: what the deployment's precision is called by
     schedule: Schedule = USUAL_SCHEDULE
     pool_bytes: float | None = None  # of cache on one rank; None: whatever the requests need
+    fabric: Fabric | None = None  # None: all GPUs reach each other over their links
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,12 @@ class Batch:
     hidden: "Floats"
     memory_bytes_per_s: "Floats"
     link_bytes_per_s: "Floats"
+    machines: "Floats"  # that the tensor ranks of a stage lie on
+    network_bytes_per_s: "Floats"  # of one rank to other machines
+    stages: "Floats"  # of the pipeline
+    stage_share: "Floats"  # of the whole network's bytes that the fullest stage has
+    near_hops: "Floats"  # between stages on one machine
+    far_hops: "Floats"  # and between those on two
     fp16_flop_per_s: "Floats"
     part_bytes: Mapping[str, "Floats"]
     part_elements: Mapping[str, "Floats"]
@@ -120,7 +128,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         "attention": float(load.ranks.attention),
         "replicas": float(load.ranks.attention_replicas),
         "n_requests": float(one.n_requests),
-        "most_running": _most_running(one, cache_bytes + state_bytes),
+        "most_running": _most_running(one, (cache_bytes + state_bytes) * load.layer_share),
         "n_rounds": float(one.schedule.n_rounds),
         "has_like_lengths": float(one.schedule.has_like_lengths),
         "is_cold": float(one.schedule.is_cold),
@@ -130,7 +138,8 @@ def _row(one: Deployment) -> dict[str, Any]:
         "n_output": float(one.n_output_tokens),
         "hidden": float(load.network.hidden_size),
         "memory_bytes_per_s": device.memory_bytes_per_s,
-        "link_bytes_per_s": _link(device, load.ranks.tensor),
+        "link_bytes_per_s": _link(device, load.ranks.n_devices),
+        **_spread(one),
         "fp16_flop_per_s": _unit_rate(device, "fp16"),
         "active_fraction": load.active_fraction,
         "experts_per_token": float(load.experts_per_token),
@@ -157,14 +166,35 @@ def _most_running(one: Deployment, bytes_of_one: float) -> float:
     return max(1.0, min(told, one.pool_bytes / bytes_of_one))
 
 
+def _spread(one: Deployment) -> dict[str, float]:
+    """Where the ranks lie: a stage's in a row, stage behind stage, as vLLM and SGLang number them."""
+    ranks, fabric = one.load.ranks, one.fabric
+    n_hops = ranks.pipeline - 1
+    try:
+        machines = 1 if fabric is None else fabric.machines_of(ranks.tensor)
+        all_machines = 1 if fabric is None else fabric.machines_of(ranks.n_devices)
+    except ValueError as error:
+        raise MissingFactError(str(error)) from error
+    far_hops = n_hops if machines > 1 else min(n_hops, all_machines - 1)
+    return {
+        "machines": float(machines),
+        "network_bytes_per_s": 1.0 if fabric is None else fabric.bytes_per_s,
+        "stages": float(ranks.pipeline),
+        "stage_share": one.load.stage_share,
+        "near_hops": float(n_hops - far_hops),
+        "far_hops": float(far_hops),
+    }
+
+
 def _link(device: Accelerator, n_ranks: int) -> float:
     if n_ranks == 1:
         return 1.0  # nothing crosses it
-    if device.link_bytes_per_s is None:
+    link = device.link_bytes_per_s or device.pcie_bytes_per_s
+    if link is None:
         raise MissingFactError(
             f"how fast {device.name} talks to its peers is unknown, so {n_ranks} ranks of it cannot be timed"
         )
-    return device.link_bytes_per_s
+    return link
 
 
 def _unit_rate(device: Accelerator, unit: str) -> float:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from planner.estimate.serving_speed.deployment import Batch
+from planner.estimate.serving_speed.pipeline import decode_period_s, filling_s
 from planner.estimate.serving_speed.step_rates import StepRates
-from planner.estimate.serving_speed.step_time import decode_step_s, prompt_step_s, tokens_of_a_step
+from planner.estimate.serving_speed.step_time import prompt_step_s, tokens_of_a_step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +37,8 @@ _SPREAD_INTERFERENCE: Final = 0.94  # of the prompts of a round fall into a requ
 class Latency:
     """Seconds, one array entry for each deployment."""
 
-    decode_step_s: "Floats"
-    prompt_step_s: "Floats"
+    decode_step_s: "Floats"  # between two steps of the same requests
+    prompt_step_s: "Floats"  # on the fullest stage of a pipeline
     tokens_per_step: "Floats"  # that a step yields for each request: more than 1 where drafted ones are taken
     tpot_s: "Floats"
     ttft_s: "Floats"
@@ -50,7 +51,8 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     q = questions
     asked = q.n_requests / q.replicas
     running = np.minimum(asked, q.most_running)
-    decode_step, prompt_step = decode_step_s(q, rates, running), prompt_step_s(q, rates)
+    decode_step, whole_prompt = decode_period_s(q, rates, running), prompt_step_s(q, rates)
+    prompt_step = whole_prompt * q.stage_share  # on the fullest stage
     step_tokens = np.vectorize(lambda name: _STEP_TOKENS.get(name, 8192.0), otypes=[float])(q.engine)
     prompts_first = np.isin(q.engine, list(_PROMPTS_FIRST)).astype(float)
     in_step = np.minimum(np.maximum(1.0, step_tokens / q.n_prompt), np.maximum(running, 1.0))
@@ -67,6 +69,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     first_rounds = in_waves + (1 - in_waves) / q.n_rounds
     served = (
         rates.value("first_token_s", q)
+        + filling_s(q, rates, whole_prompt, np.maximum(1.0, q.n_prompt / step_tokens))
         + q.held_steps * decode_step
         + first_rounds * burst
         + (1 - first_rounds) * steady

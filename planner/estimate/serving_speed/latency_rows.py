@@ -236,7 +236,7 @@ def measured_day(row: Mapping[str, str]) -> date | None:
 
 def pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float = MEMORY_SHARE) -> float | None:
     """What an engine has left for caches on one rank; None where the weights alone take more than its share."""
-    weights = sum(part.n_bytes for part in load.parts.values())
+    weights = sum(part.n_bytes for part in load.parts.values()) * load.stage_share
     pool = memory_share * accelerator.memory_bytes - weights - _BESIDE_WEIGHTS_BYTES
     return pool if pool > 0 else None
 

@@ -10,6 +10,7 @@ from planner.engines.sharding import (
     is_vocabulary,
     kv_heads_per_rank,
     layer_fraction,
+    stage_layers,
 )
 from planner.model.delta_net import GatedDeltaNet
 from planner.model.indexed_attention import IndexedAttention
@@ -41,6 +42,22 @@ class RankLoad:
     active_fraction: float  # of the routed experts, for one token; 1 without experts
     experts_per_token: float = 0.0  # of the routed ones
     counts: Mapping[str, int] = field(default_factory=dict)  # layers by what they launch
+
+    @property
+    def layer_share(self) -> float:
+        """Of the layers, what the longest pipeline stage has."""
+        n = self.network.n_layers
+        return max(map(len, stage_layers(n, self.ranks.pipeline))) / n
+
+    @property
+    def stage_share(self) -> float:
+        """Of the bytes of all layers and the head, what the fullest stage has: the last one has the head."""
+        n, head = self.network.n_layers, self.parts["head"].n_bytes
+        layers = sum(part.n_bytes for part in self.parts.values()) - head
+        if self.ranks.pipeline == 1:
+            return 1.0
+        *others, last = (len(stage) / n * layers for stage in stage_layers(n, self.ranks.pipeline))
+        return max(*others, last + head) / (layers + head)
 
     def cache_elements(self, n_context_tokens: Any) -> Any:
         """Elements of cache that one sequence's next token reads on one rank, at a context."""

@@ -8,6 +8,7 @@ The maximum is smooth (a norm of order 3), because reading and computing overlap
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from planner.estimate.serving_speed.collectives import ACTIVATION_BYTES, layer_collectives_s
 from planner.estimate.serving_speed.deployment import Batch
 from planner.estimate.serving_speed.step_rates import StepRates
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _Number = TypeVar("_Number", float, "Floats")
 _ORDER: Final = 3.0  # of the norm that stands for a maximum
-_BYTES_OF_ACTIVATION: Final = 2
-_REDUCTIONS_PER_LAYER: Final = 2  # after attention and after the feed-forward block
 _EXPERT_ORDER: Final = 1.5  # experts with few tokens read while others compute, so their times rather add up
 _PASSES_OVER_ACTIVATIONS: Final = (
     10  # of norms, rotations, activations and conversions, over one layer's tokens
@@ -126,38 +125,17 @@ def _step(
     mixing = larger(
         moved_bytes / read_cache, mixing_flop / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q))
     )
-    activations = q.counts["layer"] * n_attention_tokens * q.hidden * _BYTES_OF_ACTIVATION / read
-    collectives = q.counts["layer"] * (
-        _REDUCTIONS_PER_LAYER * rates.value("collective_s", q) * np.log2(np.maximum(q.tensor, 2.0))
-        + _moved_bytes(q, n_tokens, n_attention_tokens)
-        / (rates.value("link_fraction", q) * q.link_bytes_per_s)
-    )
+    activations = q.counts["layer"] * n_attention_tokens * q.hidden * ACTIVATION_BYTES / read
+    collectives = q.counts["layer"] * layer_collectives_s(q, rates, n_tokens, n_attention_tokens)
     layers = (
         part("attention", n_attention_tokens)
         + part("dense", n_tokens)
         + experts
         + mixing
         + _PASSES_OVER_ACTIVATIONS * activations
-        + np.where(q.tensor > 1, collectives, 0.0)
+        + collectives
     )
     return layers, part("head", n_sampled)
-
-
-def _moved_bytes(q: Batch, n_tokens: "Floats", n_attention_tokens: "Floats") -> "Floats":
-    """Bytes that one layer moves over a rank's link: a sum over the attention's ranks, and one over all of them.
-
-    Where the attention has replicas, each sends its tokens to the ranks of their experts and gets them back, if that is
-    less than to gather the tokens of all and to scatter the sums.
-    """
-    import numpy as np
-
-    one = q.hidden * _BYTES_OF_ACTIVATION
-    after_attention = n_attention_tokens * one * 2 * (q.attention - 1) / q.attention
-    share = 2 * (q.tensor - 1) / q.tensor
-    gathered, sent = n_tokens * share, n_attention_tokens * q.experts_per_token * share
-    can_send = (q.replicas > 1) & (q.experts_per_token > 0)
-    total: Floats = after_attention + one * np.where(can_send, np.minimum(gathered, sent), gathered)
-    return total
 
 
 def larger(a: _Number, b: _Number, order: float = _ORDER) -> _Number:
