@@ -1,12 +1,9 @@
 """How fast a served model answers one request while others are in flight."""
 
-from collections.abc import Sequence
-
-from hardware.spec import Accelerator, Machine
 from planner.api.own_loads import own_loads
 from planner.api.serving_facts import serving_facts
+from planner.api.serving_machines import ServingMachines
 from planner.engines.sharding import Parallel
-from planner.errors import MissingFactError
 from planner.estimate.served_model import ServedModel
 from planner.estimate.serving_answer import ServingLoad, ServingSpeed
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
@@ -20,7 +17,7 @@ _CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "nvfp4": 0.5625, "
 
 def serving_speeds(
     model: ServedModel,
-    machine: Machine,
+    machines: ServingMachines,
     engine: str,
     ranks: Parallel,
     cache_type: str,
@@ -28,22 +25,22 @@ def serving_speeds(
     n_pool_tokens: int,
 ) -> tuple[ServingSpeed, ...]:
     """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing."""
-    if ranks.pipeline > 1:
-        raise MissingFactError("pipeline stages are not timed yet")
     most = max(1, n_pool_tokens // (load.n_prompt_tokens + load.n_output_tokens))
     numbers = [n for n in _REQUESTS if n <= most]
     shared = rank_load(model.network, model.layout.storage, ranks)
     cache = model.checkpoint_cache or "" if cache_type == "auto" else cache_type
+    accelerator, fabric = machines.accelerator(), machines.fabric(ranks.n_devices)
     deployments = [
         Deployment(
             load=shared,
-            accelerator=_accelerator(machine),
+            accelerator=accelerator,
             engine=engine,
             n_requests=n,
             n_prompt_tokens=load.n_prompt_tokens,
             n_output_tokens=load.n_output_tokens,
             cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
             weight_unit=narrowest_unit(shared),
+            fabric=fabric,
         )
         for n in numbers
     ]
@@ -56,12 +53,3 @@ def serving_speeds(
         ServingSpeed(n_requests=n, latency=answer, n_own_loads=n_loads_of(one, loads))
         for n, answer, one in zip(numbers, answers, deployments, strict=True)
     )
-
-
-def _accelerator(machine: Machine) -> Accelerator:
-    found: Sequence[Accelerator] = [gpu.accelerator for gpu in machine.gpus if gpu.accelerator is not None]
-    if not found:
-        raise MissingFactError(
-            f"no profile is known for the GPUs of {machine.name}, so nothing can be timed on them"
-        )
-    return min(found, key=lambda accelerator: accelerator.memory_bytes_per_s)

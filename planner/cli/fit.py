@@ -152,7 +152,11 @@ def command(
     """
     if exact and (mmproj is not None or drafting is not None):
         raise click.UsageError("--exact asks about the model alone; leave out --mmproj, --draft and --mtp")
-    if lent is not None and (serving.is_serving or serving.engine == "ollama" or exact or ref is None):
+    if (
+        lent is not None
+        and lent.machines
+        and (serving.is_serving or serving.engine == "ollama" or exact or ref is None)
+    ):
         raise click.UsageError(
             "--rpc is llama.cpp's, for one named model, and --exact asks about one machine"
         )
@@ -161,7 +165,8 @@ def command(
             raise click.UsageError(
                 "--exact, placement options and --command are llama.cpp's; leave them out with --engine"
             )
-        render(answer_serving(ref, on, contexts or (), assume, serving), output_format)
+        network = None if lent is None else lent.network
+        render(answer_serving(ref, on, contexts or (), assume, serving, network), output_format)
         return
     if serving.engine == "ollama":
         document = answer_ollama(

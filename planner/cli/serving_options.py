@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from hardware.interconnect import NetworkLink
 from planner import api
 from planner.cli.progress import patient_progress
 from planner.engines.release import Release, parse_release
@@ -170,14 +171,19 @@ def _pasted(text: str | None) -> tuple[str | None, tuple[str, ...] | None]:
 
 
 def answer_serving(
-    ref: str | None, on: str | None, contexts: Sequence[int], assume: Sequence[str], asked: ServingOptions
+    ref: str | None,
+    on: str | None,
+    contexts: Sequence[int],
+    assume: Sequence[str],
+    asked: ServingOptions,
+    network: NetworkLink | None = None,
 ) -> Document:
     """The document for a model in the engine asked for; raises UsageError for options of the other engines."""
     for name, instead in _INSTEAD:
         _refuse((name,), f"not for --engine {asked.engine}; {instead}")
     _refuse(_ONLY_LLAMA_CPP, f"not for --engine {asked.engine}")
     if asked.pasted is not None:
-        return _answer_pasted(ref, on, contexts, assume, asked, asked.pasted)
+        return _answer_pasted(ref, on, contexts, assume, asked, asked.pasted, network)
     if ref is None:
         raise click.UsageError(f"--engine {asked.engine} is for one model; name it")
     splits = tuple(
@@ -200,6 +206,7 @@ def answer_serving(
                 contexts=contexts,
                 splits=splits,
                 load=_load(asked),
+                network=network,
                 assume=assume,
                 progress=progress,
             )
@@ -211,6 +218,7 @@ def answer_serving(
                 contexts=contexts,
                 splits=splits,
                 load=_load(asked),
+                network=network,
                 assume=assume,
                 progress=progress,
             )
@@ -224,6 +232,7 @@ def _answer_pasted(
     assume: Sequence[str],
     asked: ServingOptions,
     words: Sequence[str],
+    network: NetworkLink | None,
 ) -> Document:
     """A pasted command line judged: its own split, length and limits; REF stands for its model where both are given."""
     others: list[str] = []
@@ -231,13 +240,13 @@ def _answer_pasted(
         if asked.engine == "vllm":
             model, vllm = parse_serve_command(words, _release(asked, LATEST_VLLM), others)
             found = api.fit_vllm(
-                ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), load=_load(asked), assume=assume,
+                ref or model, vllm, on=on, contexts=contexts, splits=(vllm.parallel,), load=_load(asked), network=network, assume=assume,
                 progress=progress,
             )  # fmt: skip
         else:
             model, sglang = parse_launch_command(words, _release(asked, LATEST_SGLANG), others)
             found = api.fit_sglang(
-                ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), load=_load(asked), assume=assume,
+                ref or model, sglang, on=on, contexts=contexts, splits=(sglang.parallel,), load=_load(asked), network=network, assume=assume,
                 progress=progress,
             )  # fmt: skip
     if others:

@@ -62,6 +62,7 @@ class ServingAnswer:
     load: ServingLoad = USUAL_LOAD
     speeds: tuple[ServingSpeed, ...] = ()  # of the best row
     speed_missing: str | None = None  # why there are none
+    n_machines: int = 1  # like `machine`, joined by a network
 
     @property
     def best(self) -> ServingRow:

@@ -20,7 +20,7 @@ def serving_document(answer: ServingAnswer) -> Document:
     engine = f"{ENGINE_NAMES[answer.engine]} {answer.version}"
     return Document(
         schema="planner.serving-fit/1",
-        title=f"{answer.opened.name} on {answer.machine.name} with {engine}",
+        title=f"{answer.opened.name} on {_machines(answer)} with {engine}",
         answer=_sentences(answer, best, engine),
         tables=(
             _choices_table(answer),
@@ -36,6 +36,11 @@ def serving_document(answer: ServingAnswer) -> Document:
         ),
         data=_data(answer),
     )
+
+
+def _machines(answer: ServingAnswer) -> str:
+    n = answer.n_machines
+    return f"{n} × {answer.machine.name}" if n > 1 else answer.machine.name
 
 
 def _sentences(answer: ServingAnswer, best: ServingRow, engine: str) -> tuple[str, ...]:
@@ -179,6 +184,7 @@ def _memory_table(answer: ServingAnswer, best: ServingRow) -> Table:
 def _data(answer: ServingAnswer) -> dict[str, Any]:
     return {
         "machine": answer.machine.name,
+        "n_machines": answer.n_machines,
         "model": answer.opened.name,
         "engine": answer.engine,
         "engine_version": answer.version,

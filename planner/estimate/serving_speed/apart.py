@@ -9,6 +9,7 @@ decode workers, which yields a tokens, C requests in flight, O tokens answered t
     ttft_s = (alone³ + queue³)^(1/3), and the burst of the first of r rounds: C / (2 · P · r) · p
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -55,7 +56,7 @@ def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
     # What a worker decodes without prompts between: its time per token less that of the prompts.
     tpot = decoding.decode_step_s / decoding.tokens_per_step
     moved = prefill.cache_bytes * prefill.n_prompt / (prefill.n_prompt + prefill.n_output / 2)
-    link = np.array([one.prefill.accelerator.link_bytes_per_s or np.inf for one in ones])
+    link = np.array([_link_bytes_per_s(one) for one in ones])
     alone = (
         rates.value("first_token_s", prefill)
         + reading.prompt_step_s
@@ -65,3 +66,12 @@ def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
     queue = np.maximum(asked / readers * reading.prompt_step_s - decode.n_output * tpot, 0.0)
     burst = asked / readers / 2 * reading.prompt_step_s / prefill.n_rounds
     return ApartTimes(tpot_s=tpot, ttft_s=(alone**_ORDER + queue**_ORDER) ** (1 / _ORDER) + burst)
+
+
+def _link_bytes_per_s(one: Apart) -> float:
+    """What a rank of the readers sends to the decoding ranks: over the network where they are on other machines."""
+    fabric, ranks = one.prefill.fabric, one.prefill.load.ranks
+    n_gpus = one.n_prefill * ranks.n_devices + one.n_decode * one.decode.load.ranks.n_devices
+    if fabric is not None and n_gpus > fabric.gpus_per_machine:
+        return fabric.bytes_per_s
+    return one.prefill.accelerator.link_bytes_per_s or math.inf

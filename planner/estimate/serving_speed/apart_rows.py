@@ -9,8 +9,11 @@ from planner.errors import MissingFactError
 from planner.estimate.serving_speed.apart import Apart
 from planner.estimate.serving_speed.apart_runs import ApartAsked, Workers, apart_run
 from planner.estimate.serving_speed.deployment import Deployment, batch, narrowest_unit
+from planner.estimate.serving_speed.fabric import Fabric
 from planner.estimate.serving_speed.latency_rows import (
     ENGINES,
+    NODE_GPUS,
+    RACKS,
     RowReader,
     cache_bytes,
     image,
@@ -24,6 +27,8 @@ from planner.estimate.serving_speed.latency_rows import (
 )
 from planner.estimate.serving_speed.schedule import Schedule
 
+# Of one GPU: 400 Gbit/s on every such system (inferencex.semianalysis.com/gpu-specs, Scale Out BW per GPU).
+_NETWORK_BYTES_PER_S: Final = 50e9
 _DOES: Final[Mapping[str, str]] = {"prefill": "read prompts", "decode": "decode"}
 
 
@@ -95,8 +100,6 @@ def _n_gpus(row: Mapping[str, str], side: str) -> int:
 
 
 def _ranks(row: Mapping[str, str], side: str) -> Parallel:
-    if whole_number(row, f"{side}_pp_size") > 1:
-        raise MissingFactError("pipeline stages are not timed yet")
     replicas, experts = (
         whole_number(row, f"{side}_attention_dp_size"),
         whole_number(row, f"{side}_moe_ep_size"),
@@ -104,7 +107,12 @@ def _ranks(row: Mapping[str, str], side: str) -> Parallel:
     n_gpus = _n_gpus(row, side)
     if n_gpus % experts:
         raise MissingFactError(f"{n_gpus} GPUs and {experts} expert ranks do not divide")
-    return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts)
+    return Parallel(
+        tensor=n_gpus,
+        pipeline=whole_number(row, f"{side}_pp_size"),
+        attention_replicas=replicas,
+        expert=experts,
+    )
 
 
 def _worker(
@@ -123,4 +131,12 @@ def _worker(
         cache_element_bytes=cache_bytes(device, row["backend"], precision),
         weight_unit=narrowest_unit(load),
         schedule=Schedule(has_known_settings=False, draft_tokens=n_drafted),
+        fabric=_fabric(row),
     )
+
+
+def _fabric(row: Mapping[str, str]) -> Fabric | None:
+    """What joins the machines of eight GPUs that InferenceX ran such workers on; None within a rack of one link domain."""
+    if row["system"] in RACKS or not is_inferencex(row):
+        return None
+    return Fabric(gpus_per_machine=NODE_GPUS, bytes_per_s=_NETWORK_BYTES_PER_S)

@@ -61,9 +61,7 @@ def layer_collectives_s(
     latency = rates.value("collective_s", q) * np.log2(np.maximum(near, 2.0))
     latency = latency + 2 * np.log2(machines) * NETWORK_LATENCY_S
     total = (
-        _REDUCTIONS_PER_LAYER * latency
-        + summed
-        + np.where(can_send, np.minimum(gathered, sent), gathered)
+        _REDUCTIONS_PER_LAYER * latency + summed + np.where(can_send, np.minimum(gathered, sent), gathered)
     )
     found: Floats = np.where(q.tensor > 1, total, 0.0)
     return found

@@ -19,7 +19,5 @@ class Fabric:
         if n_ranks <= self.gpus_per_machine:
             return 1
         if n_ranks % self.gpus_per_machine:
-            raise ValueError(
-                f"{n_ranks} ranks do not fill machines of {self.gpus_per_machine} GPUs"
-            )
+            raise ValueError(f"{n_ranks} ranks do not fill machines of {self.gpus_per_machine} GPUs")
         return n_ranks // self.gpus_per_machine

@@ -56,8 +56,8 @@ _SYSTEMS: Final[Mapping[str, str]] = {
     "h100_sxm": "H100 SXM", "h200_sxm": "H200 SXM", "b200_sxm": "B200 SXM", "b300_sxm": "B300 SXM", "gb200": "GB200",
     "gb300": "GB300", "a100_sxm": "A100 SXM 80GB", "l40s": "L40S", "h100_pcie": "H100 PCIe", "a100_pcie": "A100 PCIe 80GB",
 }  # fmt: skip
-_RACKS: Final = frozenset(("gb200", "gb300"))  # whose link domain is larger than eight GPUs
-_NODE: Final = 8
+RACKS: Final = frozenset(("gb200", "gb300"))  # whose link domain is larger than eight GPUs
+NODE_GPUS: Final = 8
 ENGINES: Final = frozenset(("vllm", "sglang", "trtllm"))
 # Repositories that have moved, or that hold the same network under a name of their own.
 _MOVED: Final[Mapping[str, str]] = {"zhipuai/": "zai-org/"}
@@ -149,7 +149,7 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     ttft_reason = row.get("ttft_left_out") or ""
     ttft_s = None if ttft_reason else milliseconds(row, "silicon_ttft_ms")
     load = reader.load(name, precision, ranks)
-    if row["system"] in _RACKS and ours:
+    if row["system"] in RACKS and ours:
         raise MissingFactError(
             "InferenceX ran racks only with prefill and decode apart, and the row does not say on how many GPUs each"
         )
@@ -271,8 +271,7 @@ def _at_least_1(row: Mapping[str, str], column: str) -> int:
 
 def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, float]:
     """How a replica is spread over GPUs, and how many requests it has in flight."""
-    if _at_least_1(row, "pp_size") > 1:
-        raise MissingFactError("pipeline stages are not timed yet")
+    stages = _at_least_1(row, "pp_size")
     tensor, replicas = whole_number(row, "tp_size"), _at_least_1(row, "attention_dp_size")
     experts, in_one = _at_least_1(row, "moe_ep_size"), whole_number(row, "batch_size")
     n_requests = requests_in_flight(row) or float(in_one * replicas)
@@ -288,17 +287,18 @@ def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, flo
             replicas = int(n_requests / in_one)
             tensor //= replicas
     n_gpus = tensor * replicas
-    if n_gpus > _NODE and row["system"] not in _RACKS:
+    if n_gpus > NODE_GPUS and row["system"] not in RACKS:
         root = math.isqrt(n_gpus)
         if root * root != n_gpus or experts != root:
-            raise MissingFactError(f"{n_gpus} GPUs do not fit a machine of {_NODE}")
+            raise MissingFactError(f"{n_gpus} GPUs do not fit a machine of {NODE_GPUS}")
         n_gpus = experts = root
         replicas = root if replicas > 1 else 1
     if n_gpus % replicas or n_gpus % experts:
         raise MissingFactError(
             f"{n_gpus} GPUs, {replicas} attention replicas and {experts} expert ranks do not divide"
         )
-    return Parallel(tensor=n_gpus, attention_replicas=replicas, expert=experts), n_requests
+    ranks = Parallel(tensor=n_gpus, pipeline=stages, attention_replicas=replicas, expert=experts)
+    return ranks, n_requests
 
 
 def cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:

@@ -217,14 +217,14 @@ def _most_running(engine: str, device: Accelerator, row: Mapping[str, str]) -> i
 
 def _split(row: Mapping[str, str], told: SourceDevice | None) -> tuple[Parallel, int]:
     n_gpus = _at_least_1(row, "n_gpu") * (told.n_accelerators if told else 1)
-    if _at_least_1(row, "pp") > 1:
-        raise MissingFactError("pipeline stages are not timed yet")
-    tensor = _at_least_1(row, "tp") if row.get("tp", "").strip() else n_gpus
+    stages = _at_least_1(row, "pp")
+    tensor = _at_least_1(row, "tp") if row.get("tp", "").strip() else max(1, n_gpus // stages)
     instances = _INSTANCES.search(row.get("notes", ""))
-    n_copies = int(instances[1]) if instances else max(1, n_gpus // tensor)
+    n_copies = int(instances[1]) if instances else max(1, n_gpus // (tensor * stages))
     experts = tensor if row.get("ep", "").strip() == "yes" or _at_least_1(row, "ep") > 1 else 1
     replicas = tensor if _REPLICATED in row.get("scenario", "") else 1
-    return Parallel(tensor=tensor, expert=experts, attention_replicas=replicas), max(1, n_copies)
+    ranks = Parallel(tensor=tensor, pipeline=stages, expert=experts, attention_replicas=replicas)
+    return ranks, max(1, n_copies)
 
 
 def _at_least_1(row: Mapping[str, str], column: str) -> int:

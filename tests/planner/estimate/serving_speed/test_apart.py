@@ -58,7 +58,6 @@ def test_a_row_is_its_two_kinds_of_workers() -> None:
         ({"decode_num_workers": ""}, "how many workers decode is not said"),
         ({"silicon_data_source": ""}, "how many requests were in flight is not said"),
         ({"backend": "tgi"}, "no step model for the engine 'tgi'"),
-        ({"decode_pp_size": "2"}, "pipeline stages are not timed yet"),
         ({"decode_moe_ep_size": "3"}, "8 GPUs and 3 expert ranks do not divide"),
     ],
 )

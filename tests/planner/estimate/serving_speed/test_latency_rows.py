@@ -56,7 +56,6 @@ def test_words_for_the_storage_are_taken_off_a_name() -> None:
         ({"backend": "tgi"}, "no step model for the engine 'tgi'"),
         ({"system": "x900"}, "no profile is known for the device 'x900'"),
         ({"model_path": "nobody/nothing"}, "'nobody/nothing' is not in the catalogue"),
-        ({"pp_size": "2"}, "pipeline stages are not timed yet"),
         ({"tp_size": "16"}, "16 GPUs do not fit a machine of 8"),
         ({"system": "gb200", "tp_size": "36", "moe_ep_size": "1"}, "128 heads do not divide over 36 ranks"),
         ({"isl": "many"}, "isl is 'many', not a whole number"),

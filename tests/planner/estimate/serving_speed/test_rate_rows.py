@@ -106,7 +106,6 @@ def test_all_ranks_of_a_run_with_replicated_attention_share_the_experts() -> Non
         ({"hardware": "X900"}, "no profile is known for the device 'X900'"),
         ({"model": "nobody/nothing"}, "'nobody/nothing' is not in the catalogue"),
         ({"hardware": "NVIDIA H100"}, "'NVIDIA H100' can mean more than one device"),
-        ({"pp": "2"}, "pipeline stages are not timed yet"),
         ({"n_gpu": "many"}, "n_gpu is 'many', no number"),
     ],
 )
