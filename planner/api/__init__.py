@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue import list_models
     from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
     from planner.api.catalogue_table import fit_catalogue_table
+    from planner.api.comparing import CompareQuestion, compare_costs
     from planner.api.deciding import choose
     from planner.api.engine_plans import exact
     from planner.api.fitting import FitAnswer, fit
@@ -103,6 +104,8 @@ _MODULES = {
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "choose": "deciding",
+    "CompareQuestion": "comparing",
+    "compare_costs": "comparing",
     "prices": "pricing",
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
@@ -134,6 +137,7 @@ __all__ = [
     "BenchAnswer",
     "BenchSettings",
     "CatalogueAnswer",
+    "CompareQuestion",
     "FitAnswer",
     "Given",
     "MemoryValidation",
@@ -149,6 +153,7 @@ __all__ = [
     "calibrate_speed",
     "choose",
     "choose_calibration",
+    "compare_costs",
     "default_contexts",
     "demo_model_path",
     "described_models",

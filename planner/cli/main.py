@@ -25,6 +25,7 @@ COMMANDS = {
     "calibrate": ("planner.cli.calibrate", "Teach measured speeds to the estimates."),
     "decide": ("planner.cli.decide", "Which model, open or closed, and whose machine: a few questions."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
+    "compare": ("planner.cli.compare", "Own machines against APIs: month, years, what decides, how sure."),
     "validate": (
         "planner.cli.validate",
         "How far off the planner is on memory and speed that others recorded.",

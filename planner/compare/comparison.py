@@ -27,6 +27,7 @@ from planner.workload.totals import TaskTotals, expected_task
 from planner.workload.workload import Workload
 
 Verdict = Literal["own", "hybrid", "api"]
+_LEAST_SHARE = 1e-6  # of the tasks that an API has to take for a hybrid to be one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def compare(
         if best_api is None or best_api.month.api is None
         else [_hybrid(scenario, option, best_api.month.api) for option in allowed_own]
     )
+    mixed = [option for option in mixed if option.month.api_tasks > _LEAST_SHARE * option.month.tasks]
     options = sorted((*alone, *mixed), key=lambda option: option.flow.npv_usd)
     duels = (
         tuple(

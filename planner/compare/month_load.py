@@ -35,7 +35,7 @@ def month_load(workload: Workload) -> MonthLoad:
     if traffic.tasks_per_s is None:
         raise MissingFactError(
             f"the workload {workload.name!r} says how many users wait at once and not how much they ask; "
-            "state it with --tasks-per-month"
+            "state it with --rps, or with --set tasks_per_month=VALUE"
         )
     return MonthLoad(
         tasks_per_month=traffic.tasks_per_s * SECONDS_PER_MONTH,

@@ -19,7 +19,10 @@ from planner.prices.figure import Figure, Figures
 Deal = Literal["on-demand", "reserved", "spot", "buy"]
 Site = Literal["cloud", "colocation", "own room", "office"]
 MONTHS_PER_YEAR = 12
-PAID_AT_PURCHASE = ("loss of value", "financing")  # terms of a month's account that no bill of that month shows
+PAID_AT_PURCHASE = (
+    "loss of value",
+    "financing",
+)  # terms of a month's account that no bill of that month shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +121,11 @@ def cost_rates(figures: Figures, deal: Deal, site: Site) -> CostRates:
         per_machine_month=(
             *(_ownership(figures) if bought else ()),
             *(_colocation(figures) if bought and site == "colocation" else ()),
-            _term("network", figures, "network_usd_per_machine_month"),
+            *(
+                (_term("network", figures, "network_usd_per_machine_month"),)
+                if site in ("cloud", "colocation")
+                else ()
+            ),
             *(
                 ()
                 if bought

@@ -34,7 +34,8 @@ def test_options_stand_in_the_order_of_what_they_cost() -> None:
     costs = [option.flow.npv_usd for option in found.options]
     assert costs == sorted(costs)
     assert {option.month.kind for option in found.options} == {"own", "hybrid", "api"}
-    assert len(found.options) == 3 + 3 + 2
+    # Two bought machines cost less than the API takes for the peaks of one: that mixture leaves the API nothing to do.
+    assert len(found.options) == 3 + 2 + 2
     assert all(duel.api.name == "host/model" for duel in found.duels)  # the cheaper of the two
 
 

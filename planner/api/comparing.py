@@ -1,0 +1,268 @@
+"""One's own machines against APIs, for a model and a workload."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hardware.spec import Basis, Machine
+from planner.api.fitting import fit
+from planner.api.machines import machine_for
+from planner.compare.api_task import api_option
+from planner.compare.comparison import Comparison, compare
+from planner.compare.constraints import Constraints
+from planner.compare.options import TASKS_PER_S, ApiOption, OwnOption, Scenario
+from planner.compare.own_capacity import sequential_tasks_per_s
+from planner.compare.scenario import STATED_UNITS, scenario_for, stated_for_machines
+from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
+from planner.errors import MissingFactError, PriceError
+from planner.estimate.ranking import headline
+from planner.estimate.term import Interval
+from planner.prices.api import one_price, same_model_prices
+from planner.prices.figure import Figure, Figures, assumed_figures, stated
+from planner.prices.machine_cost import Deal, Site, cost_rates
+from planner.prices.machine_hour import figures_of
+from planner.prices.machine_prices import MACHINE_UNITS
+from planner.prices.names import is_same
+from planner.prices.price import ApiPrice
+from planner.prices.tariff import Processing
+from planner.progress import Progress
+from planner.readers.cost_file import read_cost_file
+from planner.workload.totals import expected_task
+from planner.workload.workload import Workload
+
+ALL_DEALS: tuple[Deal, ...] = ("buy", "reserved", "on-demand", "spot")
+DEFAULT_YEARS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnCapacity:
+    """What one machine does for a workload: tasks a second, and how."""
+
+    tasks_per_s: Figure
+    layout: str
+    machines_per_unit: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareQuestion:
+    """What to compare, beside the model, the workload and the machines.
+
+    `apis` are "provider/model"; `same_hosts` adds so many of the cheapest hosts of the very model. `stated` are "NAME=VALUE" as
+    --set takes them, `costs` files of them, which come first.
+    """
+
+    deals: tuple[Deal, ...] = ALL_DEALS
+    site: Site | None = None  # of bought machines; None: an office for small ones, colocation for others
+    apis: tuple[str, ...] = ()
+    same_hosts: int = 3
+    processing: Processing = "standard"
+    at: datetime | None = None  # the day of the prices; None: now
+    years: float = DEFAULT_YEARS
+    n_spare_machines: int = 0
+    constraints: Constraints = field(default_factory=Constraints)
+    api_regions: tuple[tuple[str, str], ...] = ()  # provider, region
+    volume_tiers: tuple[tuple[float, float], ...] = ()
+    stated: tuple[str, ...] = ()
+    costs: tuple[Path, ...] = ()
+    seed: int = DEFAULT_SEED
+    n_cases: int = DEFAULT_CASES
+
+    def __post_init__(self) -> None:
+        if not 1 / 12 <= self.years <= 10:
+            raise ValueError("a comparison runs over a month to ten years")
+
+
+NO_QUESTION = CompareQuestion()
+
+
+def compare_costs(
+    text: str,
+    workload: Workload,
+    machines: Sequence[str | Machine] = (),
+    question: CompareQuestion = NO_QUESTION,
+    *,
+    quant: str | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Compares owning with buying tokens, for a model by its name or file.
+
+    Each machine's speed is that of `planner fit` (llama.cpp, one call at a time), unless `tasks_per_s` is stated. Machines that nobody
+    published a price for are left out with a note, deal by deal. Raises PlannerError where nothing is left.
+    """
+    assumed = assumed_figures()
+    given = _stated(question, assumed)
+    scenario = scenario_for(workload, assumed, given, n_months=max(1, round(question.years * 12)))
+    notes: list[str] = []
+    own: list[OwnOption] = []
+    for index, asked in enumerate(machines):
+        if progress is not None:
+            progress(index / (len(machines) + 2), f"machine {index + 1}")
+        machine = machine_for(asked)
+        capacity = _capacity(text, machine, workload, given, quant)
+        options, missing = own_options(machine, capacity, scenario, given, question)
+        own.extend(options)
+        notes.extend((*capacity.notes, *missing))
+    if progress is not None:
+        progress(len(machines) / (len(machines) + 2), "prices")
+    apis = api_options(text, workload, question)
+    if progress is not None:
+        progress((len(machines) + 1) / (len(machines) + 2), "cases")
+    found = compare(
+        workload, scenario, own, apis, model=text, constraints=question.constraints, seed=question.seed,
+        n_cases=question.n_cases, notes=tuple(dict.fromkeys(notes)),
+    )  # fmt: skip
+    if progress is not None:
+        progress(1.0, "done")
+    return found
+
+
+def own_options(
+    machine: Machine,
+    capacity: OwnCapacity,
+    scenario: Scenario,
+    given: Sequence[Figure],
+    question: CompareQuestion,
+) -> tuple[tuple[OwnOption, ...], tuple[str, ...]]:
+    """One option for each deal that the machine can be had under, and why others are missing."""
+    known = figures_of(machine, scenario.figures).with_figures(*stated_for_machines(given))
+    specific = Figures(
+        {
+            **{name: known[name] for name in MACHINE_UNITS if name in known},
+            TASKS_PER_S: capacity.tasks_per_s,
+        }
+    )
+    options: list[OwnOption] = []
+    missing: dict[str, list[str]] = {}
+    for deal in question.deals:
+        site = (question.site or _usual_site(machine)) if deal == "buy" else "cloud"
+        try:
+            cost_rates(scenario.figures.with_figures(*specific.values()), deal, site)
+        except PriceError as error:
+            missing.setdefault(str(error), []).append(deal)
+            continue
+        options.append(
+            OwnOption(
+                name=f"{machine.name}, {_words(deal, site)}",
+                machine=machine.name,
+                deal=deal,
+                site=site,
+                specific=specific,
+                machines_per_unit=capacity.machines_per_unit,
+                n_spare_machines=question.n_spare_machines,
+                layout=capacity.layout,
+                notes=capacity.notes,
+            )
+        )
+    return tuple(options), tuple(
+        f"{machine.name} is not compared as {' or '.join(deals)}: {reason}"
+        for reason, deals in missing.items()
+    )
+
+
+def api_options(text: str, workload: Workload, question: CompareQuestion) -> tuple[ApiOption, ...]:
+    """The APIs asked for, and the cheapest hosts of the very model."""
+    at = question.at or datetime.now(UTC)
+    prices: dict[tuple[str, str], ApiPrice] = {}
+    for name in question.apis:
+        provider, slash, model = name.partition("/")
+        if not slash or not model:
+            raise PriceError(f"{name[:80]!r} is not PROVIDER/MODEL, such as openai/gpt-5.6-luna")
+        price = one_price(provider, model, at=at)
+        prices[price.provider, price.model_id] = price
+    if question.same_hosts:
+        for price in same_model_prices(text, most=question.same_hosts, at=at):
+            prices.setdefault((price.provider, price.model_id), price)
+    regions = dict(question.api_regions)
+    found = []
+    for price in prices.values():
+        if question.processing not in price.schedule.processings:
+            continue
+        option = api_option(
+            price, workload, at, processing=question.processing, same_weights=_is_same(text, price),
+            volume_tiers=question.volume_tiers,
+        )  # fmt: skip
+        found.append(replace(option, region=regions.get(price.provider)))
+    if prices and not found:
+        raise PriceError(
+            f"none of the {len(prices)} APIs has a {question.processing} price; leave --processing out"
+        )
+    return tuple(found)
+
+
+def _stated(question: CompareQuestion, assumed: Figures) -> tuple[Figure, ...]:
+    """Figures of files and of the command line; a later one replaces an earlier one."""
+    found: dict[str, Figure] = {}
+    for path in question.costs:
+        found |= {figure.name: figure for figure in read_cost_file(path, assumed, STATED_UNITS)}
+    for text in question.stated:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise PriceError(f"{text[:80]!r} is not NAME=VALUE, such as electricity_usd_per_kwh=0.2")
+        figure = stated(name.strip(), value, assumed, STATED_UNITS)
+        found[figure.name] = figure
+    return tuple(found.values())
+
+
+def _capacity(
+    text: str, machine: Machine, workload: Workload, given: Sequence[Figure], quant: str | None
+) -> OwnCapacity:
+    said = next((figure for figure in given if figure.name == TASKS_PER_S), None)
+    if said is not None:
+        return OwnCapacity(tasks_per_s=said, layout="speed as stated")
+    return llama_cpp_capacity(text, machine, workload, quant)
+
+
+def llama_cpp_capacity(
+    text: str, machine: Machine, workload: Workload, quant: str | None = None
+) -> OwnCapacity:
+    """Tasks a second of llama.cpp on a machine, one call at a time."""
+    task = expected_task(workload)
+    context = max(512, round(task.call.prompt + task.call.generated))
+    answer = fit(text, on=machine, contexts=(context,), quants=(quant,) if quant else ())
+    row = headline(answer.rows)
+    if not row.placement.fits:
+        raise MissingFactError(f"{text} does not fit on {machine.name}: `planner fit` says what is short")
+    rates = [speed.tokens_per_s for speed in (row.prefill, row.decode, row.decode_full)]
+    if any(rate is None for rate in rates):
+        missing = row.decode.missing or row.prefill.missing or "a speed is unknown"
+        raise MissingFactError(
+            f"{text} on {machine.name}: {missing}; state it with --set {TASKS_PER_S}=VALUE"
+        )
+    found = sequential_tasks_per_s(task, *(rate for rate in rates if rate is not None), context)
+    return OwnCapacity(
+        tasks_per_s=capacity_figure(found, f"llama.cpp, {row.model.storage.label}: {found.source}"),
+        layout=f"llama.cpp, {row.model.storage.label}, one call at a time",
+        notes=(f"{machine.name} answers one call at a time; several at once would do more",),
+    )
+
+
+def capacity_figure(found: Interval, source: str) -> Figure:
+    """Tasks a second with their bounds."""
+    return Figure(
+        name=TASKS_PER_S,
+        value=found.expected,
+        unit=STATED_UNITS[TASKS_PER_S],
+        basis=found.basis if found.basis is not Basis.VENDOR else Basis.DERIVED,
+        source=source,
+        low=found.low,
+        high=found.high,
+    )
+
+
+def _usual_site(machine: Machine) -> Site:
+    return "office" if len(machine.gpus) <= 2 else "colocation"
+
+
+def _words(deal: Deal, site: Site) -> str:
+    return {
+        "buy": f"bought ({site})",
+        "reserved": "reserved",
+        "on-demand": "on demand",
+        "spot": "spot",
+    }[deal]
+
+
+def _is_same(text: str, price: ApiPrice) -> bool:
+    return any(is_same(text, name) for name in (price.model_id, price.model_name))

@@ -1,0 +1,78 @@
+"""`planner compare`: a question on the command line, answered or refused in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from planner.cli.main import planner
+
+MACHINE = "8x H100 SXM"
+SPEED = ("--set", "tasks_per_s=9(6-12)")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(planner, ["compare", "llama-3.3-70b-instruct", *arguments])
+
+
+def data(*arguments: str) -> dict[str, object]:
+    result = run(*arguments, "--format", "json", "--cases", "200")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def test_rent_and_purchase_against_hosts() -> None:
+    found = data("--on", MACHINE, "--rps", "4", *SPEED)
+    names = [option["name"] for option in found["options"]]  # type: ignore[attr-defined]
+    for deal in ("bought (colocation)", "reserved", "on demand", "spot"):
+        assert any(name.endswith(f", {deal}") for name in names), deal
+    assert found["verdict"] in ("own", "hybrid", "api")
+
+
+def test_stated_figures_and_a_file_replace_assumptions(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("machine_usd = 200000\nelectricity_usd_per_kwh = 0.30\n")
+    found = data("--on", MACHINE, "--rps", "4", *SPEED, "--costs", str(file), "--set", "machine_usd=100000")
+    figures = {figure["name"]: figure["value"] for figure in found["figures"]}  # type: ignore[attr-defined]
+    assert figures["electricity_usd_per_kwh"] == 0.30
+    own = next(option["own"] for option in found["options"] if option["own"])  # type: ignore[attr-defined]
+    assert {one["name"]: one["value"] for one in own["figures"]}["machine_usd"] == 100_000
+
+
+def test_the_seed_makes_the_answer_repeatable() -> None:
+    asked = ("--on", MACHINE, "--rps", "4", *SPEED)
+    assert data(*asked, "--seed", "5") == data(*asked, "--seed", "5")
+    one, other = data(*asked, "--seed", "5")["duels"], data(*asked, "--seed", "6")["duels"]
+    assert one != other
+
+
+def test_data_that_stays_in_the_house() -> None:
+    found = data("--on", MACHINE, "--rps", "4", *SPEED, "--data", "bought")
+    assert [option["own"]["deal"] for option in found["options"]] == ["buy"]  # type: ignore[attr-defined]
+    assert all("data is to stay on bought" in one["reason"] for one in found["excluded"])  # type: ignore[attr-defined]
+
+
+def test_apis_alone_need_no_machine() -> None:
+    result = run("--rps", "4", "--api", "google/gemini-2.5-flash-lite", "--hosts", "0")
+    assert result.exit_code == 0, result.output
+    assert "google/gemini-2.5-flash-lite" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--on", MACHINE, "--users", "40", *SPEED), "--set tasks_per_month"),
+        (("--on", MACHINE, "--rps", "4", "--set", "electricty=1"), "did you mean"),
+        (("--on", MACHINE, "--rps", "4", "--set", "pue"), "is not NAME=VALUE"),
+        (("--rps", "4", "--api", "nowhere"), "is not PROVIDER/MODEL"),
+        (("--rps", "4", "--hosts", "0"), "no option is left to compare"),
+        (("--on", MACHINE, "--rps", "4", "--costs", "/nowhere.toml"), "does not exist"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line(arguments: tuple[str, ...], says: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert says in result.output
+    assert result.output.count("Error:") == 1
+    assert "Traceback" not in result.output
