@@ -224,13 +224,13 @@ def llama_cpp_capacity(
     row = headline(answer.rows)
     if not row.placement.fits:
         raise MissingFactError(f"{text} does not fit on {machine.name}: `planner fit` says what is short")
-    rates = [speed.tokens_per_s for speed in (row.prefill, row.decode, row.decode_full)]
-    if any(rate is None for rate in rates):
+    prefill, decode, full = (speed.tokens_per_s for speed in (row.prefill, row.decode, row.decode_full))
+    if prefill is None or decode is None or full is None:
         missing = row.decode.missing or row.prefill.missing or "a speed is unknown"
         raise MissingFactError(
             f"{text} on {machine.name}: {missing}; state it with --set {TASKS_PER_S}=VALUE"
         )
-    found = sequential_tasks_per_s(task, *(rate for rate in rates if rate is not None), context)
+    found = sequential_tasks_per_s(task, prefill, decode, full, context)
     return OwnCapacity(
         tasks_per_s=capacity_figure(found, f"llama.cpp, {row.model.storage.label}: {found.source}"),
         layout=f"llama.cpp, {row.model.storage.label}, one call at a time",
