@@ -1,20 +1,27 @@
 """`planner compare`."""
 
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from planner import api
 from planner.api.comparing import ALL_DEALS, DEFAULT_YEARS, CompareQuestion
+from planner.cli.costs_files import costs_files
 from planner.cli.options import CommaList, format_option, mendable_errors, reference_argument
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
+from planner.cli.report_files import write_all
+from planner.cli.typed_again import typed_again
 from planner.cli.workload_options import WorkloadChoice, workload_options
 from planner.compare.constraints import Constraints
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
 from planner.prices.tariff import PROCESSINGS
+from planner.readers.local_json import read_json_object
 from planner.report.compare_document import compare_document
+from planner.report.costs.saved import saved_data
+from planner.report.difference import difference_document
 
 
 @click.command("compare")
@@ -63,6 +70,10 @@ from planner.report.compare_document import compare_document
 )
 @click.option("--cases", "n_cases", type=click.IntRange(100, 100_000), default=DEFAULT_CASES, show_default=True,
               help="Cases to draw.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=None,
+              help="Write compare.html, .md, .csv and .json into this folder as well.")  # fmt: skip
+@click.option("--diff", "earlier", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="A compare.json of an earlier time: say what changed since.")  # fmt: skip
 @click.option("--explain", is_flag=True, help="Print every term and every figure with its source.")
 @format_option
 @mendable_errors
@@ -87,6 +98,8 @@ def command(
     most_upfront_usd: float | None,
     seed: int,
     n_cases: int,
+    out: Path | None,
+    earlier: Path | None,
     explain: bool,
     output_format: str,
 ) -> None:
@@ -97,7 +110,7 @@ def command(
       planner compare llama-3.1-8b-instruct --on "RTX 4090, 64GiB DDR5-5600" \\
         --workload chat --rps 0.3 --api google/gemini-2.5-flash-lite
       planner compare llama-3.3-70b-instruct --on "8x H100 SXM" --rps 4 \\
-        --set "tasks_per_s=9(6-12)" --data rented
+        --set "tasks_per_s=9(6-12)" --data rented --out report/
     """
     question = CompareQuestion(
         deals=deals,  # type: ignore[arg-type]  # click.Choice has checked these
@@ -117,7 +130,17 @@ def command(
     )
     with progress_bar("Compare") as progress:
         found = api.compare_costs(ref, workload.read(), machines, question, quant=quant, progress=progress)
-    render(compare_document(found, explain=explain), output_format)
+    kept = saved_data(
+        found, made_at=datetime.now(UTC).isoformat(timespec="seconds"), planner_version=version("llm-capacity-planner"),
+        command=typed_again(click.get_current_context(), ("out", "earlier", "output_format", "explain")),
+    )  # fmt: skip
+    written = [] if out is None else write_all(out, costs_files(kept))
+    if earlier is not None:
+        render(difference_document(read_json_object(earlier), kept), output_format)
+    else:
+        render(compare_document(found, explain=explain), output_format)
+    for path in written:
+        click.echo(f"wrote {path.resolve()}", err=True)
 
 
 def _pair(text: str) -> tuple[str, str]:

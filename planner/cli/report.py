@@ -1,16 +1,19 @@
 """`planner report`."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import click
 
 from planner import api
+from planner.cli.costs_files import costs_files
 from planner.cli.options import assume_option, format_option, mendable_errors, on_option, reference_argument
 from planner.cli.progress import progress_bar
 from planner.cli.render import render, wrapped
-from planner.errors import PlannerError
+from planner.cli.report_files import write_all
+from planner.quoting import quoted
+from planner.readers.local_json import read_json_object
+from planner.report.difference import difference_document
 from planner.report.full_data import report_data
 from planner.report.html import render_html
 from planner.report.markdown import render_markdown
@@ -63,6 +66,20 @@ from planner.report.story import story
     show_default="here",
     help="Folder for report.html, report.md and report.json.",
 )
+@click.option(
+    "--from",
+    "kept",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Make the files of planner compare --out again from its compare.json alone.",
+)
+@click.option(
+    "--diff",
+    "earlier",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="A report.json or compare.json of an earlier time: say what changed since.",
+)
 @assume_option
 @format_option
 @mendable_errors
@@ -79,6 +96,8 @@ def command(
     budget_s: float,
     no_measure: bool,
     out: Path,
+    kept: Path | None,
+    earlier: Path | None,
     assume: tuple[str, ...],
     output_format: str,
 ) -> None:
@@ -88,7 +107,14 @@ def command(
     Examples:
       planner report --demo
       planner report model.gguf --tokens-per-month 2e9 --own-usd-per-month 400
+      planner report --from old/compare.json --out new/
+      planner report --from new/compare.json --diff old/compare.json
     """
+    if kept is not None:
+        if demo or ref is not None:
+            raise click.UsageError("a report that is kept names its model itself: leave REF and --demo out")
+        _from_kept(kept, earlier, out, output_format)
+        return
     if demo == (ref is not None):
         raise click.UsageError("name a model, or give --demo, not both")
     if (power_w is None) != (usd_per_kwh is None):
@@ -115,7 +141,12 @@ def command(
             "report.json": json.dumps(report_data(report), indent=2) + "\n",
         }
         progress(1.0, "done")
-    paths = _write_all(out, texts)
+    paths = write_all(out, texts)
+    if earlier is not None:
+        render(difference_document(read_json_object(earlier), report_data(report)), output_format)
+        for path in paths:
+            click.echo(f"wrote {path.resolve()}", err=True)
+        return
     if output_format != "table":
         render(report_document(report), output_format)
         for path in paths:
@@ -127,15 +158,11 @@ def command(
         click.echo(f"  {path.resolve()}")
 
 
-def _write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
-    """Writes all files or none: each is complete beside its place before any is put there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as staging:
-            for name, text in texts.items():
-                (Path(staging) / name).write_text(text, encoding="utf-8")
-            return [(Path(staging) / name).replace(folder / name) for name in texts]
-    except OSError as error:
-        raise PlannerError(
-            f"cannot write the report to {str(folder)!r}: {error.strerror}; choose another folder with --out"
-        ) from error
+def _from_kept(kept: Path, earlier: Path | None, out: Path, output_format: str) -> None:
+    """The files of a comparison from its JSON; with an earlier one, what changed between them."""
+    data = read_json_object(kept)
+    if earlier is not None:
+        render(difference_document(read_json_object(earlier), data), output_format)
+        return
+    for path in write_all(out, costs_files(data, quoted(kept))):
+        click.echo(f"  {path.resolve()}")

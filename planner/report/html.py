@@ -4,13 +4,15 @@ Jinja2 escapes everything that a story holds; only the charts, which escape thei
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from planner.report.charts import charts
+from planner.report.drawing import Chart
 from planner.report.full import FullReport
-from planner.report.story import story
+from planner.report.story import Story, story
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -27,9 +29,13 @@ _OPTION = re.compile(r"(?<![^\s(])--[a-z][a-z-]{1,40}(?![\w-])")
 
 def render_html(report: FullReport) -> str:
     """The whole report as one self-contained page."""
+    return render_story(story(report), {chart.key: chart for chart in charts(report)})
+
+
+def render_story(told: Story, drawn: Mapping[str, Chart]) -> str:
+    """A story with its charts, by the keys that its sections name, as one self-contained page."""
     template = _environment().get_template("report.html.j2")
-    drawn = {chart.key: chart for chart in charts(report)}
-    return f"{template.render(story=story(report), charts=drawn)}\n"
+    return f"{template.render(story=told, charts=drawn)}\n"
 
 
 def _environment() -> "Environment":

@@ -14,7 +14,11 @@ _BLOCK_START = re.compile(r"^(?:([#+=-])|(\d{1,9})([.)]))(?=\s|$)")
 
 def render_markdown(report: FullReport) -> str:
     """The whole report as one Markdown file."""
-    told = story(report)
+    return render_story_markdown(story(report))
+
+
+def render_story_markdown(told: Story) -> str:
+    """A story as one Markdown file, without its charts."""
     return "\n\n".join((*_opening(told), *_sections(told))) + "\n"
 
 

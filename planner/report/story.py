@@ -35,10 +35,15 @@ class Story:
 
     title: str
     subtitle: str
-    answer: tuple[str, str, str]  # does it fit, how fast, what it costs
+    answer: tuple[str, ...]  # of a model: does it fit, how fast, what it costs
     figures: tuple[KeyFigure, ...]
     command: str | None  # None when the model does not fit
     sections: tuple[Section, ...]
+    command_label: str = "To run it so:"
+    footer: str = (
+        "GiB are 2³⁰ bytes, GB are 10⁹. An 80 % interval should hold the truth four times in five. "
+        "Speeds are of one sequence; “empty” and “full” tell how much of the context is filled."
+    )
 
     @property
     def tables(self) -> tuple[Table, ...]:
