@@ -112,6 +112,17 @@ def expected_task(workload: Workload) -> TaskTotals:
 
 def worst_task(workload: Workload, *, with_budget: bool = True) -> Tokens | None:
     """The task whose lengths are all as long as they can be; None where nothing bounds one of them."""
+    calls = worst_calls(workload, with_budget=with_budget)
+    if calls is None:
+        return None
+    total = NO_TOKENS
+    for tokens in calls:
+        total = total.plus(tokens)
+    return total
+
+
+def worst_calls(workload: Workload, *, with_budget: bool = True) -> tuple[Tokens, ...] | None:
+    """The calls of that task, one after the other; None where nothing bounds a length."""
     largest = [lengths.largest for lengths in _all_lengths(workload)]
     if None in largest:
         return None
@@ -119,13 +130,10 @@ def worst_task(workload: Workload, *, with_budget: bool = True) -> Tokens | None
     call = _Call(output=output, thinking=thinking, tool=tool)
     agent = workload.agent
     if agent is None:
-        return _walk_one(workload, prompt, call)
+        return (_walk_one(workload, prompt, call),)
     budget = agent.token_budget if with_budget else None
     n_steps = min(agent.max_steps, agent.steps.largest or agent.max_steps)
-    total = NO_TOKENS
-    for tokens in _walk(workload, agent, prompt, call, n_steps, budget):
-        total = total.plus(tokens)
-    return total
+    return tuple(_walk(workload, agent, prompt, call, n_steps, budget))
 
 
 def most_task_tokens(workload: Workload) -> float | None:
