@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue_table import fit_catalogue_table
     from planner.api.comparing import CompareQuestion, compare_costs
     from planner.api.deciding import choose
+    from planner.api.deploying import buying, emit, proof_command
     from planner.api.engine_plans import exact
     from planner.api.fitting import FitAnswer, fit
     from planner.api.fleet_sources import gather_fleet
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from planner.api.inspecting import inspect
     from planner.api.llama_cpp_factors import speed_factors, speed_spreads
     from planner.api.load_testing import load_test
+    from planner.api.machine_offers import offered_machines
     from planner.api.machines import (
         bench_folder,
         fleet_for,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from planner.api.pricing import prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
+    from planner.api.sizing import size
     from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
     from planner.api.stored_runs import (
         StoredRun,
@@ -106,6 +109,11 @@ _MODULES = {
     "choose": "deciding",
     "CompareQuestion": "comparing",
     "compare_costs": "comparing",
+    "buying": "deploying",
+    "emit": "deploying",
+    "proof_command": "deploying",
+    "offered_machines": "machine_offers",
+    "size": "sizing",
     "prices": "pricing",
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
@@ -149,6 +157,7 @@ __all__ = [
     "bench_folder",
     "bench_in_ollama",
     "bench_synthetic",
+    "buying",
     "calibrate_own",
     "calibrate_speed",
     "choose",
@@ -157,6 +166,7 @@ __all__ = [
     "default_contexts",
     "demo_model_path",
     "described_models",
+    "emit",
     "exact",
     "fit",
     "fit_catalogue",
@@ -175,14 +185,17 @@ __all__ = [
     "list_runs",
     "load_test",
     "machine_for",
+    "offered_machines",
     "open_model",
     "open_model_with_card",
     "own_run_files",
     "plan_synthetic_bench",
     "prices",
+    "proof_command",
     "remove_model",
     "remove_runs",
     "report",
+    "size",
     "speed_factors",
     "speed_facts",
     "speed_spreads",

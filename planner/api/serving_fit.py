@@ -45,7 +45,7 @@ def fit_vllm(
     Raises MissingFactError on a machine without GPUs of known memory, or where the weights' storage is unknown.
     """
     machines, opened = serving_machines(on, network), open_model(text, assume, progress)
-    model, notes = _model(opened, settings.quantization)
+    model, notes = model_as_served(opened, settings.quantization)
     rows = []
     for ranks in splits or _splits(model, machines):
         _check(model, ranks, machines)
@@ -53,7 +53,7 @@ def fit_vllm(
             asked = replace(settings, parallel=ranks, max_model_len=length or settings.max_model_len)
             found = vllm_memory(model, asked, machines.gpu)
             rows.append(
-                ServingRow(parallel=ranks, memory=found, command=serve_command(_repository(opened), asked))
+                ServingRow(parallel=ranks, memory=found, command=serve_command(loaded_from(opened), asked))
             )
     answer = ServingAnswer(
         machine=machines.machine, n_machines=machines.count, opened=opened, engine="vllm", version=str(settings.version),
@@ -76,7 +76,7 @@ def fit_sglang(
 ) -> ServingAnswer:
     """The same for SGLang, which needs no room for a whole request: it starts with any pool of tokens."""
     machines, opened = serving_machines(on, network), open_model(text, assume, progress)
-    model, notes = _model(opened, None)
+    model, notes = model_as_served(opened, None)
     if settings.version > LATEST_SGLANG:
         notes = (
             *notes,
@@ -89,7 +89,7 @@ def fit_sglang(
             asked = replace(settings, parallel=ranks, context_length=length or settings.context_length)
             found = sglang_memory(model, asked, machines.gpu)
             rows.append(
-                ServingRow(parallel=ranks, memory=found, command=launch_command(_repository(opened), asked))
+                ServingRow(parallel=ranks, memory=found, command=launch_command(loaded_from(opened), asked))
             )
     answer = ServingAnswer(
         machine=machines.machine, n_machines=machines.count, opened=opened, engine="sglang", version=str(settings.version),
@@ -114,7 +114,8 @@ def _timed(
     return replace(answer, speeds=speeds)
 
 
-def _model(opened: OpenedModel, quantization: str | None) -> tuple[ServedModel, tuple[str, ...]]:
+def model_as_served(opened: OpenedModel, quantization: str | None) -> tuple[ServedModel, tuple[str, ...]]:
+    """The model at its published types, or quantized while loading, and what must be said of that."""
     model = served_model(opened)
     if quantization is None:
         return model, model.notes
@@ -150,7 +151,7 @@ def _check(model: ServedModel, ranks: Parallel, machines: ServingMachines) -> No
         raise MissingFactError(f"{model.name} cannot be split so: {problem}")
 
 
-def _repository(opened: OpenedModel) -> str:
+def loaded_from(opened: OpenedModel) -> str:
     """What the engine is to load: a catalogue entry's repository, else what was asked for."""
     if opened.source == CATALOGUE:
         return str(model_entry(opened.reference)["hub_id"] or opened.reference)

@@ -1,5 +1,7 @@
 """How fast a served model answers one request while others are in flight."""
 
+from dataclasses import replace
+
 from planner.api.own_loads import own_loads
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_machines import ServingMachines
@@ -27,23 +29,8 @@ def serving_speeds(
     """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing."""
     most = max(1, n_pool_tokens // (load.n_prompt_tokens + load.n_output_tokens))
     numbers = [n for n in _REQUESTS if n <= most]
-    shared = rank_load(model.network, model.layout.storage, ranks)
-    cache = model.checkpoint_cache or "" if cache_type == "auto" else cache_type
-    accelerator, fabric = machines.accelerator(), machines.fabric(ranks.n_devices)
-    deployments = [
-        Deployment(
-            load=shared,
-            accelerator=accelerator,
-            engine=engine,
-            n_requests=n,
-            n_prompt_tokens=load.n_prompt_tokens,
-            n_output_tokens=load.n_output_tokens,
-            cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
-            weight_unit=narrowest_unit(shared),
-            fabric=fabric,
-        )
-        for n in numbers
-    ]
+    one = serving_deployment(model, machines, engine, ranks, cache_type, load)
+    deployments = [replace(one, n_requests=n) for n in numbers]
     loads = own_loads()
     answers = [
         corrected(answer, one, loads)
@@ -52,4 +39,28 @@ def serving_speeds(
     return tuple(
         ServingSpeed(n_requests=n, latency=answer, n_own_loads=n_loads_of(one, loads))
         for n, answer, one in zip(numbers, answers, deployments, strict=True)
+    )
+
+
+def serving_deployment(
+    model: ServedModel,
+    machines: ServingMachines,
+    engine: str,
+    ranks: Parallel,
+    cache_type: str,
+    load: ServingLoad,
+) -> Deployment:
+    """One replica with one request at a time, to be timed; raises MissingFactError with what is missing."""
+    shared = rank_load(model.network, model.layout.storage, ranks)
+    cache = model.checkpoint_cache or "" if cache_type == "auto" else cache_type
+    return Deployment(
+        load=shared,
+        accelerator=machines.accelerator(),
+        engine=engine,
+        n_requests=1,
+        n_prompt_tokens=load.n_prompt_tokens,
+        n_output_tokens=load.n_output_tokens,
+        cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
+        weight_unit=narrowest_unit(shared),
+        fabric=machines.fabric(ranks.n_devices),
     )

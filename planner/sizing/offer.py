@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-PriceKind = Literal["on-demand", "spot", "tco", "owned", "given"]
+from planner.estimate.term import Interval
+
+Deal = Literal["on-demand", "reserved", "spot", "buy", "owned"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +19,10 @@ class Offer:
     accelerator_id: str | None
     accelerator: str
     n_gpus: int  # of all its nodes
+    usd_per_hour: Interval | None  # of the whole machine; its source says how it is had
+    deal: Deal
     n_nodes: int = 1  # joined by a network, where a replica spans several
-    usd_per_hour: float | None
-    price_kind: PriceKind | None = None
-    price_source: str = ""
-    power_w: float | None = None  # of the whole machine under load, where known
+    power_w: float | None = None  # of the whole machine while it serves, where known
     n_available: int | None = None  # None: as many as wanted
 
     def __post_init__(self) -> None:
@@ -31,5 +32,3 @@ class Offer:
             )
         if self.n_gpus < 1 or (self.n_available is not None and self.n_available < 1):
             raise ValueError(f"{self.description}: an offer has at least one GPU and one machine")
-        if self.usd_per_hour is not None and self.usd_per_hour < 0:
-            raise ValueError(f"{self.description}: {self.usd_per_hour} $/h is no price")

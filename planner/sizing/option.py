@@ -11,6 +11,13 @@ from planner.workload.workload import Objective, Workload
 Stage = Literal["layout", "memory", "speed", "closed form", "simulation", "number", "price"]
 SizedFor = Literal["expected", "low"]  # end of the speed model's interval
 LoadUnit = Literal["tasks/s", "users"]
+Goal = Literal["least cost", "most load"]
+
+
+def split_words(ranks: Parallel) -> str:
+    """How a replica is spread over GPUs, in a few letters: "TP4", "TP8 EP8 DP8"."""
+    sizes = (("PP", ranks.pipeline), ("EP", ranks.expert), ("DP", ranks.attention_replicas))
+    return " ".join((f"TP{ranks.tensor}", *(f"{name}{n}" for name, n in sizes if n > 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +48,7 @@ class Layout:
     @property
     def words(self) -> str:
         """The layout as a table says it: "FP8 TP2 PP2"."""
-        sizes = (("PP", self.parallel.pipeline), ("EP", self.parallel.expert))
-        more = [f"{name}{n}" for name, n in (*sizes, ("DP", self.parallel.attention_replicas)) if n > 1]
-        return " ".join((self.storage, f"TP{self.parallel.tensor}", *more))
+        return f"{self.storage} {split_words(self.parallel)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +83,16 @@ class Option:
     replicas_per_machine: int
     unit: LoadUnit
     capacity_per_replica: float
+    capacity_limit: str  # what breaks beyond it
     peak: float
     average: float
     seen: tuple[Seen, ...]
-    usd_per_month: float | None
+    usd_per_month: Interval | None
     hours_per_month: float  # that machines are kept for
     power_w: float | None = None  # of all machines, spares included
+    is_measured: bool = (
+        True  # False: nobody measured serving on such GPUs, so speeds are what others have in common
+    )
     notes: tuple[str, ...] = ()
 
     @property
@@ -137,28 +146,41 @@ class Rejection:
     """A layout on a machine that is not an answer, and why; `stage` says what found out."""
 
     machine: str
+    engine: str
     layout: str
     stage: Stage
     reason: str
-    n_alike: int = 1  # layouts of this machine that failed alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything `planner size` says. `options` are in the order of their cost, those without a price last."""
+    """Everything `planner size` says.
+
+    "least cost": `options` carry `peak`, cheapest first, those without a price last. "most load": what a budget or the
+    machines at hand carry, most first, each option with a peak of its own. Options on GPUs that nobody measured come
+    after all others.
+    """
 
     model: str
     workload: Workload
+    goal: Goal
+    unit: LoadUnit
+    peak: float  # of the workload
+    average: float
     sized_for: SizedFor
     n_spare_machines: int
-    options: tuple[Option, ...]  # the cheapest of each machine and those on the front
-    front: tuple[Option, ...]  # none of the options is better in cost, latency and headroom at once
+    options: tuple[Option, ...]
+    front: tuple[
+        Option, ...
+    ]  # no other is at least as good in cost or load, latency and headroom, and better in one
     rejections: tuple[Rejection, ...]
-    n_layouts: int  # looked at
+    n_machines_looked_at: int  # kinds
+    n_layouts: int  # on the kinds of GPU
     n_simulated: int
+    usd_per_month: float | None = None  # the budget
     notes: tuple[str, ...] = ()
 
     @property
     def best(self) -> Option | None:
-        """The cheapest option; None when nothing meets the objectives."""
+        """The first option; None when nothing meets the objectives."""
         return self.options[0] if self.options else None

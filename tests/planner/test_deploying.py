@@ -23,7 +23,7 @@ CHAT = Workload(
 def option(**changes: Any) -> Option:
     offer = Offer(
         description=changes.pop("description", "DGX H100"), accelerator_id=changes.pop("accelerator_id", "h100-sxm-80"),
-        accelerator="H100 SXM5 80GB", n_gpus=changes.pop("n_gpus", 8), n_nodes=changes.pop("n_nodes", 1), usd_per_hour=None,
+        accelerator="H100 SXM5 80GB", n_gpus=changes.pop("n_gpus", 8), n_nodes=changes.pop("n_nodes", 1), usd_per_hour=None, deal="on-demand",
     )  # fmt: skip
     layout = Layout(
         engine=changes.pop("engine", "vllm"), engine_version="0.33.0", checkpoint="meta-llama/Llama-3.3-70B-Instruct",
@@ -33,7 +33,7 @@ def option(**changes: Any) -> Option:
     )  # fmt: skip
     facts: dict[str, Any] = {
         "offer": offer, "layout": layout, "n_machines": 2, "n_spare_machines": 1, "replicas_per_machine": 4,
-        "unit": "tasks/s", "capacity_per_replica": 1.0, "peak": 6.0, "average": 3.0, "seen": (), "usd_per_month": None,
+        "unit": "tasks/s", "capacity_per_replica": 1.0, "capacity_limit": "", "peak": 6.0, "average": 3.0, "seen": (), "usd_per_month": None,
         "hours_per_month": 730.5,
     }  # fmt: skip
     return Option(**(facts | changes))

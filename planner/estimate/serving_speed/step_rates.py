@@ -100,6 +100,12 @@ class StepRates:
 
     summands: Mapping[tuple[str, str], float]
 
+    @property
+    def families(self) -> frozenset[str]:
+        """GPU families that were measured; others are timed by what these have in common."""
+        groups = (group for _, group in self.summands)
+        return frozenset(group.partition(":")[2] for group in groups if group.startswith("family:"))
+
     def value(self, name: str, questions: Batch) -> "NDArray[Any]":
         """The rate for every deployment."""
         import numpy as np

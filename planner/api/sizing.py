@@ -1,0 +1,336 @@
+"""How many of which machine: a model, a workload and machines that can be had, searched for what meets the objectives."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from hardware.units import HOURS_PER_MONTH
+from planner.api.machine_offers import RENTED_SIZES, OfferedMachine, priced_machines
+from planner.api.models import open_model
+from planner.api.replica_layouts import NoReplica, checkpoints
+from planner.api.replica_search import ReplicaKey, ReplicaSearch
+from planner.api.serving_machines import ServingMachines, serving_machines
+from planner.engines.sharding import Parallel
+from planner.errors import MissingFactError
+from planner.estimate.peer_links import peer_link_bytes_per_s
+from planner.model.opened_model import OpenedModel
+from planner.progress import Progress
+from planner.sizing.closed_form import means_of
+from planner.sizing.counts import n_machines_for, n_machines_within, usd_per_month
+from planner.sizing.demand import Demand, demand_of
+from planner.sizing.front import front
+from planner.sizing.offer import Offer
+from planner.sizing.option import Goal, Layout, Option, Plan, Rejection, split_words
+from planner.sizing.question import Limits, SizingQuestion
+from planner.sizing.sampled_load import sampled_load
+from planner.sizing.search import Candidate, Found, best_of_each_offer
+from planner.sizing.splits import splits
+from planner.workload.workload import Workload
+
+_LENGTH_STEP: Final = 1024
+NO_QUESTION: Final = SizingQuestion()
+
+
+def size(
+    text: str,
+    workload: Workload,
+    question: SizingQuestion = NO_QUESTION,
+    *,
+    machines: Sequence[OfferedMachine] = (),
+    are_named: bool = False,
+    assume: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Plan:
+    """The machines that serve a model to a workload: 1, 2, 4 and 8 of every accelerator with a rent, or those given.
+
+    Machines that there are only so many of, or a budget, turn the question round: what do they carry? Raises
+    MissingFactError where the workload's requests are longer than the model's context. Options are the best of each
+    accelerator and those on the front, or of every machine where they `are_named`.
+    """
+    opened = open_model(text, assume, progress)
+    load = sampled_load(workload, question.n_requests, question.seed)
+    means = means_of(load.requests, prefix_cache=True)
+    replicas = ReplicaSearch(
+        models=checkpoints(opened, question),
+        workload=workload,
+        question=question,
+        load=load,
+        means=means,
+        length=_length(opened, means.n_longest_tokens, question.max_model_len),
+    )
+    offered = tuple(machines) or priced_machines("on-demand")
+    return _Planning(opened.name, replicas, offered, progress, are_named=are_named).plan()
+
+
+def _length(opened: OpenedModel, n_longest_tokens: int, asked: int | None) -> int:
+    """The longest request that the engine is told to take: as asked, or the longest drawn, in whole 1,024 tokens."""
+    most = opened.network.context_tokens
+    if asked is not None and asked < n_longest_tokens:
+        raise MissingFactError(
+            f"requests of up to {n_longest_tokens:,} tokens come, more than the {asked:,} of --context; leave it out"
+        )
+    if most is not None and most < n_longest_tokens:
+        raise MissingFactError(
+            f"requests of up to {n_longest_tokens:,} tokens come, and {opened.name} holds {most:,} at most; give shorter "
+            "prompts or answers, or another model"
+        )
+    length = asked or -(-n_longest_tokens // _LENGTH_STEP) * _LENGTH_STEP
+    return length if most is None else min(length, most)
+
+
+@dataclass
+class _Planning:
+    """One question over all machines."""
+
+    name: str
+    replicas: ReplicaSearch
+    machines: Sequence[OfferedMachine]
+    progress: Progress | None
+    are_named: bool  # the machines, one by one
+    rejections: list[Rejection] = field(default_factory=list)
+    keys: dict[tuple[Offer, Layout], ReplicaKey] = field(default_factory=dict)
+
+    @property
+    def question(self) -> SizingQuestion:
+        return self.replicas.question
+
+    @property
+    def goal(self) -> Goal:
+        limited = any(one.offer.n_available is not None for one in self.machines)
+        return "most load" if limited or self.question.usd_per_month is not None else "least cost"
+
+    @property
+    def waits(self) -> bool:
+        """Whether anybody waits for answers; if not, work is done when it suits."""
+        return bool(self.replicas.workload.objectives)
+
+    @property
+    def demand(self) -> Demand:
+        found = demand_of(self.replicas.workload, self.question.years_ahead)
+        if self.waits or found.unit == "users":
+            return found
+        return replace(found, peak=self.question.window.load_within(found.average))
+
+    def plan(self) -> Plan:
+        candidates: list[Candidate] = []
+        for index, machine in enumerate(self.machines):
+            if self.progress is not None:
+                self.progress(index / len(self.machines) / 2, machine.offer.description)
+            candidates += self._candidates(machine)
+        found = best_of_each_offer(candidates, self._cost, self._capacity)
+        options = [self._option(one) for one in found]
+        kept = self._kept(options)
+        demand = self.demand
+        return Plan(
+            model=self.name,
+            workload=self.replicas.workload,
+            goal=self.goal,
+            unit=demand.unit,
+            peak=demand.peak,
+            average=demand.average,
+            sized_for=self.question.sized_for,
+            n_spare_machines=self.question.n_spare_machines,
+            options=kept,
+            front=self._front(kept),
+            rejections=tuple(self.rejections),
+            n_machines_looked_at=len(self.machines),
+            n_layouts=self.replicas.n_layouts,
+            n_simulated=self.replicas.n_simulated,
+            usd_per_month=self.question.usd_per_month,
+            notes=self._notes(kept),
+        )
+
+    def _notes(self, options: Sequence[Option]) -> tuple[str, ...]:
+        notes = []
+        if not self.are_named:
+            sizes = ", ".join(map(str, RENTED_SIZES[:-1]))
+            notes.append(
+                f"machines of {sizes} and {RENTED_SIZES[-1]} GPUs are taken to be had of every accelerator with a price; "
+                "name real ones with --machine"
+            )
+        unmeasured = dict.fromkeys(one.offer.accelerator for one in options if not one.is_measured)
+        if unmeasured:
+            notes.append(
+                f"no serving engine was measured on GPUs like {', '.join(unmeasured)}: their speeds are what other "
+                "GPUs reach, they may be several times off, and they come last"
+            )
+        return tuple(notes)
+
+    # Candidates
+
+    def _candidates(self, offered: OfferedMachine) -> Iterator[Candidate]:
+        machines = serving_machines(offered.machine)
+        n_gpus = machines.gpus_per_machine
+        kinds = {one.name for one in offered.machine.gpus}
+        if len(kinds) > 1:
+            self._reject(
+                offered, "", NoReplica("layout", f"GPUs of several kinds: {', '.join(sorted(kinds))}")
+            )
+            return
+        for index, checkpoint in enumerate(self.replicas.models):
+            for engine in self.question.engines:
+                for ranks in splits(checkpoint.model.network, n_gpus):
+                    for limits in self.question.limits:
+                        key = _replica_key(machines, index, engine, ranks, limits)
+                        try:
+                            bound = self.replicas.bound(key, machines)
+                        except NoReplica as no:
+                            self._reject(offered, f"{checkpoint.storage} {split_words(ranks)}", no, engine)
+                            continue
+                        yield Candidate(
+                            offer=offered.offer,
+                            key=key,
+                            replicas_per_machine=n_gpus // ranks.n_devices,
+                            bound=bound,
+                        )
+
+    def _reject(self, offered: OfferedMachine, layout: str, no: NoReplica, engine: str = "") -> None:
+        self.rejections.append(
+            Rejection(
+                machine=offered.offer.description,
+                engine=engine,
+                layout=layout,
+                stage=no.stage,
+                reason=no.reason,
+            )
+        )
+
+    # Weighing
+
+    def _capacity(self, candidate: Candidate) -> float | None:
+        found = self.replicas.capacity(_key(candidate))
+        if found.load is None:
+            layout = self.replicas.tried(_key(candidate), None).layout
+            self.rejections.append(
+                Rejection(
+                    machine=candidate.offer.description, engine=layout.engine, layout=layout.words, stage="simulation",
+                    reason=found.broken,
+                )
+            )  # fmt: skip
+        return found.load
+
+    def _n_serving(self, candidate: Candidate, capacity: float) -> int:
+        """Machines that carry the load, spares apart; 0 where a budget or what there is does not reach for one."""
+        offer, spares = candidate.offer, self.question.n_spare_machines
+        if self.goal == "least cost":
+            return n_machines_for(self.demand.peak, capacity, candidate.replicas_per_machine)
+        allowed = math.inf if offer.n_available is None else float(offer.n_available)
+        if self.question.usd_per_month is not None:
+            if offer.usd_per_hour is None:
+                return 0
+            allowed = min(
+                allowed,
+                n_machines_within(self.question.usd_per_month, offer.usd_per_hour.expected * HOURS_PER_MONTH),
+            )
+        return max(0, int(allowed) - spares)
+
+    def _cost(self, candidate: Candidate, capacity: float) -> float:
+        """What a search makes small: dollars of a month, machines where they have no price, or the load with a minus."""
+        n = self._n_serving(candidate, capacity)
+        if self.goal == "most load":
+            return -n * candidate.replicas_per_machine * capacity if n else math.inf
+        usd = usd_per_month(
+            candidate.offer.usd_per_hour,
+            n + self.question.n_spare_machines,
+            self._hours(n * candidate.replicas_per_machine * capacity),
+        )
+        return float(n) if usd is None else usd.expected
+
+    def _hours(self, capacity: float) -> float:
+        """Hours that each machine is kept for: all month, or, where nobody waits, while there is work."""
+        if self.waits or self.demand.unit == "users" or self.goal == "most load":
+            return HOURS_PER_MONTH
+        return self.question.window.hours_per_month(self.demand.average, capacity)
+
+    def _option(self, found: Found) -> Option:
+        candidate, key = found.candidate, _key(found.candidate)
+        n = self._n_serving(candidate, found.capacity)
+        n_replicas = n * candidate.replicas_per_machine
+        demand = self.demand
+        peak, average = demand.peak, demand.average
+        if self.goal == "most load":
+            peak, average = (
+                n_replicas * found.capacity,
+                n_replicas * found.capacity * demand.average / demand.peak,
+            )
+        hours = self._hours(n_replicas * found.capacity)
+        n_all = n + self.question.n_spare_machines
+        power_w = candidate.offer.power_w
+        layout = self.replicas.tried(key, None).layout
+        self.keys[candidate.offer, layout] = key
+        return Option(
+            offer=candidate.offer,
+            layout=layout,
+            n_machines=n,
+            n_spare_machines=self.question.n_spare_machines,
+            replicas_per_machine=candidate.replicas_per_machine,
+            unit=demand.unit,
+            capacity_per_replica=found.capacity,
+            capacity_limit=self.replicas.capacity(key).broken,
+            peak=peak,
+            average=average,
+            seen=self.replicas.seen(key, peak / n_replicas, whole_interval=False),
+            usd_per_month=usd_per_month(candidate.offer.usd_per_hour, n_all, hours),
+            hours_per_month=hours,
+            power_w=None if power_w is None else power_w * n_all,
+            is_measured=self.replicas.is_measured(key),
+        )
+
+    # What is shown
+
+    def _kept(self, options: Sequence[Option]) -> tuple[Option, ...]:
+        """In order: all of named machines; else the best of each accelerator, and what is on the front. With intervals."""
+        ordered = sorted(
+            options, key=lambda one: (not one.is_measured, self._worth(one), one.n_gpus, one.n_all_machines)
+        )
+        if not self.are_named:
+            best: dict[str, Option] = {}
+            for option in ordered:
+                best.setdefault(option.offer.accelerator, option)
+            on_front = {id(one) for one in self._front(ordered)}
+            ordered = [one for one in ordered if best[one.offer.accelerator] is one or id(one) in on_front]
+        return tuple(self._sure(option) for option in ordered)
+
+    def _worth(self, option: Option) -> float:
+        """What options are ordered by: dollars, none last; or the load with a minus."""
+        if self.goal == "most load":
+            return -option.capacity
+        return math.inf if option.usd_per_month is None else option.usd_per_month.expected
+
+    def _front(self, options: Sequence[Option]) -> tuple[Option, ...]:
+        known = [option for option in options if option.is_measured and self._worth(option) < math.inf]
+        return front(known, self._measures)
+
+    def _measures(self, option: Option) -> tuple[float, ...]:
+        return self._worth(option), option.tightness, -option.headroom
+
+    def _sure(self, option: Option) -> Option:
+        """With the interval of the speed model carried through, at the load that each replica has at the peak.
+
+        Should a percentile jitter above its limit there, although it holds at the larger load that replicas are sized by,
+        the latter is shown.
+        """
+        key = self.keys[option.offer, option.layout]
+        load = option.peak / option.n_replicas
+        seen = self.replicas.seen(key, load, whole_interval=True)
+        careful = self.question.sized_for == "low"
+        if not all(one.is_met_at_high if careful else one.is_met for one in seen):
+            seen = self.replicas.seen(key, option.capacity_per_replica, whole_interval=True)
+        return replace(option, seen=seen)
+
+
+def _key(candidate: Candidate) -> ReplicaKey:
+    if not isinstance(candidate.key, ReplicaKey):
+        raise TypeError(f"{candidate.key!r} is no key of a replica")
+    return candidate.key
+
+
+def _replica_key(
+    machines: ServingMachines, checkpoint: int, engine: str, ranks: Parallel, limits: Limits
+) -> ReplicaKey:
+    link = peer_link_bytes_per_s(machines.machine) if ranks.n_devices > 1 else None
+    return ReplicaKey(
+        accelerator=machines.gpu.name, gpu=machines.gpu, checkpoint=checkpoint, engine=engine, ranks=ranks, limits=limits,
+        link_bytes_per_s=link,
+    )  # fmt: skip

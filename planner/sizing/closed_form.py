@@ -1,0 +1,135 @@
+"""What can be said of a replica without a simulation: that an objective cannot hold, and loads that it surely cannot carry.
+
+Of a request alone on the replica: its first token comes no earlier than its own prompt is read, every other one no
+earlier than a step of its own. Of many: with c tokens in the cache of each of n requests, O tokens of answer and P of
+prompt to read, a replica ends no more than
+
+    n / (O · step(n, n · c) + n · P · seconds of one more prompt token in a full step)
+
+requests a second, and n is no more than the pool holds, the engine takes, and the time per token allows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from planner.simulate.policy import Policy
+from planner.simulate.request_spec import RequestSpec
+from planner.simulate.step_timer import StepTimer
+from planner.workload.workload import Objective
+
+# Means stand for distributions above; no simulated capacity was over 1.0 of the bound with this.
+_SLACK: Final = 1.25
+_MOST_OF_THEM: Final = 0.5  # quantile from which the mean keeps to a limit too
+_WAITING: Final = 4.0  # users for each that runs, where only their patience ends it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """A workload's requests in the mean."""
+
+    n_read_tokens: float  # of a prompt, without what a prefix cache holds
+    n_output_tokens: float
+    n_cached_tokens: float  # of a request that decodes, in the mean over its answer
+    n_longest_tokens: int
+
+
+def means_of(requests: Sequence[RequestSpec], *, prefix_cache: bool) -> Means:
+    """The means of a sample; contexts are weighed by the tokens that are decoded at them."""
+    outputs = sum(one.n_output_tokens for one in requests)
+    contexts = sum(one.n_output_tokens * (one.n_prompt_tokens + one.n_output_tokens / 2) for one in requests)
+    return Means(
+        n_read_tokens=sum(_n_read(one, prefix_cache=prefix_cache) for one in requests) / len(requests),
+        n_output_tokens=outputs / len(requests),
+        n_cached_tokens=contexts / outputs,
+        n_longest_tokens=max(one.n_prompt_tokens + one.n_output_tokens for one in requests),
+    )
+
+
+def impossible(
+    timer: StepTimer,
+    policy: Policy,
+    requests: Sequence[RequestSpec],
+    objectives: Sequence[Objective],
+    first_token_s: float = 0.0,
+) -> str | None:
+    """Why an objective cannot hold even for requests that are alone; None where it may."""
+    for objective in objectives:
+        times = sorted(_alone_s(timer, policy, one, objective, first_token_s) for one in requests)
+        seconds = times[max(0, math.ceil(objective.quantile * len(times)) - 1)]
+        if seconds > objective.limit_s:
+            what = {"ttft": "the first token", "tpot": "a token", "e2e": "an answer"}[objective.measure]
+            return f"{what} of a request alone takes {_shown(seconds)} at p{objective.quantile * 100:g}, over {_shown(objective.limit_s)}"
+    return None
+
+
+def most_at_once(timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]) -> int:
+    """Requests that decode together at most: what the engine takes, the pool holds and the time per token allows."""
+    held = int(policy.kv_tokens / max(1.0, means.n_cached_tokens))
+    most = max(1, min(policy.max_sequences, held))
+    limits = [one.limit_s for one in objectives if one.measure == "tpot" and one.quantile >= _MOST_OF_THEM]
+    if not limits or _step_s(timer, most, means) <= min(limits):
+        return most
+    low, high = 1, most  # the step at low is within the limit, or nothing is
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _step_s(timer, middle, means) <= min(limits) else (low, middle)
+    return low
+
+
+def most_requests_per_s(
+    timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]
+) -> float:
+    """Requests a second that one replica surely does not carry within the objectives."""
+    n = most_at_once(timer, policy, means, objectives)
+    decoding = means.n_output_tokens * _step_s(timer, n, means)
+    reading = n * means.n_read_tokens * _prompt_token_s(timer, policy)
+    return _SLACK * n / (decoding + reading)
+
+
+def most_users(timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]) -> float:
+    """Users that one replica surely does not carry: more than run at once, or, where they may wait, a few times as many."""
+    n = most_at_once(timer, policy, means, objectives)
+    limited = any(one.measure == "tpot" and one.quantile >= _MOST_OF_THEM for one in objectives)
+    held = most_at_once(timer, policy, means, ())
+    return _SLACK * n + 1 if limited and n < held else _WAITING * held + 1
+
+
+def _alone_s(
+    timer: StepTimer, policy: Policy, one: RequestSpec, objective: Objective, first_token_s: float
+) -> float:
+    empty_s, per_token_s = timer.decode(1)
+    if objective.measure == "tpot":
+        return empty_s + per_token_s * one.n_prompt_tokens if one.n_output_tokens > 1 else 0.0
+    n_read, before = _n_read(one, prefix_cache=policy.prefix_cache), 0
+    before = one.n_prompt_tokens - n_read
+    seconds = first_token_s
+    while n_read > 0:
+        chunk = min(n_read, policy.max_batched_tokens)
+        seconds += timer.mixed(0, 0, chunk, chunk * before + chunk * chunk // 2)
+        before, n_read = before + chunk, n_read - chunk
+    if objective.measure == "ttft":
+        return seconds
+    return seconds + (one.n_output_tokens - 1) * (empty_s + per_token_s * one.n_prompt_tokens)
+
+
+def _n_read(one: RequestSpec, *, prefix_cache: bool) -> int:
+    return max(1, one.n_prompt_tokens - (one.n_prefix_tokens if prefix_cache else 0))
+
+
+def _step_s(timer: StepTimer, n: int, means: Means) -> float:
+    empty_s, per_token_s = timer.decode(n)
+    return empty_s + per_token_s * n * means.n_cached_tokens
+
+
+def _prompt_token_s(timer: StepTimer, policy: Policy) -> float:
+    """What one more token of a prompt adds to a step, pairs of attention left out."""
+    full, half = policy.max_batched_tokens, max(1, policy.max_batched_tokens // 2)
+    if full == half:
+        return 0.0
+    return max(0.0, (timer.mixed(0, 0, full, 0) - timer.mixed(0, 0, half, 0)) / (full - half))
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:.3g} ms"

@@ -1,0 +1,72 @@
+"""A sample of a workload, served by one simulated replica at any load: always the same tasks, closer or further apart."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from planner.simulate.drawn_requests import DrawnRequests
+from planner.simulate.policy import Policy
+from planner.simulate.request_spec import RequestSpec
+from planner.simulate.result import SimulationResult
+from planner.simulate.simulator import simulate
+from planner.simulate.step_timer import StepTimer
+from planner.sizing.option import LoadUnit
+from planner.workload.draw import DrawnTask, draw_tasks
+from planner.workload.workload import Workload
+
+_FEWEST_TASKS: Final = 50
+_ALL_AT_ONCE: Final = 1e10  # tasks a second
+
+
+@dataclass(frozen=True)
+class SampledLoad:
+    """Loads are tasks per second, or users who ask again when they were answered."""
+
+    workload: Workload
+    tasks: tuple[DrawnTask, ...]
+    seed: int
+
+    @property
+    def unit(self) -> LoadUnit:
+        """What its loads are counted in."""
+        return "users" if self.workload.traffic.tasks_per_s is None else "tasks/s"
+
+    @cached_property
+    def requests(self) -> tuple[RequestSpec, ...]:
+        """All of its requests for themselves; samples of a call find its prompt read."""
+        return tuple(
+            RequestSpec(
+                arrival_s=0.0,
+                n_prompt_tokens=call.n_prompt_tokens,
+                n_output_tokens=call.n_generated_tokens,
+                n_prefix_tokens=call.n_prompt_tokens if sample else call.n_known_tokens,
+            )
+            for task in self.tasks
+            for call in task.calls
+            for sample in range(self.workload.samples)
+        )
+
+    @property
+    def n_tasks_per_request(self) -> float:
+        """How many tasks there are for each request."""
+        return len(self.tasks) / len(self.requests)
+
+    def serve(self, policy: Policy, timer: StepTimer, load: float) -> SimulationResult:
+        """The run of one replica; with an infinite load all tasks wait from the start."""
+        users = max(1, round(load)) if self.unit == "users" and not math.isinf(load) else None
+        rate = min(load, _ALL_AT_ONCE) if users is None else None
+        drawn = DrawnRequests(self.workload, self.tasks, tasks_per_s=rate, users=users, seed=self.seed)
+        return simulate(policy, timer, drawn.first(), next_requests=drawn.following)
+
+
+def sampled_load(workload: Workload, n_requests: int, seed: int) -> SampledLoad:
+    """Tasks of about so many requests, 50 at least; the same ones for the same seed."""
+    tasks: list[DrawnTask] = []
+    n = 0
+    for task in draw_tasks(workload, seed):
+        tasks.append(task)
+        n += len(task.calls) * workload.samples
+        if n >= n_requests and len(tasks) >= _FEWEST_TASKS:
+            break
+    return SampledLoad(workload, tuple(tasks), seed)
