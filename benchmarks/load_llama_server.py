@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from planner.bench.endpoint.load_test import run_load_test
-from planner.load.lengths import parse_lengths
 from planner.load.load_test import LoadQuestion, LoadTest
+from planner.workload.lengths import parse_lengths
 
 RUNS_WITHIN, COUNTS_WITHIN = 0.10, 0.05
 

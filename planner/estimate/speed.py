@@ -25,6 +25,7 @@ from planner.estimate.modelled_speed import (
     modelled_prefill,
     placed_layout,
 )
+from planner.estimate.own_batches import own_batches, with_own_batches
 from planner.estimate.placement import Placement
 from planner.estimate.several_tokens import Bounds, several_tokens
 from planner.estimate.term import Interval, Term, total
@@ -209,11 +210,22 @@ def _decode_several(
     single = decode_speed(model, placement, machine, facts, depth_tokens)
     if single.tokens_per_s is None:
         return single
+
+    def modelled(n: int, n_new: int, depth: int, one: Interval) -> tuple[Interval, ModelledSpeed]:
+        return several_tokens(
+            model.work, placement, machine, facts.factors, facts.spreads, one, depth, n, n_new
+        )
+
+    def expected(n: int, depth: int) -> float:
+        alone = decode_speed(model, placement, machine, facts, depth).tokens_per_s
+        assert alone is not None
+        return modelled(n, 1, depth, alone)[0].expected
+
     try:
-        interval, step = several_tokens(
-            model.work, placement, machine, facts.factors, facts.spreads, single.tokens_per_s, depth_tokens,
-            n_sequences, n_new_tokens,
-        )  # fmt: skip
+        interval, step = modelled(n_sequences, n_new_tokens, depth_tokens, single.tokens_per_s)
+        if n_new_tokens == 1:
+            batches = own_batches(facts.local, model, placement, expected)
+            interval = with_own_batches(interval, n_sequences, batches)
     except MissingFactError as error:
         return _missing(error)
     stretch = n_sequences * n_new_tokens / interval.expected / total(step.terms)

@@ -120,12 +120,9 @@ class _Replica:
     def _arrive(self) -> None:
         while self.pending and self.pending[0][0] <= self.now:
             arrival_s, index, spec = heapq.heappop(self.pending)
-            whole = spec.n_prompt_tokens + spec.n_output_tokens - 1
-            if self.policy.blocks_of(whole) > self.policy.n_blocks:
-                self._finish_times(
-                    _Sequence(index, spec), None,
-                    f"{whole} tokens are more than the {self.policy.kv_tokens} that the pool holds",
-                )  # fmt: skip
+            refusal = self.policy.refusal(spec.n_prompt_tokens, spec.n_output_tokens)
+            if refusal is not None:
+                self._finish_times(_Sequence(index, spec), None, refusal)
                 continue
             self.waiting_since[index] = arrival_s
             heapq.heappush(self.waiting, (spec.priority, 1, index, _Sequence(index, spec)))

@@ -49,7 +49,13 @@ def names(answers: Answers) -> list[str]:
 
 
 def test_by_quality_the_best_score_comes_first() -> None:
-    assert names(Answers(priority="quality", difficulty="easy")) == ["best", "good", "dear", "poor", "unscored"]
+    assert names(Answers(priority="quality", difficulty="easy")) == [
+        "best",
+        "good",
+        "dear",
+        "poor",
+        "unscored",
+    ]
 
 
 def test_by_cost_the_cheapest_that_is_good_enough_comes_first() -> None:

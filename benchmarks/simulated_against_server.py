@@ -1,0 +1,207 @@
+"""Simulate a llama-server and hold it against the real one: python benchmarks/simulated_against_server.py MODEL.gguf
+
+Needs the engine (`pip install '.[engine,fit]'`): xllamacpp's wheel holds llama-server. Benchmarks the file as `planner bench`
+does, in the library and in the server, into a data folder of its own; loads the server in closed loops, which show its
+capacity, and with requests at random at rates below it; and simulates the same requests at the same times. Exits with 1
+when a median or 95th percentile of TTFT or TPOT is more than 20 % off, or the saturation rate more than 10 %.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from load_llama_server import serve
+
+from planner.api.benchmarks import BenchSettings, bench
+from planner.api.machines import machine_for
+from planner.api.slot_replica import SlotReplica, slot_replica
+from planner.bench.endpoint.load_test import run_load_test
+from planner.engines.llama_cpp import LlamaCppFlags
+from planner.load.load_summary import LoadLevel, percentiles
+from planner.load.load_test import LoadQuestion, LoadTest
+from planner.load.plans import endless_plans, poisson_plans
+from planner.load.request_record import RequestPlan
+from planner.simulate.request_spec import RequestSpec
+from planner.simulate.result import SimulationResult
+from planner.simulate.simulator import simulate
+from planner.workload.lengths import Lengths, parse_lengths
+
+LATENCY_WITHIN, CAPACITY_WITHIN = 0.20, 0.10
+CONTEXT_OF_A_SLOT = 2048
+SERVER = Path(__file__).with_name("llama_server_of_xllamacpp.py")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Percentiles of one load, of the server or of the simulation."""
+
+    requests_per_s: float
+    seconds: dict[str, float]
+
+
+def main() -> int:
+    """Benchmark, load, simulate, compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--prompt", default="lognormal:48:0.5:200")
+    parser.add_argument("--output", default="lognormal:24:0.5:80")
+    parser.add_argument(
+        "--bench-s", type=float, default=45.0, help="in the library; a third of it in the server"
+    )
+    parser.add_argument("--load-s", type=float, default=240.0)
+    parser.add_argument("--rates", default="0.5,0.75", help="of the measured capacity")
+    parser.add_argument("--data", default=None, help="a data folder that holds both benchmarks already")
+    parser.add_argument("--json", type=Path, default=None, help="write everything measured here")
+    options = parser.parse_args()
+    os.environ["PLANNER_DATA_DIR"] = options.data or tempfile.mkdtemp(prefix="planner-simulated-")
+    if options.data is None:
+        for engine, share in (("llama.cpp", 1.0), (f"llama-server={SERVER}", 1 / 3)):
+            settings = BenchSettings(budget_s=options.bench_s * share, engine=engine)
+            run = bench(str(options.model), settings=settings).run
+            told = ", ".join(f"{item.name} {item.quartile_tokens_per_s:.1f}" for item in run.measurements)
+            print(f"{run.engine}: {told} tokens/s", flush=True)
+    prompt, output = parse_lengths(options.prompt), parse_lengths(options.output)
+    tests = load(options, prompt, output)
+    replica = slot_replica(
+        str(options.model),
+        machine_for(None),
+        LlamaCppFlags(
+            n_context_tokens=CONTEXT_OF_A_SLOT * options.slots, n_sequences=options.slots, unified_cache=False
+        ),
+    )
+    print(f"the server itself: {replica.token_s * 1e3:.2f} ms a token")
+    return 0 if compare(tests, replica, options.json) else 1
+
+
+def load(options: argparse.Namespace, prompt: Lengths, output: Lengths) -> tuple[LoadTest, ...]:
+    """Closed loops at 1, all and twice all slots, then rates below the capacity that they showed."""
+    context = multiprocessing.get_context("spawn")
+    addresses = context.Queue()
+    threads = len(os.sched_getaffinity(0))
+    server = context.Process(
+        target=serve, args=(str(options.model), options.slots, threads, addresses), daemon=True
+    )
+    server.start()
+    try:
+        common = {"base_url": addresses.get(timeout=120), "prompt": prompt, "output": output}
+        counts = (1, options.slots, 2 * options.slots)
+        closed = run_load_test(
+            LoadQuestion(**common, budget_s=options.load_s / 2, concurrencies=counts, seed=1)
+        )
+        capacity = capacity_of(closed.levels[-1])
+        rates = tuple(float(share) * capacity for share in options.rates.split(","))
+        opened = run_load_test(LoadQuestion(**common, budget_s=options.load_s / 2, rates_per_s=rates, seed=2))
+    finally:
+        server.terminate()
+        server.join()
+    for test in (closed, opened):
+        notes = "".join(f"; {note}" for note in test.notes)
+        print(f"the client took {test.client_cpu_s / test.wall_s:.0%} of a processor{notes}", flush=True)
+    return closed, opened
+
+
+def capacity_of(level: LoadLevel) -> float:
+    """By Little's law, as the load test itself does."""
+    assert level.e2e is not None and level.concurrency is not None
+    return level.concurrency / level.e2e.mean
+
+
+def compare(tests: tuple[LoadTest, ...], replica: SlotReplica, to_file: Path | None) -> bool:
+    """Prints both side by side; whether all of it is as near as asked."""
+    rows, is_near, capacities = [], True, (1.0, 1.0)
+    for test in tests:
+        for index, level in enumerate(test.levels):
+            name = (
+                f"{level.concurrency} at once"
+                if level.concurrency
+                else f"{level.offered_per_s:.2f} requests/s"
+            )
+            result = simulated(test, index, replica)
+            real, told = of_level(level), of_result(result, level.concurrency or 0)
+            rows.append({"load": name, "n": level.n_good, "real": real.__dict__, "simulated": told.__dict__})
+            print(f"{name}: {level.n_good} answers, {real.requests_per_s:.2f} requests/s; "
+                  f"simulated {told.requests_per_s:.2f} ({told.requests_per_s / real.requests_per_s - 1:+.0%})")  # fmt: skip
+            for key, seconds in real.seconds.items():
+                off = told.seconds[key] / seconds - 1
+                is_near &= abs(off) <= LATENCY_WITHIN
+                print(
+                    f"  {key}  {seconds * 1e3:7.1f} ms, simulated {told.seconds[key] * 1e3:7.1f} ms  {off:+.0%}"
+                )
+            if level.concurrency:
+                capacities = (real.requests_per_s, told.requests_per_s)
+    off = capacities[1] / capacities[0] - 1
+    is_near &= abs(off) <= CAPACITY_WITHIN
+    print(f"saturation: {capacities[0]:.2f} requests/s, simulated {capacities[1]:.2f} ({off:+.1%})")
+    if to_file is not None:
+        to_file.write_text(json.dumps(rows, indent=1))
+    return is_near
+
+
+def simulated(test: LoadTest, index: int, replica: SlotReplica) -> SimulationResult:
+    """The level's own requests: the same lengths in the same order, and the same times where they have some."""
+    question, level = test.question, test.levels[index]
+    policy, timer = replica.policy, replica.timer()
+    if level.concurrency is None:
+        plans: Iterable[RequestPlan] = poisson_plans(
+            question.prompt, question.output, rate_per_s=question.rates_per_s[index],
+            duration_s=question.budget_s / len(question.rates_per_s), seed=question.seed + index,
+        )  # fmt: skip
+        return simulate(policy, timer, [spec(plan, plan.arrival_s or 0.0) for plan in plans])
+    # The load test draws each closed loop with a seed of its own.
+    n = max(50, level.n_good + level.concurrency)
+    lengths = list(
+        islice(endless_plans(question.prompt, question.output, question.seed + level.concurrency), n)
+    )
+    left = iter(lengths[level.concurrency :])
+
+    def following(ended: RequestSpec, now_s: float, is_served: bool) -> Iterable[RequestSpec]:
+        del ended, is_served
+        return [spec(plan, now_s) for plan in islice(left, 1)]
+
+    first = [spec(plan, 0.0) for plan in lengths[: level.concurrency]]
+    return simulate(policy, timer, first, next_requests=following)
+
+
+def spec(plan: RequestPlan, arrival_s: float) -> RequestSpec:
+    """A request of the load test, for the simulation."""
+    return RequestSpec(
+        arrival_s=arrival_s, n_prompt_tokens=plan.n_prompt_tokens, n_output_tokens=plan.n_output_tokens
+    )
+
+
+def of_level(level: LoadLevel) -> Seen:
+    """What the server gave."""
+    assert level.ttft and level.tpot
+    per_s = level.requests_per_s if level.concurrency is None else capacity_of(level)
+    return Seen(per_s, {
+        "TTFT p50": level.ttft.of(50), "TTFT p95": level.ttft.of(95),
+        "TPOT p50": level.tpot.of(50), "TPOT p95": level.tpot.of(95),
+    })  # fmt: skip
+
+
+def of_result(result: SimulationResult, concurrency: int) -> Seen:
+    """What the simulation gave, of the same part of the run: a closed loop's from when each place had one answer."""
+    ends = sorted(times.last_s for times in result.requests if times.last_s is not None)
+    steady_s = ends[concurrency - 1] if concurrency else 0.0
+    part = [times for times in result.requests if times.arrival_s >= steady_s]
+    ttft = percentiles([times.ttft_s for times in part if times.ttft_s is not None])
+    tpot = percentiles([times.tpot_s for times in part if times.tpot_s is not None])
+    e2e = percentiles([times.e2e_s for times in part if times.e2e_s is not None])
+    assert ttft and tpot and e2e
+    return Seen(concurrency / e2e.mean if concurrency else len(ends) / ends[-1], {
+        "TTFT p50": ttft.of(50), "TTFT p95": ttft.of(95), "TPOT p50": tpot.of(50), "TPOT p95": tpot.of(95),
+    })  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
