@@ -5,19 +5,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hardware.spec import Basis, Machine
-from planner.api.fitting import fit
+from hardware.spec import Machine
 from planner.api.machines import machine_for
+from planner.api.own_capacity import Engine, OwnCapacity, own_capacity
 from planner.compare.api_task import api_option
 from planner.compare.comparison import Comparison, compare
 from planner.compare.constraints import Constraints
+from planner.compare.month_load import SECONDS_PER_MONTH
 from planner.compare.options import TASKS_PER_S, ApiOption, OwnOption, Scenario
-from planner.compare.own_capacity import sequential_tasks_per_s
 from planner.compare.scenario import STATED_UNITS, scenario_for, stated_for_machines
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
-from planner.errors import MissingFactError, PriceError
-from planner.estimate.ranking import headline
-from planner.estimate.term import Interval
+from planner.errors import PriceError
 from planner.prices.api import one_price, same_model_prices
 from planner.prices.figure import Figure, Figures, assumed_figures, stated
 from planner.prices.machine_cost import Deal, Site, cost_rates
@@ -28,21 +26,10 @@ from planner.prices.price import ApiPrice
 from planner.prices.tariff import Processing
 from planner.progress import Progress
 from planner.readers.cost_file import read_cost_file
-from planner.workload.totals import expected_task
 from planner.workload.workload import Workload
 
 ALL_DEALS: tuple[Deal, ...] = ("buy", "reserved", "on-demand", "spot")
 DEFAULT_YEARS = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnCapacity:
-    """What one machine does for a workload: tasks a second, and how."""
-
-    tasks_per_s: Figure
-    layout: str
-    machines_per_unit: int = 1
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +41,7 @@ class CompareQuestion:
     """
 
     deals: tuple[Deal, ...] = ALL_DEALS
+    engine: Engine = "auto"
     site: Site | None = None  # of bought machines; None: an office for small ones, colocation for others
     apis: tuple[str, ...] = ()
     same_hosts: int = 3
@@ -88,8 +76,9 @@ def compare_costs(
 ) -> Comparison:
     """Compares owning with buying tokens, for a model by its name or file.
 
-    Each machine's speed is that of `planner fit` (llama.cpp, one call at a time), unless `tasks_per_s` is stated. Machines that nobody
-    published a price for are left out with a note, deal by deal. Raises PlannerError where nothing is left.
+    Each machine's speed is what `planner size` finds for it, within the workload's objectives, or llama.cpp's where no serving engine
+    runs, unless `tasks_per_s` is stated. Deals that nobody published a price for are left out with a note. Raises PlannerError
+    where nothing is left.
     """
     assumed = assumed_figures()
     given = _stated(question, assumed)
@@ -100,7 +89,7 @@ def compare_costs(
         if progress is not None:
             progress(index / (len(machines) + 2), f"machine {index + 1}")
         machine = machine_for(asked)
-        capacity = _capacity(text, machine, workload, given, quant)
+        capacity = _capacity(text, machine, workload, scenario, given, question, quant)
         options, missing = own_options(machine, capacity, scenario, given, question)
         own.extend(options)
         notes.extend((*capacity.notes, *missing))
@@ -206,49 +195,17 @@ def _stated(question: CompareQuestion, assumed: Figures) -> tuple[Figure, ...]:
 
 
 def _capacity(
-    text: str, machine: Machine, workload: Workload, given: Sequence[Figure], quant: str | None
-) -> OwnCapacity:
+    text: str, machine: Machine, workload: Workload, scenario: Scenario, given: Sequence[Figure],
+    question: CompareQuestion, quant: str | None,
+) -> OwnCapacity:  # fmt: skip
     said = next((figure for figure in given if figure.name == TASKS_PER_S), None)
     if said is not None:
         return OwnCapacity(tasks_per_s=said, layout="speed as stated")
-    return llama_cpp_capacity(text, machine, workload, quant)
-
-
-def llama_cpp_capacity(
-    text: str, machine: Machine, workload: Workload, quant: str | None = None
-) -> OwnCapacity:
-    """Tasks a second of llama.cpp on a machine, one call at a time."""
-    task = expected_task(workload)
-    context = max(512, round(task.call.prompt + task.call.generated))
-    answer = fit(text, on=machine, contexts=(context,), quants=(quant,) if quant else ())
-    row = headline(answer.rows)
-    if not row.placement.fits:
-        raise MissingFactError(f"{text} does not fit on {machine.name}: `planner fit` says what is short")
-    prefill, decode, full = (speed.tokens_per_s for speed in (row.prefill, row.decode, row.decode_full))
-    if prefill is None or decode is None or full is None:
-        missing = row.decode.missing or row.prefill.missing or "a speed is unknown"
-        raise MissingFactError(
-            f"{text} on {machine.name}: {missing}; state it with --set {TASKS_PER_S}=VALUE"
-        )
-    found = sequential_tasks_per_s(task, prefill, decode, full, context)
-    return OwnCapacity(
-        tasks_per_s=capacity_figure(found, f"llama.cpp, {row.model.storage.label}: {found.source}"),
-        layout=f"llama.cpp, {row.model.storage.label}, one call at a time",
-        notes=(f"{machine.name} answers one call at a time; several at once would do more",),
-    )
-
-
-def capacity_figure(found: Interval, source: str) -> Figure:
-    """Tasks a second with their bounds."""
-    return Figure(
-        name=TASKS_PER_S,
-        value=found.expected,
-        unit=STATED_UNITS[TASKS_PER_S],
-        basis=found.basis if found.basis is not Basis.VENDOR else Basis.DERIVED,
-        source=source,
-        low=found.low,
-        high=found.high,
-    )
+    if workload.traffic.tasks_per_s is None:
+        # How many tasks come was stated beside a number of users; machines are sized by the tasks.
+        rate = scenario.load.tasks_per_month / SECONDS_PER_MONTH
+        workload = replace(workload, traffic=replace(workload.traffic, tasks_per_s=rate, concurrency=None))
+    return own_capacity(text, machine, workload, question.engine, quant)
 
 
 def _usual_site(machine: Machine) -> Site:

@@ -46,13 +46,13 @@ def priced_machines(deal: Deal) -> tuple[OfferedMachine, ...]:
             continue  # the serving engines run on others in forks, whose memory and speed are not modelled
         for n in RENTED_SIZES:
             description = f"{n}x {accelerator.name}" if n > 1 else accelerator.name
-            found.append(_offered(describe_machine(description), description, deal))
+            found.append(offered_machine(describe_machine(description), description, deal))
     return tuple(one for one in found if one.offer.usd_per_hour is not None)
 
 
 def named_machines(texts: Iterable[str], deal: Deal) -> tuple[OfferedMachine, ...]:
     """The machines that a person names, priced where the profiles can; raises DescriptionError for one without a GPU."""
-    return tuple(_offered(describe_machine(text), text, deal) for text in texts)
+    return tuple(offered_machine(describe_machine(text), text, deal) for text in texts)
 
 
 def fleet_machines(fleet: Fleet) -> tuple[OfferedMachine, ...]:
@@ -60,7 +60,7 @@ def fleet_machines(fleet: Fleet) -> tuple[OfferedMachine, ...]:
     found = []
     for group in like_machines(fleet):
         if any(gpu.memory_bytes for gpu in group.machine.gpus):
-            offered = _offered(group.machine, machine_label(group.machine), "owned")
+            offered = offered_machine(group.machine, machine_label(group.machine), "owned")
             found.append(replace(offered, offer=replace(offered.offer, n_available=group.count)))
     if not found:
         raise DescriptionError(f"{fleet.source} holds no machine with a GPU whose memory is known")
@@ -69,11 +69,12 @@ def fleet_machines(fleet: Fleet) -> tuple[OfferedMachine, ...]:
 
 def owned_machines(text: str, machines: Sequence[Machine]) -> tuple[OfferedMachine, ...]:
     """Like machines in words, "4x p5.48xlarge", as owned ones."""
-    offered = _offered(machines[0], machines[0].name or text, "owned")
+    offered = offered_machine(machines[0], machines[0].name or text, "owned")
     return (replace(offered, offer=replace(offered.offer, n_available=len(machines))),)
 
 
-def _offered(machine: Machine, description: str, deal: Deal) -> OfferedMachine:
+def offered_machine(machine: Machine, description: str, deal: Deal) -> OfferedMachine:
+    """A machine as an offer, priced where the profiles can; DescriptionError for one that no serving engine runs on."""
     gpus = [gpu for gpu in machine.gpus if gpu.memory_bytes is not None]
     if not gpus:
         raise DescriptionError(

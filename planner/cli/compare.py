@@ -28,6 +28,8 @@ from planner.report.difference import difference_document
 @reference_argument()
 @click.option("--on", "machines", metavar="MACHINE", multiple=True,
               help='A machine to own or rent, such as "8x H100 SXM"; may be given several times.')  # fmt: skip
+@click.option("--engine", type=click.Choice(("auto", "vllm", "sglang", "llama.cpp")), default="auto", show_default=True,
+              help="What runs on own machines; auto takes vLLM, and llama.cpp (one call at a time) where it does not run.")  # fmt: skip
 @click.option("--quant", default=None, help="GGUF preset to run, for a model known by its config.")
 @click.option("--deal", "deals", type=CommaList(click.Choice(ALL_DEALS), "DEAL,…"), default=",".join(ALL_DEALS), show_default=True,
               help="How machines are had.")  # fmt: skip
@@ -80,6 +82,7 @@ from planner.report.difference import difference_document
 def command(
     ref: str,
     machines: tuple[str, ...],
+    engine: str,
     quant: str | None,
     deals: tuple[str, ...],
     site: str | None,
@@ -113,6 +116,7 @@ def command(
         --set "tasks_per_s=9(6-12)" --data rented --out report/
     """
     question = CompareQuestion(
+        engine=engine,  # type: ignore[arg-type]
         deals=deals,  # type: ignore[arg-type]  # click.Choice has checked these
         site=site,  # type: ignore[arg-type]
         apis=apis,

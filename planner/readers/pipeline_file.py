@@ -57,14 +57,16 @@ def read_pipeline(path: Path) -> PipelineAsk:
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{shown} is not readable as TOML: {' '.join(str(error).split())[:200]}") from error
+        raise MalformedError(
+            f"{shown} is not readable as TOML: {' '.join(str(error).split())[:200]}"
+        ) from error
     _known(document, _TOP, shown)
     stages = document.get("stage")
     if not isinstance(stages, list) or not 1 <= len(stages) <= MOST_STAGES:
         raise MalformedError(f"{shown}: expected 1 to {MOST_STAGES} tables [[stage]]")
     return PipelineAsk(
         name=_text(document.get("name", "pipeline"), f"{shown}: name"),
-        tasks_per_month=_number(document.get("tasks_per_month"), f"{shown}: tasks_per_month", 1e-9, 1e12),
+        tasks_per_month=_number(document.get("tasks_per_month"), f"{shown}: tasks_per_month", 1e-6, 1e15),
         growth_per_year=_number(document.get("growth_per_year", 0), f"{shown}: growth_per_year", -0.95, 99),
         stages=tuple(_stage(found, f"{shown}, stage {index + 1}") for index, found in enumerate(stages)),
     )
@@ -76,7 +78,7 @@ def _stage(found: Any, what: str) -> StageAsk:
     _known(found, _STAGE, what)
     passes = found.get("passes", {})
     if not isinstance(passes, Mapping):
-        raise MalformedError(f'{what}: passes is no table such as {{ worker = 0.8 }}')
+        raise MalformedError(f"{what}: passes is no table such as {{ worker = 0.8 }}")
     apis, machines = _texts(found, "api", what), _texts(found, "on", what)
     model = None if found.get("model") is None else _text(found["model"], f"{what}: model")
     speed = found.get("tasks_per_s")
@@ -95,7 +97,9 @@ def _stage(found: Any, what: str) -> StageAsk:
         prompt=_lengths(found, "prompt_tokens", what),
         output=_lengths(found, "output_tokens", what),
         thinking=_lengths(found, "thinking_tokens", what, least=0),
-        shared_prefix_tokens=int(_number(found.get("shared_prefix_tokens", 0), f"{what}: shared_prefix_tokens", 0, 1e8)),
+        shared_prefix_tokens=int(
+            _number(found.get("shared_prefix_tokens", 0), f"{what}: shared_prefix_tokens", 0, 1e8)
+        ),
         samples=int(_number(found.get("samples", 1), f"{what}: samples", 1, 999)),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hardware.units import MIB
 from planner.compare.solved import EvaluationResult
 from planner.errors import MalformedError
 from planner.quoting import quoted
@@ -15,7 +16,7 @@ from planner.readers.evaluations.inspect_log import inspect_results, is_inspect
 from planner.readers.evaluations.lm_eval import is_lm_eval, lm_eval_results
 from planner.readers.evaluations.own_rows import own_results
 
-MAX_BYTES = 64 * 2**20  # a log of Inspect holds every message of every sample
+MAX_BYTES = 64 * MIB  # a log of Inspect holds every message of every sample
 
 
 def read_evaluation(path: Path) -> tuple[EvaluationResult, ...]:

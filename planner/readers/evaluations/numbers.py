@@ -7,7 +7,7 @@ from planner.errors import MalformedError
 from planner.quoting import quoted
 
 MOST_TASKS = 10_000_000
-_MOST = 1e12
+_MOST = 1e15
 
 
 def number(value: Any, what: str, low: float = 0.0, high: float = _MOST) -> float:
