@@ -4,8 +4,9 @@
 
 llama-bench must be built from the same llama.cpp as the installed llama-cpp-python, with the same options (the source is
 in its sdist under vendor/llama.cpp), or linked with the very libraries that are installed. Machines have slow phases of
-seconds to a minute, so the two take turns in short runs of equal length, each first in every other pair; compared are
-lower quartiles of time over all repetitions. The exit status is 1 when a rate is off by more than the tolerance.
+seconds to a minute, so the two take turns in short runs of equal length, each first in every other pair. Compared are lower
+quartiles of time: the median of the pairs' ratios, since the two runs of a pair meet the same phase, and beside it the ratio
+over all repetitions together. The exit status is 1 when the median is off by more than the tolerance.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import sys
 from collections import defaultdict
 from pathlib import Path
+from statistics import median
 
 from planner.bench.llama_bench_program import bench_llama_bench
 from planner.bench.llama_cpp import bench_llama_cpp
@@ -25,6 +27,9 @@ SUBJECT = BenchSubject(
 )
 
 
+Runs = dict[str, list[tuple[float, ...]]]  # by test: the times of each run
+
+
 def main() -> int:
     """Runs the pairs and prints rates and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -32,7 +37,7 @@ def main() -> int:
     parser.add_argument("--llama-bench", required=True)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--budget-s", type=float, default=9.0, help="of one of our runs")
+    parser.add_argument("--budget-s", type=float, default=6.0, help="of one of our runs")
     parser.add_argument(
         "--prompt", type=int, default=512, help="fewer give more repetitions on a busy machine"
     )
@@ -59,8 +64,8 @@ def compare(model: Path, options: argparse.Namespace) -> list[float]:
         n_threads=options.threads,
         budget_s=options.budget_s,
     )
-    ours: dict[str, list[float]] = defaultdict(list)
-    theirs: dict[str, list[float]] = defaultdict(list)
+    ours: Runs = defaultdict(list)
+    theirs: Runs = defaultdict(list)
     tokens: dict[str, int] = {}
     n_repetitions = 3
     for pair in range(options.pairs):
@@ -75,25 +80,27 @@ def compare(model: Path, options: argparse.Namespace) -> list[float]:
                 )
                 take(run, theirs, tokens)
         print(f"{model.stem} pair {pair + 1}, n={n_repetitions}, load {os.getloadavg()[0]:.1f}", flush=True)
-    return [print_row(model, name, tokens[name], ours[name], theirs[name]) for name in ours if name in theirs]
+    return [print_row(model, name, tokens[name], ours, theirs) for name in ours if name in theirs]
 
 
-def take(run: BenchRun, times: dict[str, list[float]], tokens: dict[str, int]) -> None:
+def take(run: BenchRun, times: Runs, tokens: dict[str, int]) -> None:
     """Adds a run's repetitions to what is known of each test."""
     for measured in run.measurements:
-        times[measured.name] += measured.samples_s
+        times[measured.name].append(measured.samples_s)
         tokens[measured.name] = measured.n_tokens
 
 
-def print_row(model: Path, name: str, n_tokens: int, ours_s: list[float], theirs_s: list[float]) -> float:
-    """Prints one test and returns the ratio of the rates at the lower quartile of time."""
-    ratio = lower_quartile(theirs_s) / lower_quartile(ours_s)
+def print_row(model: Path, name: str, n_tokens: int, ours: Runs, theirs: Runs) -> float:
+    """Prints one test and returns the median of the pairs' ratios of rates, at lower quartiles of time."""
+    pairs = [lower_quartile(b) / lower_quartile(a) for a, b in zip(ours[name], theirs[name], strict=True)]
+    ours_s, theirs_s = ([s for run in runs[name] for s in run] for runs in (ours, theirs))
     print(
         f"{model.stem:32} {name:6} planner {described(name, n_tokens, ours_s)} | "
-        f"llama-bench {described(name, n_tokens, theirs_s)} | ratio {ratio:.3f}",
+        f"llama-bench {described(name, n_tokens, theirs_s)} | ratio {median(pairs):.3f} "
+        f"({min(pairs):.3f}–{max(pairs):.3f}), of all together {lower_quartile(theirs_s) / lower_quartile(ours_s):.3f}",
         flush=True,
     )
-    return ratio
+    return median(pairs)
 
 
 def described(name: str, n_tokens: int, samples_s: list[float]) -> str:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from planner.load.raw_load import RawLoad
 from planner.load.request_record import RequestRecord
@@ -27,7 +28,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadLevel:
-    """One stretch at one concurrency or rate."""
+    """What one concurrency or rate gave, in one stretch of time or several."""
 
     concurrency: int | None  # None for an open loop
     offered_per_s: float | None  # None for a closed one
@@ -47,7 +48,22 @@ class LoadLevel:
     mean_output_tokens: float
     cached_fraction: float | None  # of prompt tokens, by the server
     latest_send_s: float  # how far this program itself fell behind
+    # Requests per second of the steady part of each stretch, by the tokens that arrived in it; none of an open loop.
+    rates_per_s: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def pace_per_s(self) -> float | None:
+        """Requests per second that a closed loop gave, answers under way counted by their tokens.
+
+        A short time that holds one answer more or less would be off by that much. Without a steady part it is what the
+        answers' times give: concurrency over mean time (Little's law).
+        """
+        if self.concurrency is None or self.e2e is None:
+            return None
+        if self.rates_per_s:
+            return self.output_tokens_per_s / self.mean_output_tokens
+        return self.concurrency / self.e2e.mean
 
 
 def percentiles(values: Sequence[float]) -> Percentiles | None:
@@ -65,44 +81,36 @@ def percentiles(values: Sequence[float]) -> Percentiles | None:
 
 
 def summarize(
-    raw: RawLoad, *, concurrency: int | None = None, offered_per_s: float | None = None
+    raws: Sequence[RawLoad], *, concurrency: int | None = None, offered_per_s: float | None = None
 ) -> LoadLevel:
-    """Rates and latencies of a stretch.
+    """Rates and latencies of one or more stretches of the same load.
 
-    A closed loop begins with all its requests at once and so with a queue that will not be again: its steady part
-    is from when each place has had one answer until no more requests are begun. An open loop is steady as a whole.
-    Tokens count when they arrive, whichever request they belong to; latencies are of requests begun in the part.
+    A closed loop begins with a queue that will not be again: its steady part is from when each place has had one answer
+    to the last answer before no more requests are begun. An open loop is steady as a whole. Tokens count when they
+    arrive, whichever request they belong to; latencies are of requests begun in the part.
     """
     notes: list[str] = []
-    good = [record for record in raw.records if record.is_good]
-    failed = [record for record in raw.records if not record.is_good]
-    start_s, end_s = raw.started_s, raw.stopped_s
-    if concurrency is not None:
-        ends = sorted(record.end_s for record in raw.records)
-        steady_from = ends[concurrency - 1] if len(ends) >= concurrency else end_s
-        steady = [record for record in good if steady_from <= record.sent_s <= end_s]
-        if len(steady) >= _FEWEST:
-            start_s, measured = steady_from, steady
-        else:
-            # Too short for a steady part: everything until the last answer.
-            measured = good
-            end_s = max((record.end_s for record in raw.records), default=end_s)
-            notes.append(
-                f"only {len(good)} answers at concurrency {concurrency}: the first ones, which all start at once, "
-                "count as well; allow more time with --budget"
-            )
-    else:
+    records = [record for raw in raws for record in raw.records]
+    good = [record for record in records if record.is_good]
+    failed = [record for record in records if not record.is_good]
+    parts = [_Part(raw, *_steady(raw)) for raw in raws] if concurrency is not None else []
+    measured = [record for part in parts for record in part.begun()]
+    is_steady = len(measured) >= _FEWEST
+    if not is_steady:
+        parts = [_Part(raw, raw.started_s, _last_end(raw)) for raw in raws]
         measured = good
-        end_s = max((record.end_s for record in good), default=end_s)
-    window_s = max(end_s - start_s, 1e-9)
-    n_ended = sum(start_s < record.token_s[-1] <= end_s for record in good)
-    busy_s = sum(_overlap(record.sent_s, record.end_s, start_s, end_s) for record in raw.records)
-    tokens = sum(_tokens_within(record, start_s, end_s) for record in good)
-    prompts = sum((record.n_prompt_tokens or 0) for record in good if start_s < record.token_s[0] <= end_s)
-    if raw.n_cut_off:
-        notes.append(f"{raw.n_cut_off} requests were still unanswered at the end and were cut off")
-    if raw.n_not_sent:
-        notes.append(f"{raw.n_not_sent} requests were not sent: too many were under way")
+        if concurrency is not None:
+            notes.append(
+                f"only {len(good)} answer{'' if len(good) == 1 else 's'} at concurrency {concurrency}: the first ones, "
+                "when not all were under way, count as well; allow more time with --budget"
+            )
+    window_s = max(sum(part.window_s for part in parts), 1e-9)
+    output_tokens_per_s = sum(part.output_tokens() for part in parts) / window_s
+    mean_output_tokens = _mean([record.n_output_tokens or 0 for record in good])
+    if n_cut_off := sum(raw.n_cut_off for raw in raws):
+        notes.append(f"{n_cut_off} requests were still unanswered at the end and were cut off")
+    if n_not_sent := sum(raw.n_not_sent for raw in raws):
+        notes.append(f"{n_not_sent} requests were not sent: too many were under way")
     return LoadLevel(
         concurrency=concurrency,
         offered_per_s=offered_per_s,
@@ -110,34 +118,93 @@ def summarize(
         n_failed=len(failed),
         errors=tuple(Counter(record.error or "no text" for record in failed).most_common(5)),
         window_s=window_s,
-        requests_per_s=n_ended / window_s,
-        output_tokens_per_s=tokens / window_s,
-        prompt_tokens_per_s=prompts / window_s,
-        mean_under_way=busy_s / window_s,
+        requests_per_s=sum(part.n_ended() for part in parts) / window_s,
+        output_tokens_per_s=output_tokens_per_s,
+        prompt_tokens_per_s=sum(part.prompt_tokens() for part in parts) / window_s,
+        mean_under_way=sum(part.busy_s() for part in parts) / window_s,
         ttft=percentiles([record.ttft_s for record in measured]),
         tpot=percentiles([tpot for record in measured if (tpot := record.tpot_s) is not None]),
-        itl=percentiles([gap for record in measured for gap in _gaps(record)]),
+        itl=percentiles([gap for part in parts for gap in part.gaps()]),
         e2e=percentiles([record.e2e_s for record in measured]),
         mean_prompt_tokens=_mean([record.n_prompt_tokens or 0 for record in good]),
-        mean_output_tokens=_mean([record.n_output_tokens or 0 for record in good]),
+        mean_output_tokens=mean_output_tokens,
         cached_fraction=_cached_fraction(good),
-        latest_send_s=max((record.sent_s - record.planned_s for record in raw.records), default=0.0),
+        latest_send_s=max((record.sent_s - record.planned_s for record in records), default=0.0),
+        rates_per_s=tuple(
+            part.output_tokens() / part.window_s / mean_output_tokens
+            for part in parts
+            if is_steady and part.window_s > 0 and mean_output_tokens
+        ),
         notes=tuple(notes),
     )
 
 
-def _tokens_within(record: RequestRecord, start_s: float, end_s: float) -> float:
-    """Its tokens that arrived in a stretch of time; a piece carries the same share of them as any other."""
-    within = sum(start_s < when <= end_s for when in record.token_s)
-    return (record.n_output_tokens or 0) * within / len(record.token_s)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The time of a stretch that counts."""
+
+    raw: RawLoad
+    start_s: float
+    end_s: float
+
+    @property
+    def window_s(self) -> float:
+        return max(0.0, self.end_s - self.start_s)
+
+    def _holds(self, when_s: float) -> bool:
+        return self.start_s < when_s <= self.end_s
+
+    def _good(self) -> list[RequestRecord]:
+        return [record for record in self.raw.records if record.is_good]
+
+    def begun(self) -> list[RequestRecord]:
+        """Good requests that were sent in it."""
+        return [record for record in self._good() if self.start_s <= record.sent_s <= self.end_s]
+
+    def n_ended(self) -> int:
+        """Good requests whose last token came in it."""
+        return sum(self._holds(record.token_s[-1]) for record in self._good())
+
+    def output_tokens(self) -> float:
+        """Tokens that arrived in it; a piece carries the same share of a request's tokens as any other."""
+        return sum(
+            (record.n_output_tokens or 0) * sum(map(self._holds, record.token_s)) / len(record.token_s)
+            for record in self._good()
+        )
+
+    def prompt_tokens(self) -> int:
+        """Of prompts whose first token came in it."""
+        return sum((record.n_prompt_tokens or 0) for record in self._good() if self._holds(record.token_s[0]))
+
+    def busy_s(self) -> float:
+        """Seconds that requests were under way, those of all added up."""
+        spans = [(max(r.sent_s, self.start_s), min(r.end_s, self.end_s)) for r in self.raw.records]
+        return sum(max(0.0, end - begin) for begin, end in spans)
+
+    def gaps(self) -> list[float]:
+        """Between pieces of text, those that ended in it."""
+        return [
+            after - before
+            for record in self._good()
+            for before, after in pairwise(record.token_s)
+            if self._holds(after)
+        ]
 
 
-def _gaps(record: RequestRecord) -> list[float]:
-    return [after - before for before, after in zip(record.token_s, record.token_s[1:], strict=False)]
+def _steady(raw: RawLoad) -> tuple[float, float]:
+    """From when each place has had an answer to the last answer before the stop; the same twice where there is none.
+
+    Both ends are ends of answers, so that one request after the other makes a whole number of them.
+    """
+    start_s = raw.steady_from_s
+    if start_s is None:
+        return 0.0, 0.0
+    ends = [record.token_s[-1] for record in raw.records if record.is_good]
+    return start_s, max((end for end in ends if start_s < end <= raw.stopped_s), default=start_s)
 
 
-def _overlap(begin: float, end: float, start_s: float, end_s: float) -> float:
-    return max(0.0, min(end, end_s) - max(begin, start_s))
+def _last_end(raw: RawLoad) -> float:
+    return max((record.end_s for record in raw.records), default=raw.stopped_s)
 
 
 def _mean(values: Sequence[int]) -> float:

@@ -14,3 +14,4 @@ class RawLoad:
     stopped_s: float  # when no more were begun
     n_cut_off: int  # still unanswered when the wait for them was over
     n_not_sent: int  # of an open loop: too many were under way
+    steady_from_s: float | None = None  # of a closed one: when each place had had an answer; None before that

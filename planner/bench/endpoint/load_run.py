@@ -36,12 +36,18 @@ async def run_closed(
     at_most: int | None,
     grace_s: float,
     stop: Stop,
+    ramp_s: float = 0.0,
     tick: Callable[[float, int], None] | None = None,
 ) -> RawLoad:
-    """`concurrency` requests under way all the time, for a duration or until `at_most` have been begun."""
+    """`concurrency` requests under way all the time, for a duration or until `at_most` have been begun.
+
+    The places begin one after the other within `ramp_s`: requests of one length that start together also end
+    together, and go on to.
+    """
     started_s = clock()
     records: list[RequestRecord] = []
-    n_begun = 0
+    n_begun = n_waiting = 0
+    steady_from_s: float | None = None
     stopped_s: float | None = None
 
     def is_over() -> bool:
@@ -53,13 +59,23 @@ async def run_closed(
             stopped_s = clock()
         return over
 
-    async def place() -> None:
-        nonlocal n_begun
+    async def place(index: int) -> None:
+        nonlocal n_begun, n_waiting, steady_from_s
+        due_s = started_s + ramp_s * index / concurrency
+        while not is_over() and (wait_s := due_s - clock()) > 0:
+            await asyncio.sleep(min(wait_s, _TICK_S))
+        is_first = True
         while not is_over():
             n_begun += 1
             records.append(await send(next(plans), clock()))
+            if is_first:
+                is_first = False
+                n_waiting -= 1
+                if n_waiting == 0:
+                    steady_from_s = records[-1].end_s
 
-    places = [asyncio.create_task(place()) for _ in range(concurrency)]
+    n_waiting = concurrency
+    places = [asyncio.create_task(place(index)) for index in range(concurrency)]
     n_cut_off = await _until_done(
         places, lambda: is_over() and clock() - (stopped_s or 0.0) > grace_s,
         lambda: tick and tick(min(1.0, (clock() - started_s) / duration_s), len(records)),
@@ -70,6 +86,7 @@ async def run_closed(
         stopped_s=clock() if stopped_s is None else stopped_s,
         n_cut_off=n_cut_off,
         n_not_sent=0,
+        steady_from_s=steady_from_s,
     )
 
 

@@ -1,7 +1,6 @@
 """A whole load test: the server found, levels of load one after the other, the knee, and the server's own account."""
 
 import asyncio
-import itertools
 import random
 import signal
 import time
@@ -11,27 +10,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from hardware.units import MILLI
-from planner.bench.endpoint.load_run import Send, Stop, run_closed, run_open
+from planner.bench.endpoint.load_levels import LoadLevels
+from planner.bench.endpoint.load_run import Send, Stop
 from planner.bench.endpoint.prompt_text import prompt_of
 from planner.bench.endpoint.server import Server, counters, find_server
 from planner.bench.endpoint.server_metrics import account
 from planner.bench.endpoint.stream import Limits, request_body, send
 from planner.errors import BenchError
-from planner.load.knee import LoadPoint, find_knee, is_saturated
-from planner.load.load_summary import LoadLevel, summarize
+from planner.load.knee import find_knee
+from planner.load.load_summary import LoadLevel
 from planner.load.load_test import LoadQuestion, LoadTest
-from planner.load.plans import endless_plans, poisson_plans
-from planner.load.raw_load import RawLoad
 from planner.load.request_record import RequestPlan, RequestRecord
 from planner.progress import Progress
 
-_USUAL_LEVELS: Final = 8  # that a sweep by doubling takes: 1 to 128
-_FEWEST_AT_ONE: Final = 3
-_WORTH_WHILE: Final = 3  # a level lasts at least so many answers' time
-_GRACE_S: Final = 10.0
 _LIMITS: Final = Limits()
 _NOTEWORTHY_CACHED: Final = 0.05
-_MOST_ERRORS: Final = 0.1  # of a level's requests; above it a sweep rises no further
 
 
 def run_load_test(
@@ -66,13 +59,14 @@ async def _run(
         before = await counters(client, question.base_url)
         cpu_before = time.process_time()
         send_one = sender(question, server, client, clock, limits)
-        test = _Levels(question, send_one, clock, limits, stop, progress)
+        test = LoadLevels(question, send_one, clock, limits, stop, progress)
         with _ctrl_c(stop):
             await test.run()
         wall_s, cpu_s = clock(), time.process_time() - cpu_before
         after = await counters(client, question.base_url)
-    if not any(level.n_good for level in test.levels):
-        errors = [f"{text} ({n} times)" for level in test.levels for text, n in level.errors]
+    levels = tuple(test.levels)
+    if not any(level.n_good for level in levels):
+        errors = [f"{text} ({n} times)" for level in levels for text, n in level.errors]
         raise BenchError(
             f"no request to {question.base_url} succeeded: {'; '.join(errors[:3]) or 'none was answered in time'}"
         )
@@ -85,7 +79,7 @@ async def _run(
         is_counted=server.scale.is_counted,
         decides_length=server.decides_length,
         measured_at=measured_at,
-        levels=tuple(test.levels),
+        levels=levels,
         knee=find_knee(test.points()),
         own_prompt_tokens=sum(record.n_prompt_tokens or 0 for record in good),
         own_output_tokens=sum(record.n_output_tokens or 0 for record in good),
@@ -94,142 +88,8 @@ async def _run(
         wall_s=wall_s,
         client_cpu_s=cpu_s,
         is_stopped=stop.is_asked,
-        notes=_notes(server, test.levels, wall_s, cpu_s, bool(before), stop),
+        notes=_notes(server, levels, wall_s, cpu_s, bool(before), stop),
     )
-
-
-class _Levels:
-    """Runs one level after the other."""
-
-    def __init__(
-        self,
-        question: LoadQuestion,
-        send_one: Send,
-        clock: Callable[[], float],
-        limits: Limits,
-        stop: Stop,
-        progress: Progress | None,
-    ) -> None:
-        self.levels: list[LoadLevel] = []
-        self.records: list[RequestRecord] = []
-        self._question = question
-        self._clock = clock
-        self._stop = stop
-        self._progress = progress
-        self._send = send_one
-        self._limits = limits
-        self._begun_s = clock()
-
-    async def run(self) -> None:
-        """All levels that were asked for, or a sweep by doubling."""
-        question = self._question
-        if question.trace:
-            last_s = question.trace[-1].arrival_s or 0.0
-            await self._open(question.trace, len(question.trace) / max(last_s, 1e-9), "trace", 0.0, 1.0)
-        elif question.rates_per_s:
-            each_s = question.budget_s / len(question.rates_per_s)
-            for index, rate in enumerate(question.rates_per_s):
-                plans = poisson_plans(
-                    question.prompt, question.output, rate_per_s=rate, duration_s=each_s,
-                    seed=question.seed + index,
-                )  # fmt: skip
-                share = 1 / len(question.rates_per_s)
-                await self._open(plans, rate, f"{rate:g} requests/s", index * share, (index + 1) * share)
-        elif question.concurrencies:
-            each_s = question.budget_s / len(question.concurrencies)
-            for concurrency in question.concurrencies:
-                await self._closed(concurrency, each_s)
-        else:
-            await self._sweep()
-
-    async def _sweep(self) -> None:
-        """Doubles the concurrency until that brings no more, the budget is spent, or requests fail."""
-        question = self._question
-        each_s = question.budget_s / _USUAL_LEVELS
-        for concurrency in itertools.takewhile(
-            lambda n: n <= question.highest_concurrency, (2**power for power in itertools.count())
-        ):
-            spent_s = self._clock() - self._begun_s
-            alone_s = self.levels[0].e2e.at[0] if self.levels and self.levels[0].e2e else 0.0
-            last_s = self.levels[-1].e2e.at[0] if self.levels and self.levels[-1].e2e else 0.0
-            wanted_s = max(each_s, _WORTH_WHILE * max(alone_s, last_s))
-            if self.levels and spent_s + wanted_s > question.budget_s * 1.05:
-                break
-            await self._closed(concurrency, wanted_s)
-            level = self.levels[-1]
-            if level.n_failed > _MOST_ERRORS * (level.n_good + level.n_failed):
-                break
-            if is_saturated(self.points()):
-                break
-
-    def points(self) -> list[LoadPoint]:
-        """What the closed levels say of the knee.
-
-        Throughput by Little's law, concurrency over mean time: answers end in bunches, and a short window that holds
-        one bunch more or less would be off by that much.
-        """
-        return [
-            LoadPoint(
-                concurrency=level.concurrency,
-                requests_per_s=level.concurrency / level.e2e.mean,
-                e2e_s=level.e2e.of(50),
-            )
-            for level in self.levels
-            if level.concurrency is not None and level.e2e is not None
-        ]
-
-    async def _closed(self, concurrency: int, duration_s: float) -> None:
-        left = self._left()
-        if self._stop.is_asked or left == 0:
-            return
-        question = self._question
-        plans = endless_plans(question.prompt, question.output, question.seed + concurrency)
-        raw = await run_closed(
-            self._send, plans, concurrency, clock=self._clock, duration_s=duration_s, at_most=left,
-            grace_s=self._grace_s(), stop=self._stop, tick=self._tick(f"{concurrency} at once"),
-        )  # fmt: skip
-        self._keep(raw, summarize(raw, concurrency=concurrency))
-
-    async def _open(
-        self, plans: Sequence[RequestPlan], rate: float, text: str, start: float, end: float
-    ) -> None:
-        left = self._left()
-        if self._stop.is_asked or left == 0:
-            return
-        progress = self._progress
-
-        def tick(done: float, n: int) -> None:
-            if progress is not None:
-                progress(start + (end - start) * done, f"{text}, {n} answered")
-
-        raw = await run_open(
-            self._send, plans[:left], clock=self._clock, grace_s=self._grace_s(), stop=self._stop, tick=tick
-        )
-        self._keep(raw, summarize(raw, offered_per_s=rate))
-
-    def _keep(self, raw: RawLoad, level: LoadLevel) -> None:
-        self.records += raw.records
-        if raw.records:
-            self.levels.append(level)
-
-    def _left(self) -> int | None:
-        most = self._question.most_requests
-        return None if most is None else max(0, most - len(self.records))
-
-    def _grace_s(self) -> float:
-        slowest = max((level.e2e.at[-1] for level in self.levels if level.e2e), default=0.0)
-        return max(_GRACE_S, 3 * slowest) if self.levels else self._limits.whole_s
-
-    def _tick(self, text: str) -> Callable[[float, int], None] | None:
-        progress = self._progress
-        if progress is None:
-            return None
-
-        def tick(_: float, n: int) -> None:
-            spent = (self._clock() - self._begun_s) / self._question.budget_s
-            progress(min(1.0, spent), f"{text}, {n} answered")
-
-        return tick
 
 
 def sender(

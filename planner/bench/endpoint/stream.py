@@ -1,6 +1,6 @@
 """One request to a server that speaks OpenAI's protocol, answered as a stream of events.
 
-Reads the text pieces of /v1/completions and /v1/chat/completions (reasoning included) with the times at which they
+Reads the pieces of /v1/completions and /v1/chat/completions (reasoning included) with the times at which they
 came, and the server's own count of tokens. The server is untrusted: lines, answers and waits are bounded.
 """
 
@@ -93,7 +93,7 @@ async def send(
         answer.error = f"the connection broke ({type(error).__name__})"
     if answer.error is None and not answer.is_finished:
         answer.error = "the answer broke off"
-    if answer.error is None and not answer.token_s:
+    if answer.error is None and not (answer.token_s and answer.n_output != 0):
         answer.error = "an answer without text"
     return RequestRecord(
         planned_s=planned_s,
@@ -167,18 +167,27 @@ def _take(line: bytes, answer: _Answer, now: float) -> bool:
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(choice, dict):
-        if _has_text(choice):
+        # The end is no piece, unless nothing came before it: an answer of one token, or one that no character came of.
+        if _is_piece(choice) or (choice.get("finish_reason") and not answer.token_s):
             answer.token_s.append(now)
         if choice.get("finish_reason"):
             answer.is_finished = True
     return False
 
 
-def _has_text(choice: Mapping[str, Any]) -> bool:
+def _is_piece(choice: Mapping[str, Any]) -> bool:
+    """Whether an event stands for tokens: text, or none of it yet where a token is only a part of a character.
+
+    Chats open with a role, often before the first token.
+    """
+    is_end = bool(choice.get("finish_reason"))
     delta = choice.get("delta")
     if isinstance(delta, dict):
-        return any(delta.get(name) for name in _TEXT_FIELDS) or bool(delta.get("tool_calls"))
-    return bool(choice.get("text"))
+        if any(delta.get(name) for name in _TEXT_FIELDS) or delta.get("tool_calls"):
+            return True
+        return not is_end and "role" not in delta and any(delta.get(name) == "" for name in _TEXT_FIELDS)
+    text = choice.get("text")
+    return bool(text) or (text == "" and not is_end)
 
 
 def _take_usage(usage: Any, answer: _Answer) -> None:

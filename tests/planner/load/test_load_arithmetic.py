@@ -36,15 +36,54 @@ def test_latencies_of_one_request() -> None:
 
 
 def test_the_first_burst_does_not_count() -> None:
-    # Two places. Each has had one answer at 2.0; from there on answers come every 0.5 s until 5.0: 6 answers in 3 s.
+    # Two places. Each has had one answer at 2.0; from there on answers come every 0.5 s, the last one at 5.0: 6 in 3 s.
     first = [record(0, 0.9, 1.0), record(0, 1.9, 2.0)]
     later = [record(2.0 + 0.5 * i, 2.3 + 0.5 * i, 2.5 + 0.5 * i) for i in range(6)]
-    raw = RawLoad(records=(*first, *later), started_s=0, stopped_s=5.0, n_cut_off=0, n_not_sent=0)
-    level = summarize(raw, concurrency=2)
+    raw = RawLoad(
+        records=(*first, *later), started_s=0, stopped_s=5.2, n_cut_off=0, n_not_sent=0, steady_from_s=2.0
+    )
+    level = summarize((raw,), concurrency=2)
     assert level.window_s == pytest.approx(3.0)
     assert level.requests_per_s == pytest.approx(2.0)
     assert level.output_tokens_per_s == pytest.approx(4.0)
     assert level.ttft is not None and level.ttft.mean == pytest.approx(0.3)
+    # 12 tokens in 3 s, two a request: 2 requests a second, the first stretch's mean of two tokens included.
+    assert level.rates_per_s == pytest.approx((2.0,))
+    assert level.pace_per_s == pytest.approx(2.0)
+
+
+def test_stretches_of_a_level_are_added_up() -> None:
+    # Two requests a second for 3 s, then one a second for 6 s: 12 in 9 s, and the rates apart tell how sure that is.
+    def stretch(start: float, each_s: float) -> RawLoad:
+        records = [
+            record(start + each_s * i, start + each_s * (i + 0.5), start + each_s * (i + 1)) for i in range(7)
+        ]
+        return RawLoad(
+            records=tuple(records), started_s=start, stopped_s=records[-1].end_s, n_cut_off=0, n_not_sent=0,
+            steady_from_s=records[0].end_s,
+        )  # fmt: skip
+
+    level = summarize((stretch(0, 0.5), stretch(100, 1.0)), concurrency=1)
+    assert level.window_s == pytest.approx(9.0)
+    assert level.requests_per_s == pytest.approx(12 / 9)
+    assert level.rates_per_s == pytest.approx((2.0, 1.0))
+    assert level.pace_per_s == pytest.approx(12 / 9)
+    assert level.mean_under_way == pytest.approx(1.0)
+
+
+def test_without_a_steady_part_littles_law_tells_the_pace() -> None:
+    # Two at once, 2 s each, and no more: 1 a second by concurrency over time, although only 2 in 2.5 s were seen.
+    raw = RawLoad(
+        records=(record(0, 1, 2), record(0.5, 1.5, 2.5)),
+        started_s=0,
+        stopped_s=1.0,
+        n_cut_off=0,
+        n_not_sent=0,
+    )
+    level = summarize((raw,), concurrency=2)
+    assert level.rates_per_s == ()
+    assert level.pace_per_s == pytest.approx(1.0)
+    assert "only 2 answers at concurrency 2" in level.notes[0]
 
 
 def test_percentiles_are_numpys() -> None:

@@ -30,6 +30,9 @@ class Behaviour:
     fault: str | None = None  # "500", "break", "garbage", "error_event", "silence", "endless", "empty"
     fault_after: int = 0  # good answers before the fault
     shows_metrics: bool = True
+    has_words: bool = (
+        True  # False: every token is a part of a character that never ends, as random weights write them
+    )
     seen: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -83,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
+        if chat:  # before the first token, as OpenAI does
+            opening = {"delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+            self._event(json.dumps({"choices": [opening]}).encode())
         with self.server.places:
             time.sleep(how.prefill_s)
             for index in range(n_output):
@@ -101,7 +107,11 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b"data: " + b"x" * 3_000_000)
                     return
                 if fault != "empty":
-                    self._event(json.dumps(_piece(chat, last=index == n_output - 1)).encode())
+                    self._event(
+                        json.dumps(
+                            _piece(chat, " word" if how.has_words else "", last=index == n_output - 1)
+                        ).encode()
+                    )
                 time.sleep(how.token_s)
         with self.server.lock:
             self.server.n_prompt += n_prompt
@@ -127,11 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
 
-def _piece(chat: bool, *, last: bool) -> dict[str, Any]:
+def _piece(chat: bool, text: str, *, last: bool) -> dict[str, Any]:
     reason = "length" if last else None
     if chat:
-        return {"choices": [{"delta": {"content": " word"}, "finish_reason": reason}]}
-    return {"choices": [{"text": " word", "finish_reason": reason}]}
+        return {"choices": [{"delta": {"content": text}, "finish_reason": reason}]}
+    return {"choices": [{"text": text, "finish_reason": reason}]}
 
 
 class _Server(ThreadingHTTPServer):

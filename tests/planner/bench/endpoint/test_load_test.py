@@ -105,6 +105,17 @@ def test_a_chat_server_that_decides_lengths_itself_is_found_out() -> None:
     assert test.levels[0].mean_prompt_tokens == 50  # the template's own tokens are allowed for
 
 
+@pytest.mark.parametrize("has_completions", [True, False])
+def test_tokens_that_are_no_characters_are_answers_too(has_completions: bool) -> None:
+    # vLLM sends an empty text for a token that is a part of a character; random weights write nothing else.
+    how = Behaviour(has_words=False, has_completions=has_completions, prefill_s=0.05)
+    (level,) = run(how, concurrencies=(1,), budget_s=0.6).levels
+    assert level.n_failed == 0 and level.n_good > 1
+    assert level.mean_output_tokens == 10
+    # 50 ms before the first token: the role that opens a chat is none.
+    assert level.ttft is not None and level.ttft.of(50) > 0.05
+
+
 def test_a_server_without_counts_is_said_to_be_one() -> None:
     test = run(Behaviour(counts_tokens=False, shows_metrics=False), concurrencies=(1,), budget_s=0.5)
     assert test.account is None
