@@ -41,11 +41,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--budget-s", type=float, default=60.0)
+    parser.add_argument("--budget-s", type=float, default=110.0)
     parser.add_argument("--slots", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--prompt", default="64")
-    parser.add_argument("--output", default="32")
+    parser.add_argument("--threads", type=int, default=1, help="of two cores, one is the client's")
+    parser.add_argument("--prompt", default="32")
+    parser.add_argument("--output", default="64")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     addresses = context.Queue()
@@ -86,19 +86,48 @@ def show(number: int, test: LoadTest) -> None:
     )
 
 
+def figures(test: LoadTest) -> dict[str, float]:
+    """What has to repeat: capacity, knee, and rates and percentiles of the levels that every run has."""
+    assert test.knee is not None
+    found = {"capacity": test.knee.requests_per_s, "knee": test.knee.concurrency}
+    for level in test.levels:
+        if level.ttft is None or level.tpot is None or level.e2e is None:
+            continue
+        at = f"at {level.concurrency}"
+        found |= {
+            f"requests/s {at}": level.requests_per_s,
+            f"TTFT p50 {at}": level.ttft.of(50),
+            f"TPOT p50 {at}": level.tpot.of(50),
+            f"E2E p50 {at}": level.e2e.of(50),
+            f"E2E p95 {at}": level.e2e.of(95),
+        }
+    return found
+
+
 def verdict(tests: list[LoadTest]) -> bool:
     """Whether runs and counts agree."""
-    capacities = [test.knee.requests_per_s for test in tests if test.knee]
-    knees = [test.knee.concurrency for test in tests if test.knee]
-    apart = max(max(values) / statistics.median(values) - 1 for values in (capacities, knees))
-    apart = max(apart, max(1 - min(values) / statistics.median(values) for values in (capacities, knees)))
+    runs = [figures(test) for test in tests]
+    apart = {}
+    for name in runs[0]:
+        values = [run[name] for run in runs if name in run]
+        if len(values) == len(runs):
+            apart[name] = max(abs(value / statistics.median(values) - 1) for value in values)
+    for name, part in sorted(apart.items(), key=lambda item: -item[1]):
+        print(f"{part:6.1%}  {name}: {', '.join(f'{run[name]:.4g}' for run in runs)}")
     counts = max(
-        abs(test.own_output_tokens / test.account.n_output_tokens - 1)
+        abs(own / theirs - 1)
         for test in tests
-        if test.account and test.account.n_output_tokens
+        if test.account
+        for own, theirs in (
+            (test.own_output_tokens, test.account.n_output_tokens),
+            (test.own_prompt_tokens, test.account.n_prompt_tokens),
+        )
+        if theirs
     )
-    print(f"runs lie up to {apart:.1%} from their median, counts {counts:.2%} from the server's")
-    return apart <= RUNS_WITHIN and counts <= COUNTS_WITHIN
+    print(
+        f"runs lie up to {max(apart.values()):.1%} from their median, counts {counts:.2%} from the server's"
+    )
+    return max(apart.values()) <= RUNS_WITHIN and counts <= COUNTS_WITHIN
 
 
 if __name__ == "__main__":

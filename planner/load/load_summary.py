@@ -36,7 +36,7 @@ class LoadLevel:
     n_failed: int
     errors: tuple[tuple[str, int], ...]
     window_s: float
-    requests_per_s: float
+    requests_per_s: float  # answers under way counted by their tokens, where a loop was closed
     output_tokens_per_s: float
     prompt_tokens_per_s: float
     mean_under_way: float
@@ -51,19 +51,6 @@ class LoadLevel:
     # Requests per second of the steady part of each stretch, by the tokens that arrived in it; none of an open loop.
     rates_per_s: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def pace_per_s(self) -> float | None:
-        """Requests per second that a closed loop gave, answers under way counted by their tokens.
-
-        A short time that holds one answer more or less would be off by that much. Without a steady part it is what the
-        answers' times give: concurrency over mean time (Little's law).
-        """
-        if self.concurrency is None or self.e2e is None:
-            return None
-        if self.rates_per_s:
-            return self.output_tokens_per_s / self.mean_output_tokens
-        return self.concurrency / self.e2e.mean
 
 
 def percentiles(values: Sequence[float]) -> Percentiles | None:
@@ -88,6 +75,10 @@ def summarize(
     A closed loop begins with a queue that will not be again: its steady part is from when each place has had one answer
     to the last answer before no more requests are begun. An open loop is steady as a whole. Tokens count when they
     arrive, whichever request they belong to; latencies are of requests begun in the part.
+
+    Requests per second of a closed loop are its tokens per second over the mean length of an answer: a short time that
+    holds one answer more or less would be off by that much. Without a steady part they are what the answers' times
+    give, concurrency over mean time (Little's law).
     """
     notes: list[str] = []
     records = [record for raw in raws for record in raw.records]
@@ -107,6 +98,13 @@ def summarize(
     window_s = max(sum(part.window_s for part in parts), 1e-9)
     output_tokens_per_s = sum(part.output_tokens() for part in parts) / window_s
     mean_output_tokens = _mean([record.n_output_tokens or 0 for record in good])
+    e2e = percentiles([record.e2e_s for record in measured])
+    if concurrency is None or e2e is None:
+        requests_per_s = sum(part.n_ended() for part in parts) / window_s
+    elif is_steady and mean_output_tokens:
+        requests_per_s = output_tokens_per_s / mean_output_tokens
+    else:
+        requests_per_s = concurrency / e2e.mean
     if n_cut_off := sum(raw.n_cut_off for raw in raws):
         notes.append(f"{n_cut_off} requests were still unanswered at the end and were cut off")
     if n_not_sent := sum(raw.n_not_sent for raw in raws):
@@ -118,14 +116,14 @@ def summarize(
         n_failed=len(failed),
         errors=tuple(Counter(record.error or "no text" for record in failed).most_common(5)),
         window_s=window_s,
-        requests_per_s=sum(part.n_ended() for part in parts) / window_s,
+        requests_per_s=requests_per_s,
         output_tokens_per_s=output_tokens_per_s,
         prompt_tokens_per_s=sum(part.prompt_tokens() for part in parts) / window_s,
         mean_under_way=sum(part.busy_s() for part in parts) / window_s,
         ttft=percentiles([record.ttft_s for record in measured]),
         tpot=percentiles([tpot for record in measured if (tpot := record.tpot_s) is not None]),
         itl=percentiles([gap for part in parts for gap in part.gaps()]),
-        e2e=percentiles([record.e2e_s for record in measured]),
+        e2e=e2e,
         mean_prompt_tokens=_mean([record.n_prompt_tokens or 0 for record in good]),
         mean_output_tokens=mean_output_tokens,
         cached_fraction=_cached_fraction(good),

@@ -147,9 +147,11 @@ class LoadLevels:
     def points(self) -> list[LoadPoint]:
         """What the closed levels say of the knee."""
         return [
-            LoadPoint(concurrency=level.concurrency, requests_per_s=level.pace_per_s, e2e_s=level.e2e.of(50))
+            LoadPoint(
+                concurrency=level.concurrency, requests_per_s=level.requests_per_s, e2e_s=level.e2e.of(50)
+            )
             for level in self.levels
-            if level.concurrency is not None and level.pace_per_s is not None and level.e2e is not None
+            if level.concurrency is not None and level.e2e is not None
         ]
 
     def _level(self, concurrency: int) -> LoadLevel:

@@ -49,7 +49,6 @@ def test_the_first_burst_does_not_count() -> None:
     assert level.ttft is not None and level.ttft.mean == pytest.approx(0.3)
     # 12 tokens in 3 s, two a request: 2 requests a second, the first stretch's mean of two tokens included.
     assert level.rates_per_s == pytest.approx((2.0,))
-    assert level.pace_per_s == pytest.approx(2.0)
 
 
 def test_stretches_of_a_level_are_added_up() -> None:
@@ -67,7 +66,6 @@ def test_stretches_of_a_level_are_added_up() -> None:
     assert level.window_s == pytest.approx(9.0)
     assert level.requests_per_s == pytest.approx(12 / 9)
     assert level.rates_per_s == pytest.approx((2.0, 1.0))
-    assert level.pace_per_s == pytest.approx(12 / 9)
     assert level.mean_under_way == pytest.approx(1.0)
 
 
@@ -82,7 +80,7 @@ def test_without_a_steady_part_littles_law_tells_the_pace() -> None:
     )
     level = summarize((raw,), concurrency=2)
     assert level.rates_per_s == ()
-    assert level.pace_per_s == pytest.approx(1.0)
+    assert level.requests_per_s == pytest.approx(1.0)
     assert "only 2 answers at concurrency 2" in level.notes[0]
 
 
