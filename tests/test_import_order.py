@@ -26,8 +26,9 @@ ORDER = (
     ("planner.load", "planner.simulate"),
     ("planner.sizing",),
     ("planner.compare", "planner.decide", "planner.deploy"),
+    ("planner.sweep",),
     ("planner.report",),
-    ("planner.readers", "planner.bench", "planner.sweep"),
+    ("planner.readers", "planner.bench"),
     ("planner.api",),
     ("planner.cli",),
 )

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         stored_run,
         this_machine,
     )
+    from planner.api.sweeping import sweep_sizes, swept_models
     from planner.api.synthetic import DEFAULT_DISK_BYTES, bench_synthetic, plan_synthetic_bench
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
@@ -133,6 +134,8 @@ _MODULES = {
     "SpeedValidation": "validating_speed",
     "validate_memory": "validating",
     "validate_speed": "validating_speed",
+    "sweep_sizes": "sweeping",
+    "swept_models": "sweeping",
     "workload_for": "workloads",
     "workload_names": "workloads",
     "workloads": "workloads",
@@ -200,6 +203,8 @@ __all__ = [
     "speed_facts",
     "speed_spreads",
     "stored_run",
+    "sweep_sizes",
+    "swept_models",
     "this_machine",
     "tune",
     "update_models",

@@ -119,7 +119,9 @@ def _answer(plan: Plan) -> dict[str, Any]:
 def _runner(ways: SweepWays) -> Runner:
     if ways.ray is not None:
         if ways.n_workers is not None:
-            raise PlannerError("--ray gives the work to a cluster, --jobs to this machine's cores; give one of them")
+            raise PlannerError(
+                "--ray gives the work to a cluster, --jobs to this machine's cores; give one of them"
+            )
         return RayCluster(ways.ray)
     n = ways.n_workers
     if n is None:
@@ -138,7 +140,9 @@ def swept_models(texts: Sequence[str]) -> tuple[str, ...]:
             continue
         matching = [name for name in all_models if _matches(text, name)]
         if not matching:
-            raise PlannerError(f"no model of the catalogue is called {text[:80]!r}; `planner models` lists them")
+            raise PlannerError(
+                f"no model of the catalogue is called {text[:80]!r}; `planner models` lists them"
+            )
         found |= dict.fromkeys(matching)
     return tuple(found)
 

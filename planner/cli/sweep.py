@@ -32,7 +32,9 @@ from planner.report.sweep_document import sweep_document
               help="Machines more than the load needs.")  # fmt: skip
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="Keep answers in this file as they come; the same command goes on from there.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 1024), default=None, help="Processes; all cores when left out.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), default=None, help="Processes; all cores when left out."
+)
 @click.option("--ray", metavar="ADDRESS", default=None,
               help="A Ray cluster to work it out, HOST:PORT, or auto for this host's.")  # fmt: skip
 @format_option

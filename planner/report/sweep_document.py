@@ -24,7 +24,8 @@ def sweep_document(answers: Sequence[Answered], *, whole: bool) -> Document:
         tables=(_whole_table(answers),) if whole else (_best_table(groups), *_unserved(groups)),
         data={
             "cells": [
-                {"question": dict(one.cell.question), "answer": one.answer, "error": one.error} for one in answers
+                {"question": dict(one.cell.question), "answer": one.answer, "error": one.error}
+                for one in answers
             ]
         },
     )
@@ -90,10 +91,9 @@ def _cells(one: Answered) -> tuple[Cell, ...]:
 
 
 def _unserved(groups: Sequence[Sequence[Answered]]) -> Iterator[Table]:
-    rows: list[tuple[Cell, ...]] = []
-    for group in groups:
-        if _cheapest(group) is None:
-            rows.append((*_key(group[0]), plain(_why(group[-1]), 200)))
+    rows: list[tuple[Cell, ...]] = [
+        (*_key(group[0]), plain(_why(group[-1]), 200)) for group in groups if _cheapest(group) is None
+    ]
     if rows:
         yield Table(
             title="What no machine serves", headers=("model", "workload", "the last one, because"),

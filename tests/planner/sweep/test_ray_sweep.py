@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from planner.api.sweeping import SweepQuestion, SweepWays, sweep_sizes
+from planner.api.workloads import workload_for
 from planner.errors import PlannerError
 from planner.sweep.cell import Cell
 from planner.sweep.ray_cluster import RayCluster
 from planner.sweep.runner import OneProcess, sweep
+from planner.workload.overrides import Overrides
 from tests.hardware.test_fleet_ray_cluster import RealCluster
 from tests.planner.sweep.questions import root_of, slow
 
@@ -48,6 +51,17 @@ def test_two_nodes_answer_as_one_process_does_and_a_death_loses_nothing(
     killer.join(timeout=30)
     assert not killer.is_alive(), "the second node was killed while the sweep ran"
     assert found == sweep(OneProcess(), root_of, asked)
+
+
+def test_sizes_from_two_nodes_are_those_of_one_process(cluster: RealCluster) -> None:
+    question = SweepQuestion(
+        models=("qwen3-8b",),
+        workloads=(workload_for("chat", Overrides(tasks_per_s=2.0)),),
+        machines=("H100 SXM", "L4", "L40S", "2x L4"),
+        n_requests=200,
+    )
+    here = sweep_sizes(question, SweepWays(n_workers=1))
+    assert sweep_sizes(question, SweepWays(ray=cluster.address)) == here
 
 
 def test_no_cluster_is_one_line() -> None:
