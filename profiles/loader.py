@@ -22,7 +22,7 @@ from typing import Any
 
 import platformdirs
 
-from profiles import choice_schema, machine_schema, model_names, schema
+from profiles import choice_schema, machine_schema, model_names, price_schema, schema
 from profiles.errors import ProfileError
 from profiles.schema import Row
 
@@ -85,6 +85,34 @@ def licence_rows() -> tuple[Row, ...]:
 def reference_api_rows() -> tuple[Row, ...]:
     """Which API models a local workload is compared with, and why."""
     return _table("reference_apis.csv", user_folder())
+
+
+def historic_price_rows() -> tuple[Row, ...]:
+    """What API tokens cost before the price lists begin, with sources."""
+    return _table("historic_prices.csv", user_folder())
+
+
+def exchange_rate_rows() -> tuple[Row, ...]:
+    """Exchange rates against the euro, each with its day."""
+    return _table("exchange_rates.csv", user_folder())
+
+
+def hosted_prices() -> Mapping[str, Any]:
+    """Prices of hosts that the price package lacks: what it is, its day, and `lines`; the user's own file stands for it."""
+    own = user_folder() / "hosted_prices.json"
+    return _json(
+        own if own.is_file() else files("profiles").joinpath("hosted_prices.json"), "hosted_prices.json"
+    )
+
+
+def benchmark_score_rows() -> tuple[Row, ...]:
+    """What models scored in public benchmarks, with release, day and source."""
+    return _table("benchmark_scores.csv", user_folder())
+
+
+def main_model_rows() -> tuple[Row, ...]:
+    """The main models, open and closed, that the price table shows."""
+    return _table("main_models.csv", user_folder())
 
 
 def calibration_rows(name: str) -> tuple[Row, ...]:
@@ -169,6 +197,10 @@ _CHECKS: dict[str, Callable[[Row, str], None]] = {
     "gpu_rent.csv": schema.check_rent,
     "gpu_buy.csv": schema.check_purchase,
     "reference_apis.csv": schema.check_reference_api,
+    "historic_prices.csv": price_schema.check_price,
+    "exchange_rates.csv": price_schema.check_exchange_rate,
+    "benchmark_scores.csv": price_schema.check_score,
+    "main_models.csv": price_schema.check_main_model,
 }
 
 
@@ -179,12 +211,12 @@ def _table(name: str, folder: Path) -> tuple[Row, ...]:
     rows: dict[str | None, Row] = {}
     columns: tuple[str, ...] = ()
     if packaged.is_file():
-        for row in _csv_rows(_read_text(packaged), name):
+        for row in _csv_rows(read_text(packaged), name):
             rows[row["id"]] = row
             columns = tuple(row)
     if own.is_file():
         check = _CHECKS.get(name, schema.check_calibration)
-        for row in _csv_rows(_read_text(own), str(own)):
+        for row in _csv_rows(read_text(own), str(own)):
             whole: Row = MappingProxyType(dict.fromkeys(columns) | dict(row))
             check(whole, str(own))
             rows[whole["id"]] = whole
@@ -263,11 +295,11 @@ def _model_index(folder: Path) -> Mapping[str, str]:
 @cache
 def _assumptions(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     name = "assumptions.toml"
-    tables: dict[str, Mapping[str, Any]] = tomllib.loads(_read_text(files("profiles").joinpath(name)))
+    tables: dict[str, Mapping[str, Any]] = tomllib.loads(read_text(files("profiles").joinpath(name)))
     own = folder / name
     if own.is_file():
         try:
-            theirs = tomllib.loads(_read_text(own))
+            theirs = tomllib.loads(read_text(own))
         except (ValueError, RecursionError) as error:
             raise ProfileError(f"{own}: not readable as TOML: {error}") from error
         for key, table in theirs.items():
@@ -278,7 +310,7 @@ def _assumptions(folder: Path) -> Mapping[str, Mapping[str, Any]]:
 
 def _json(file: Traversable, shown: str) -> Mapping[str, Any]:
     try:
-        entry = json.loads(_read_text(file))
+        entry = json.loads(read_text(file))
     except ValueError as error:  # malformed, or a number of thousands of digits
         raise ProfileError(f"{shown}: not readable as JSON: {error}") from error
     except RecursionError as error:
@@ -290,7 +322,8 @@ def _json(file: Traversable, shown: str) -> Mapping[str, Any]:
     return MappingProxyType(entry)
 
 
-def _read_text(file: Traversable) -> str:
+def read_text(file: Traversable) -> str:
+    """The text of a file of at most MAX_FILE_BYTES, or a ProfileError."""
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)

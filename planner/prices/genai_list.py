@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, time, timedelta
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import PriceError
 from planner.prices.line import Period, PriceLine, chained
@@ -60,9 +60,18 @@ def packaged_lines() -> tuple[PriceLine, ...]:
     return lines_of(snapshot().providers, source())
 
 
-def lines_of(providers: "Sequence[Provider]", named: str) -> tuple[PriceLine, ...]:
+def lines_of_raw(content: list[Any], named: str, fetched: date) -> tuple[PriceLine, ...]:
+    """The same of a list as the package's repository publishes it; one that says no dates is as of its fetching."""
+    from genai_prices.types import _providers_from_raw  # what UpdatePrices itself reads a reply with
+
+    return lines_of(_providers_from_raw(content), named, fetched)
+
+
+def lines_of(
+    providers: "Sequence[Provider]", named: str, undated: date | None = None
+) -> tuple[PriceLine, ...]:
     """Every row of a list with a price for both input and output tokens, under the list's name."""
-    newest = newest_check(providers)
+    newest = newest_check(providers) or undated
     if newest is None:
         raise PriceError(f"{named} does not say when any of its prices was checked")
     return tuple(_lines(providers, named, newest))

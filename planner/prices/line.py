@@ -24,6 +24,7 @@ class Period:
     schedule: Schedule
     is_start_known: bool = True
     note: str = ""
+    url: str | None = None  # where this very price stands; else that of the line
 
     def __post_init__(self) -> None:
         if self.until is not None and self.until <= self.since:
@@ -50,6 +51,7 @@ class PriceLine:
     url: str | None = None
     is_deprecated: bool = False
     notes: tuple[str, ...] = ()
+    withdrawn: date | None = None  # from this day on nobody can buy it there, whatever other lists still show
 
     def __post_init__(self) -> None:
         if not self.periods:
@@ -82,10 +84,14 @@ class PriceLine:
         period = self.period_on(day)
         if period is None:
             raise PriceError(f"{self.model_id} at {self.provider}: {self.why_unknown(day)}")
+        return self.price_of(period)
+
+    def price_of(self, period: Period) -> ApiPrice:
+        """The price of one of the periods; what comes after it is told in the note."""
         announced = [
             f"from {later.since}: {later.schedule.usual.rates}"
             for later in self.periods
-            if later.since > day and later.schedule != period.schedule
+            if later.since > period.since and later.schedule.usual.rates != period.schedule.usual.rates
         ]
         parts = (*announced, *remarks(period.schedule), period.note, *self.notes)
         return ApiPrice(
@@ -98,7 +104,7 @@ class PriceLine:
             source=self.source,
             data_date=self.data_date,
             prices_checked=self.prices_checked,
-            url=self.url,
+            url=period.url or self.url,
             known_from=period.since,
             known_until=period.until,
             is_deprecated=self.is_deprecated,

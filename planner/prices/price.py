@@ -29,6 +29,7 @@ class ApiPrice:
     known_from: date | None = None  # first day on which this price is known to have held
     known_until: date | None = None  # first day on which it no longer held
     is_deprecated: bool = False
+    rivals: tuple["ApiPrice", ...] = ()  # what other sources say, where it differs by more than 2 %
 
     @property
     def rates(self) -> TokenRates:

@@ -7,13 +7,7 @@ from planner.prices.tariff import Schedule, Tariff
 
 def remarks(schedule: Schedule) -> Iterator[str]:
     """One remark for each hour, length and way of processing with a price of its own."""
-    for window in schedule.windows:
-        if window.tariff != schedule.usual:
-            yield f"{window}: {window.tariff.rates}"
-    if schedule.windows:
-        yield (
-            f"other hours: {schedule.tariff.rates}" if schedule.tariff != schedule.usual else "else as shown"
-        )
+    yield from _by_hour(schedule)
     yield from _by_length(schedule.usual)
     for processing, tariff in schedule.modes:
         yield f"{processing}: {tariff.rates}"
@@ -24,6 +18,20 @@ def remarks(schedule: Schedule) -> Iterator[str]:
         yield f"thinking: {rates.thinking_usd_per_mtok:g} out"
     if rates.is_offer:
         yield "priced at 0: an offer, not a market price"
+
+
+def _by_hour(schedule: Schedule) -> Iterator[str]:
+    if not schedule.windows:
+        return
+    usual = schedule.usual
+    shown = [str(window) for window in schedule.windows if window.tariff == usual]
+    if schedule.tariff != usual:
+        yield f"as shown {', '.join(shown)}"
+    for window in schedule.windows:
+        if window.tariff != usual:
+            yield f"{window}: {window.tariff.rates}"
+    if schedule.tariff != usual:
+        yield f"other hours: {schedule.tariff.rates}"
 
 
 def _by_length(tariff: Tariff) -> Iterator[str]:
