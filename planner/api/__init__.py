@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         own_run_files,
     )
     from planner.api.own_models import add_model, remove_model, update_models
-    from planner.api.pricing import prices
+    from planner.api.price_updating import update_prices
+    from planner.api.pricing import price_history, price_of_call, price_table, prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.sizing import size
@@ -89,6 +90,7 @@ _MODULES = {
     "list_models": "catalogue",
     "add_model": "own_models",
     "update_models": "own_models",
+    "update_prices": "price_updating",
     "remove_model": "own_models",
     "BenchAnswer": "benchmarks",
     "BenchSettings": "benchmarks",
@@ -115,6 +117,9 @@ _MODULES = {
     "proof_command": "deploying",
     "offered_machines": "machine_offers",
     "size": "sizing",
+    "price_history": "pricing",
+    "price_of_call": "pricing",
+    "price_table": "pricing",
     "prices": "pricing",
     "DEFAULT_OUTPUT_FRACTION": "reporting",
     "DEFAULT_TOKENS_PER_MONTH": "reporting",
@@ -193,6 +198,9 @@ __all__ = [
     "open_model_with_card",
     "own_run_files",
     "plan_synthetic_bench",
+    "price_history",
+    "price_of_call",
+    "price_table",
     "prices",
     "proof_command",
     "remove_model",
@@ -208,6 +216,7 @@ __all__ = [
     "this_machine",
     "tune",
     "update_models",
+    "update_prices",
     "validate_memory",
     "validate_speed",
     "workload_for",

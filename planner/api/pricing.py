@@ -1,6 +1,5 @@
 """What API tokens cost: rows of the price lists, the table of main models, histories, and single calls."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -8,21 +7,11 @@ from planner.errors import PriceError
 from planner.prices.api import api_prices, one_price, reference_prices
 from planner.prices.book import Key, PriceBook, default_book
 from planner.prices.call import CallPrice, CallTokens, call_price
-from planner.prices.history import PriceStep, price_steps
+from planner.prices.history import PriceHistory, price_steps
 from planner.prices.main_table import MainModel, TableQuery, main_models
 from planner.prices.names import is_same
 from planner.prices.price import ApiPrice
 from planner.prices.tariff import Processing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PriceHistory:
-    """How a model's price went at one provider."""
-
-    provider: str
-    model_id: str
-    model_name: str
-    steps: tuple[PriceStep, ...]
 
 
 def prices(
@@ -89,5 +78,8 @@ def _keys_of(model: str, provider: str | None, book: PriceBook) -> list[Key]:
 def _history(book: PriceBook, key: Key) -> PriceHistory:
     line = book.by_model()[key][0]
     return PriceHistory(
-        provider=line.provider, model_id=line.model_id, model_name=line.model_name, steps=price_steps(book, key)
+        provider=line.provider,
+        model_id=line.model_id,
+        model_name=line.model_name,
+        steps=price_steps(book, key),
     )

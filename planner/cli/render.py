@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import textwrap
 import unicodedata
@@ -22,6 +23,8 @@ FORMATS = ("table", "json", "csv", "md")
 _LEAST_WIDTH = 9  # of a column that is wrapped
 _LONGEST_NAME = 22
 _LONGEST_WORD = 12  # that is kept in one piece while something else can give way
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # spreadsheets read the wide ones too
+_NUMBER = re.compile(r"[+-]?[\d.,]+(?:[eE][+-]?\d+)?")
 
 
 def render(document: Document, output_format: str) -> None:
@@ -50,9 +53,17 @@ def as_csv(document: Document) -> str:
         return ""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.headers)
-    writer.writerows([plain(cell) for cell in row] for row in table.rows)
+    writer.writerow([_harmless(header) for header in table.headers])
+    writer.writerows([_harmless(cell) for cell in row] for row in table.rows)
     return out.getvalue().rstrip("\n")
+
+
+def _harmless(cell: Cell) -> str:
+    """A cell that no spreadsheet takes for a formula: a name such as "=cmd()" gets an apostrophe in front."""
+    text = plain(cell)
+    if not text.lstrip().startswith(_FORMULA_STARTS) or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
 
 
 def as_markdown(document: Document) -> str:

@@ -34,7 +34,8 @@ def settled(lines: Sequence[PriceLine], day: date) -> ApiPrice | None:
     )
     for rival in rivals:
         chosen = chosen.with_note(f"{rival.source} says {_shown(chosen, rival)}")
-    return replace(chosen, rivals=rivals)
+    context = next((other.context_tokens for other, _ in known if other.context_tokens), None)
+    return replace(chosen, rivals=rivals, context_tokens=context)
 
 
 def differs(one: ApiPrice, other: ApiPrice) -> bool:

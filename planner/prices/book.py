@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Protocol
 
 from planner.errors import PriceError
-from planner.prices import genai_list, kept_feed
+from planner.prices import kept_feed
 from planner.prices.agreement import settled
 from planner.prices.hosted_list import hosted_lines
 from planner.prices.line import PriceLine
 from planner.prices.price import ApiPrice
 from planner.prices.price_rows import lines_of
-from profiles.loader import historic_price_rows
+from profiles.loader import historic_price_rows, user_folder
 from profiles.price_files import own_price_files, read_price_file
 
 Key = tuple[str, str]  # provider, model id in lower case
@@ -42,9 +42,9 @@ class ReadWhenAsked:
         return self.read()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PriceBook:
-    """Price sources, the strongest first."""
+    """Price sources, the strongest first. What they hold is read once for each book."""
 
     sources: tuple[PriceSource, ...]
 
@@ -68,13 +68,22 @@ class PriceBook:
         return price
 
 
-@cache
 def default_book(price_file: Path | None = None) -> PriceBook:
     """What is packaged, fetched and kept in the user's own folder, below a file of prices where one is given."""
+    return _book(price_file, user_folder())
+
+
+def forget_prices() -> None:
+    """To be called after a price list has changed: the next question reads them again."""
+    _book.cache_clear()
+
+
+@cache
+def _book(price_file: Path | None, _folder: Path) -> PriceBook:
     own = (price_file,) if price_file is not None else ()
     sources = [
         *(ReadWhenAsked(_reader(path)) for path in (*own, *own_price_files())),
-        ReadWhenAsked(_listed),
+        ReadWhenAsked(kept_feed.list_in_use),
         ReadWhenAsked(hosted_lines),
         ReadWhenAsked(_of_the_past),
     ]
@@ -95,14 +104,6 @@ def _written_on(path: Path) -> date:
 def _of_the_past() -> Sequence[PriceLine]:
     rows = historic_price_rows()
     return lines_of(rows, named="historic_prices.csv", today=date.max)
-
-
-def _listed() -> Sequence[PriceLine]:
-    """The newer one of the list that came with the package and the one that was fetched."""
-    fetched, packaged = kept_feed.kept(), genai_list.packaged_lines()
-    if fetched is None or (fetched.data_date or fetched.fetched) < (packaged[0].data_date or date.min):
-        return packaged
-    return fetched.lines
 
 
 @cache

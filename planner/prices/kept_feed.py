@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from planner.errors import PriceError
+from planner.prices import genai_list
 from planner.prices.feed import Feed, feed_of
+from planner.prices.line import PriceLine
 from profiles.loader import MAX_FILE_BYTES, read_text, user_folder
 
 _NAME: Final = "fetched_prices.json"
@@ -25,6 +27,14 @@ def path() -> Path:
 def kept() -> Feed | None:
     """The kept list, or None; PriceError when the file is not one."""
     return _read(path())
+
+
+def list_in_use() -> tuple[PriceLine, ...]:
+    """What was fetched last, or what came with the package if that was checked later."""
+    fetched, packaged = kept(), genai_list.packaged_lines()
+    if fetched is None or (fetched.data_date or fetched.fetched) < (packaged[0].data_date or date.min):
+        return packaged
+    return fetched.lines
 
 
 def keep(feed: Feed) -> Path:

@@ -44,6 +44,12 @@ def fetch_url_json(
     return parse_json_object(reader.whole(max_bytes), quoted(url_label(url)))
 
 
+def fetch_url(url: str, *, max_bytes: int, timeout_s: float) -> bytes:
+    """What lies at a web address, in one request; more than `max_bytes` is refused."""
+    reader = RangeReader(_allowed(url), file_words(url, timeout_s), timeout_s=timeout_s, headers=_HEADERS)
+    return reader.whole(max_bytes)
+
+
 def url_label(url: str) -> str:
     """An address as messages and reports show it: without password, signature and fragment."""
     parts = urlsplit(url)

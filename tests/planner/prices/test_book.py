@@ -9,7 +9,7 @@ import pytest
 from planner.errors import PriceError
 from planner.prices import book as books
 from planner.prices.api import api_prices, one_price, same_model_prices
-from planner.prices.book import PriceBook, ReadWhenAsked, default_book
+from planner.prices.book import PriceBook, ReadWhenAsked, default_book, forget_prices
 from planner.prices.line import Period, PriceLine
 from planner.prices.tariff import Schedule, Window, flat
 from profiles.errors import ProfileError
@@ -21,9 +21,9 @@ DAY = NOON.date()
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    default_book.cache_clear()
+    forget_prices()
     yield
-    default_book.cache_clear()
+    forget_prices()
 
 
 def line(

@@ -17,6 +17,7 @@ from tests.planner.report.reports import (
     gpu_report,
     hostile_report,
     make_report,
+    price,
 )
 
 REPORTS = {
@@ -108,6 +109,17 @@ def test_hostile_names_are_shown_as_text(hostile: str) -> None:
     assert "<script" not in html.lower()
     assert "javascript:" not in " ".join(attributes.get("href", "") for _, attributes in parse(html).elements)
     html.encode()  # a lone surrogate could not be written to a file
+
+
+def test_a_provider_that_is_a_formula_or_a_script_is_text() -> None:
+    prices = (
+        price("m", 1.0, 2.0, "=cmd()", note="=HYPERLINK(1)"),
+        price("<img src=x onerror=alert(1)>", 1.0, 2.0, "</script><script>alert(1)</script>"),
+    )
+    html = render_html(make_report(prices=prices))
+    found = parse(html)
+    assert "<script" not in html.lower() and not any(tag == "img" for tag, _ in found.elements)
+    assert any(text == "=cmd()" for _, text in found.texts)
 
 
 def test_a_hostile_name_reaches_heading_title_tables_and_charts_unchanged() -> None:
