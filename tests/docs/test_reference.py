@@ -39,7 +39,9 @@ def _options(name: str) -> set[str]:
     command = planner.get_command(context, name)
     assert command is not None
     found = set()
-    for each in (command, *getattr(command, "commands", {}).values()):
+    inner = command.list_commands(context) if isinstance(command, click.Group) else []
+    for each in (command, *(command.get_command(context, word) for word in inner)):  # type: ignore[attr-defined]
+        assert each is not None
         with click.Context(each, parent=context, info_name=name) as own:
             found |= {word for param in each.get_params(own) for word in (*param.opts, *param.secondary_opts)}
     return found
