@@ -1,18 +1,20 @@
 """Does it start in vLLM or SGLang: one model on the GPUs of a machine, for each split and length asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hardware.interconnect import NetworkLink
 from hardware.spec import Machine
 from planner.api.models import open_model
 from planner.api.serving_machines import ServingMachines, serving_machines
-from planner.api.serving_speeds import serving_speeds
+from planner.api.serving_speeds import prefix_reuse, serving_speeds
 from planner.engines.sglang.command import launch_command
+from planner.engines.sglang.prefix_reuse import prefix_page_tokens
 from planner.engines.sglang.settings import LATEST as LATEST_SGLANG
 from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel, split_problem
 from planner.engines.vllm.command import serve_command
+from planner.engines.vllm.prefix_reuse import prefix_block_tokens as vllm_prefix_block
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
 from planner.estimate.served_model import ServedModel, served_model
@@ -59,7 +61,9 @@ def fit_vllm(
         machine=machines.machine, n_machines=machines.count, opened=opened, engine="vllm", version=str(settings.version),
         gpu=machines.gpu, n_gpus=machines.n_gpus, layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes), load=load,
     )  # fmt: skip
-    return _timed(answer, model, machines, settings.kv_cache_dtype)
+    return _timed(
+        answer, model, machines, settings.kv_cache_dtype, lambda: vllm_prefix_block(model.network, settings)
+    )
 
 
 def fit_sglang(
@@ -95,23 +99,31 @@ def fit_sglang(
         machine=machines.machine, n_machines=machines.count, opened=opened, engine="sglang", version=str(settings.version),
         gpu=machines.gpu, n_gpus=machines.n_gpus, layout_label=model.layout.storage.label, rows=tuple(rows), notes=(*opened.notes, *notes), load=load,
     )  # fmt: skip
-    return _timed(answer, model, machines, settings.kv_cache_dtype)
+    return _timed(answer, model, machines, settings.kv_cache_dtype, lambda: prefix_page_tokens(settings))
 
 
 def _timed(
-    answer: ServingAnswer, model: ServedModel, machines: ServingMachines, cache_type: str
+    answer: ServingAnswer,
+    model: ServedModel,
+    machines: ServingMachines,
+    cache_type: str,
+    block_tokens: Callable[[], int],
 ) -> ServingAnswer:
-    """The answer with the speeds of its best row, or with what is missing for them."""
+    """The answer with the speeds of its best row, or with what is missing for them; prefixes are kept in such blocks."""
     best = answer.best
+    if answer.load.n_prefix_tokens:
+        block = block_tokens()  # raises where the engine keeps none
     if not best.memory.starts:
         return answer
+    asked = (model, machines, answer.engine, best.parallel, cache_type, answer.load)
+    n_pool_tokens = best.memory.capacity.n_tokens
     try:
-        speeds = serving_speeds(
-            model, machines, answer.engine, best.parallel, cache_type, answer.load, best.memory.capacity.n_tokens,
-        )  # fmt: skip
+        if not answer.load.n_prefix_tokens:
+            return replace(answer, speeds=serving_speeds(*asked, n_pool_tokens))
+        prefix, speeds = prefix_reuse(*asked, n_pool_tokens, block)
     except MissingFactError as error:
         return replace(answer, speed_missing=str(error))
-    return replace(answer, speeds=speeds)
+    return replace(answer, prefix=prefix, speeds=speeds)
 
 
 def model_as_served(opened: OpenedModel, quantization: str | None) -> tuple[ServedModel, tuple[str, ...]]:

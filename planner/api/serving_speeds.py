@@ -5,9 +5,11 @@ from dataclasses import replace
 from planner.api.own_loads import own_loads
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_machines import ServingMachines
+from planner.engines.prefix_reuse import found_tokens
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import ServedModel
-from planner.estimate.serving_answer import ServingLoad, ServingSpeed
+from planner.estimate.served_prefix import prefix_terms
+from planner.estimate.serving_answer import PrefixReuse, ServingLoad, ServingSpeed
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.own_loads import corrected, n_loads_of
 from planner.estimate.serving_speed.rank_load import rank_load
@@ -25,21 +27,31 @@ def serving_speeds(
     cache_type: str,
     load: ServingLoad,
     n_pool_tokens: int,
+    n_cached_tokens: int = 0,
 ) -> tuple[ServingSpeed, ...]:
-    """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing."""
-    most = max(1, n_pool_tokens // (load.n_prompt_tokens + load.n_output_tokens))
-    numbers = [n for n in _REQUESTS if n <= most]
-    one = serving_deployment(model, machines, engine, ranks, cache_type, load)
-    deployments = [replace(one, n_requests=n) for n in numbers]
+    """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing.
+
+    `n_cached_tokens` of every prompt are the same, and lie in the pool once.
+    """
+    most = most_at_once(load, n_pool_tokens, n_cached_tokens)
+    one = serving_deployment(model, machines, engine, ranks, cache_type, load, n_cached_tokens)
+    deployments = [replace(one, n_requests=n) for n in _REQUESTS if n <= most]
     loads = own_loads()
-    answers = [
-        corrected(answer, one, loads)
-        for answer, one in zip(served_latencies(deployments, serving_facts()), deployments, strict=True)
-    ]
+    answers = served_latencies(deployments, serving_facts())
     return tuple(
-        ServingSpeed(n_requests=n, latency=answer, n_own_loads=n_loads_of(one, loads))
-        for n, answer, one in zip(numbers, answers, deployments, strict=True)
+        ServingSpeed(
+            n_requests=round(asked.n_requests),
+            latency=corrected(answer, asked, loads),
+            n_own_loads=n_loads_of(asked, loads),
+        )
+        for asked, answer in zip(deployments, answers, strict=True)
     )
+
+
+def most_at_once(load: ServingLoad, n_pool_tokens: int, n_cached_tokens: int = 0) -> int:
+    """Requests that a pool of so many tokens holds, what they share in it once."""
+    each = load.n_prompt_tokens + load.n_output_tokens - n_cached_tokens
+    return max(1, (n_pool_tokens - n_cached_tokens) // each)
 
 
 def serving_deployment(
@@ -49,6 +61,7 @@ def serving_deployment(
     ranks: Parallel,
     cache_type: str,
     load: ServingLoad,
+    n_cached_tokens: int = 0,
 ) -> Deployment:
     """One replica with one request at a time, to be timed; raises MissingFactError with what is missing."""
     shared = rank_load(model.network, model.layout.storage, ranks)
@@ -62,5 +75,34 @@ def serving_deployment(
         n_output_tokens=load.n_output_tokens,
         cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
         weight_unit=narrowest_unit(shared),
+        n_cached_tokens=n_cached_tokens,
         fabric=machines.fabric(ranks.n_devices),
     )
+
+
+def prefix_reuse(
+    model: ServedModel,
+    machines: ServingMachines,
+    engine: str,
+    ranks: Parallel,
+    cache_type: str,
+    load: ServingLoad,
+    n_pool_tokens: int,
+    block_tokens: int,
+) -> tuple[PrefixReuse, tuple[ServingSpeed, ...]]:
+    """What a prefix of the load's prompts saves, kept in such blocks, and the times with it."""
+    n_found = found_tokens(load.n_prefix_tokens, load.n_prompt_tokens, block_tokens)
+    asked = (model, machines, engine, ranks, cache_type, load)
+    speeds, without = (serving_speeds(*asked, n_pool_tokens, n) for n in (n_found, 0))
+    reuse = PrefixReuse(
+        n_prefix_tokens=load.n_prefix_tokens,
+        n_found_tokens=n_found,
+        n_read_tokens=load.n_prompt_tokens - n_found,
+        n_at_once=most_at_once(load, n_pool_tokens, n_found),
+        n_at_once_without=most_at_once(load, n_pool_tokens),
+        terms=prefix_terms(
+            serving_deployment(*asked, n_found), speeds[0].latency.prompt_step_s, without[0].latency.prompt_step_s
+        ),
+        without=without,
+    )
+    return reuse, speeds

@@ -48,6 +48,7 @@ class ServingOptions:
     text_only: bool
     prompt_tokens: int
     output_tokens: int
+    prefix_tokens: int
     pasted: tuple[str, ...] | None = None  # a whole command line of the engine, to be judged
 
     @property
@@ -82,7 +83,7 @@ _INSTEAD = (
     ("ubatch", "there it is --max-batched-tokens"),
 )
 _FIELDS = tuple(name for name in ServingOptions.__dataclass_fields__ if name != "pasted")
-_BESIDE_COMMAND = ("engine", "engine_version", "prompt_tokens", "output_tokens")
+_BESIDE_COMMAND = ("engine", "engine_version", "prompt_tokens", "output_tokens", "prefix_tokens")
 _NOT_IN_COMMAND = tuple(name for name in _FIELDS if name not in _BESIDE_COMMAND)
 _MOST_RANKS = 1024
 _POSITIVE = click.IntRange(1)
@@ -137,6 +138,8 @@ def serving_options(command: F) -> F:
                      help="Length of the prompts that times are given for."),
         click.option("--output-tokens", type=_POSITIVE, default=512, show_default=True,
                      help="Length of the answers that times are given for."),
+        click.option("--prefix-tokens", type=click.IntRange(0), default=0, show_default=True,
+                     help="Tokens that all prompts begin with, such as a system prompt: read once, kept once in the cache."),
     )  # fmt: skip
 
     @functools.wraps(command)
@@ -256,7 +259,15 @@ def _answer_pasted(
 
 
 def _load(asked: ServingOptions) -> ServingLoad:
-    return ServingLoad(n_prompt_tokens=asked.prompt_tokens, n_output_tokens=asked.output_tokens)
+    if asked.prefix_tokens >= asked.prompt_tokens:
+        raise click.UsageError(
+            f"--prefix-tokens is a part of the prompt: less than --prompt-tokens {asked.prompt_tokens}"
+        )
+    return ServingLoad(
+        n_prompt_tokens=asked.prompt_tokens,
+        n_output_tokens=asked.output_tokens,
+        n_prefix_tokens=asked.prefix_tokens,
+    )
 
 
 def _refuse(names: Sequence[str], reason: str) -> None:

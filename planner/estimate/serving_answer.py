@@ -7,6 +7,7 @@ from hardware.spec import Machine
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import ServedMemory, ServingGpu
 from planner.estimate.serving_speed.served_latency import ServedLatency
+from planner.estimate.term import Term
 from planner.model.opened_model import OpenedModel
 
 ServingEngine = Literal["vllm", "sglang"]
@@ -27,6 +28,7 @@ class ServingLoad:
 
     n_prompt_tokens: int = 1024
     n_output_tokens: int = 512
+    n_prefix_tokens: int = 0  # with which every prompt begins, the same for all
 
 
 USUAL_LOAD = ServingLoad()
@@ -47,6 +49,19 @@ class ServingSpeed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PrefixReuse:
+    """The prefix of every prompt, and the times without it beside those with it."""
+
+    n_prefix_tokens: int  # that all prompts share
+    n_found_tokens: int  # of them, in whole blocks
+    n_read_tokens: int  # of a prompt, each time
+    n_at_once: int  # requests that the pool holds with the prefix once
+    n_at_once_without: int
+    terms: tuple[Term, ...]
+    without: tuple[ServingSpeed, ...]  # the same numbers of requests, every prompt read whole
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingAnswer:
     """Everything `planner fit REF --engine vllm` says; `best` is the first row that starts, else the nearest."""
 
@@ -62,6 +77,7 @@ class ServingAnswer:
     load: ServingLoad = USUAL_LOAD
     speeds: tuple[ServingSpeed, ...] = ()  # of the best row
     speed_missing: str | None = None  # why there are none
+    prefix: PrefixReuse | None = None  # of the load's prompts, which the speeds are with
     n_machines: int = 1  # like `machine`, joined by a network
 
     @property

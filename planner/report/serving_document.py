@@ -7,9 +7,9 @@ from hardware.units import MILLI, format_bytes
 from planner.engines.sharding import Parallel
 from planner.estimate.served_model import RankMemory, ServedMemory, ServingGpu
 from planner.estimate.serving_answer import ServingAnswer, ServingRow
-from planner.estimate.term import Interval
 from planner.report.document import Document, Table
-from planner.report.estimate_terms import interval_data, term_data
+from planner.report.estimate_terms import term_data
+from planner.report.served_prefix import prefix_data, prefix_tables, shown_interval, speed_data
 
 ENGINE_NAMES = {"vllm": "vLLM", "sglang": "SGLang"}
 
@@ -26,6 +26,7 @@ def serving_document(answer: ServingAnswer) -> Document:
             _choices_table(answer),
             _memory_table(answer, best),
             *((_speed_table(answer),) if answer.speeds else ()),
+            *prefix_tables(answer.prefix, answer.speeds),
         ),
         commands=(shlex.join(best.command),) if best.memory.starts else (),
         notes=(
@@ -124,25 +125,21 @@ def _own_loads(answer: ServingAnswer) -> tuple[str, ...]:
 
 def _speed_table(answer: ServingAnswer) -> Table:
     load = answer.load
+    shared = f" ({load.n_prefix_tokens:,} of them shared)" if load.n_prefix_tokens else ""
     return Table(
-        title=f"How fast: {load.n_prompt_tokens:,} tokens in, {load.n_output_tokens:,} out, 80 % intervals",
+        title=f"How fast: {load.n_prompt_tokens:,} tokens in{shared}, {load.n_output_tokens:,} out, 80 % intervals",
         headers=("at once", "first token, s", "per token, ms", "tokens/s together"),
         rows=tuple(
             (
                 str(speed.n_requests),
-                _seconds(speed.latency.ttft_s, 1.0),
-                _seconds(speed.latency.tpot_s, 1 / MILLI),
+                shown_interval(speed.latency.ttft_s),
+                shown_interval(speed.latency.tpot_s, 1 / MILLI),
                 f"{speed.tokens_per_s:,.0f}",
             )
             for speed in answer.speeds
         ),
         right=(0, 1, 2, 3),
     )
-
-
-def _seconds(found: Interval, scale: float) -> str:
-    low, expected, high = (f"{value * scale:.3g}" for value in (found.low, found.expected, found.high))
-    return f"{expected} ({low}–{high})"
 
 
 def _weights(rank: RankMemory) -> int:
@@ -195,18 +192,8 @@ def _data(answer: ServingAnswer) -> dict[str, Any]:
         "rows": [_row_data(row) for row in answer.rows],
         "n_prompt_tokens": answer.load.n_prompt_tokens,
         "n_output_tokens": answer.load.n_output_tokens,
-        "speeds": [
-            {
-                "n_requests": speed.n_requests,
-                "n_own_loads": speed.n_own_loads,
-                "ttft_s": interval_data(speed.latency.ttft_s),
-                "tpot_s": interval_data(speed.latency.tpot_s),
-                "decode_step_s": speed.latency.decode_step_s,
-                "prompt_step_s": speed.latency.prompt_step_s,
-                "tokens_per_s": speed.tokens_per_s,
-            }
-            for speed in answer.speeds
-        ],
+        "speeds": [speed_data(speed) for speed in answer.speeds],
+        "prefix": prefix_data(answer.prefix),
         "speed_missing": answer.speed_missing,
         "notes": [*answer.notes, *answer.machine.problems],
     }

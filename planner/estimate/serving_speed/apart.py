@@ -55,7 +55,8 @@ def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
     readers = np.array([one.n_prefill for one in ones]) * prefill.replicas
     # What a worker decodes without prompts between: its time per token less that of the prompts.
     tpot = decoding.decode_step_s / decoding.tokens_per_step
-    moved = prefill.cache_bytes * prefill.n_prompt / (prefill.n_prompt + prefill.n_output / 2)
+    whole = prefill.n_prompt + prefill.n_cached
+    moved = prefill.cache_bytes * whole / (whole + prefill.n_output / 2)
     link = np.array([_link_bytes_per_s(one) for one in ones])
     alone = (
         rates.value("first_token_s", prefill)

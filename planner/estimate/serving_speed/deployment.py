@@ -32,7 +32,12 @@ class Deployment:
     weight_unit: str = "fp16"  # the narrowest matrices: what the deployment's precision is called by
     schedule: Schedule = USUAL_SCHEDULE
     pool_bytes: float | None = None  # of cache on one rank; None: whatever the requests need
+    n_cached_tokens: int = 0  # of each prompt, which all requests begin with and the cache holds once
     fabric: Fabric | None = None  # None: all GPUs reach each other over their links
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.n_cached_tokens < self.n_prompt_tokens:
+            raise ValueError("at least one token of a prompt is read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,8 @@ class Batch:
     is_cold: "Floats"  # 1 or 0
     draft_tokens: "Floats"
     held_steps: "Floats"
-    n_prompt: "Floats"
+    n_prompt: "Floats"  # tokens of a prompt that are read
+    n_cached: "Floats"  # and those that are found in the cache
     n_output: "Floats"
     hidden: "Floats"
     memory_bytes_per_s: "Floats"
@@ -73,6 +79,7 @@ class Batch:
     state_bytes: "Floats"  # read and written
     mixing_flop: "Floats"
     prompt_mixing_flop: "Floats"
+    prompt_cache_bytes: "Floats"  # of the cached tokens that those of a prompt attend to
     counts: Mapping[str, "Floats"]
 
     def __len__(self) -> int:
@@ -119,6 +126,7 @@ def _row(one: Deployment) -> dict[str, Any]:
     load, device = one.load, one.accelerator
     middle = one.n_prompt_tokens + one.n_output_tokens // 2
     cache_bytes = float(load.cache_elements(middle)) * one.cache_element_bytes
+    shared_bytes = float(load.cache_elements(one.n_cached_tokens)) * one.cache_element_bytes
     state_bytes = float(load.state_elements()) * _STATE_BYTES
     row: dict[str, Any] = {
         "engine": one.engine,
@@ -128,13 +136,14 @@ def _row(one: Deployment) -> dict[str, Any]:
         "attention": float(load.ranks.attention),
         "replicas": float(load.ranks.attention_replicas),
         "n_requests": float(one.n_requests),
-        "most_running": _most_running(one, (cache_bytes + state_bytes) * load.layer_share),
+        "most_running": _most_running(one, cache_bytes + state_bytes, shared_bytes),
         "n_rounds": float(one.schedule.n_rounds),
         "has_like_lengths": float(one.schedule.has_like_lengths),
         "is_cold": float(one.schedule.is_cold),
         "draft_tokens": float(one.schedule.draft_tokens),
         "held_steps": float(one.schedule.held_steps),
-        "n_prompt": float(one.n_prompt_tokens),
+        "n_prompt": float(one.n_prompt_tokens - one.n_cached_tokens),
+        "n_cached": float(one.n_cached_tokens),
         "n_output": float(one.n_output_tokens),
         "hidden": float(load.network.hidden_size),
         "memory_bytes_per_s": device.memory_bytes_per_s,
@@ -146,7 +155,10 @@ def _row(one: Deployment) -> dict[str, Any]:
         "cache_bytes": cache_bytes,
         "state_bytes": 2.0 * state_bytes,
         "mixing_flop": float(load.decode_mixing_flop(middle)),
-        "prompt_mixing_flop": float(load.prefill_mixing_flop(one.n_prompt_tokens)),
+        "prompt_mixing_flop": float(
+            load.prefill_mixing_flop(one.n_prompt_tokens) - load.prefill_mixing_flop(one.n_cached_tokens)
+        ),
+        "prompt_cache_bytes": shared_bytes,
     }
     for part in PARTS:
         matrices = load.parts[part]
@@ -158,12 +170,17 @@ def _row(one: Deployment) -> dict[str, Any]:
     return row
 
 
-def _most_running(one: Deployment, bytes_of_one: float) -> float:
-    """Requests that one replica of the attention runs at once: as many as it is told to, and as the pool holds."""
+def _most_running(one: Deployment, bytes_of_one: float, shared_bytes: float) -> float:
+    """Requests that one replica of the attention runs at once: as many as it is told to, and as the pool holds.
+
+    What they share lies there once; of all, a pipeline stage holds its layers' part.
+    """
     told = math.inf if one.schedule.most_running is None else float(one.schedule.most_running)
     if one.pool_bytes is None:
         return told
-    return max(1.0, min(told, one.pool_bytes / bytes_of_one))
+    share = one.load.layer_share
+    own_bytes = (bytes_of_one - shared_bytes) * share
+    return max(1.0, min(told, (one.pool_bytes - shared_bytes * share) / own_bytes))
 
 
 def _spread(one: Deployment) -> dict[str, float]:

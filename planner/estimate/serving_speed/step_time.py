@@ -60,16 +60,23 @@ def tokens_of_a_step(q: Batch, rates: StepRates) -> "Floats":
 
 def prompt_step_s(q: Batch, rates: StepRates) -> "Floats":
     """Reading one prompt on every replica of the attention, as a part of a step that others share."""
-    return larger(prompt_work_s(q, rates, q.n_prompt, q.prompt_mixing_flop), prompt_host_s(q, rates))
+    work = prompt_work_s(q, rates, q.n_prompt, q.prompt_mixing_flop, q.prompt_cache_bytes)
+    return larger(work, prompt_host_s(q, rates))
 
 
-def prompt_work_s(q: Batch, rates: StepRates, n_tokens: "Floats", mixing_flop: "Floats") -> "Floats":
-    """What the GPU takes to read so many tokens of prompts on every replica of the attention."""
+def prompt_work_s(
+    q: Batch,
+    rates: StepRates,
+    n_tokens: "Floats",
+    mixing_flop: "Floats",
+    cached_bytes: "float | Floats" = 0.0,
+) -> "Floats":
+    """What the GPU takes to read so many tokens of prompts on every replica of the attention, and what they attend to."""
     import numpy as np
 
     layers, head = _step(
         q, rates, n_tokens=n_tokens * q.replicas, n_attention_tokens=n_tokens, n_sampled=np.ones(len(q)),
-        moved_bytes=np.zeros(len(q)), mixing_flop=mixing_flop,
+        moved_bytes=np.zeros(len(q)) + cached_bytes, mixing_flop=mixing_flop,
     )  # fmt: skip
     return layers + head
 
