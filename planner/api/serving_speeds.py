@@ -101,7 +101,9 @@ def prefix_reuse(
         n_at_once=most_at_once(load, n_pool_tokens, n_found),
         n_at_once_without=most_at_once(load, n_pool_tokens),
         terms=prefix_terms(
-            serving_deployment(*asked, n_found), speeds[0].latency.prompt_step_s, without[0].latency.prompt_step_s
+            serving_deployment(*asked, n_found),
+            speeds[0].latency.prompt_step_s,
+            without[0].latency.prompt_step_s,
         ),
         without=without,
     )
