@@ -115,7 +115,11 @@ def _break_even(found: Comparison, duel: Duel) -> str:
     if growth > 0:
         months = ceil(12 * log(first / tasks) / log1p(growth))
         return f"{words}, {months} months away at {percent(growth)} a year"
-    return f"{words}, {first / tasks:.2g} times what is asked now"
+    return f"{words}, {_times(first / tasks)} times what is asked now"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:,.0f}" if factor >= 10 else f"{factor:.2g}"
 
 
 def _to(low: float, high: float | None) -> str:

@@ -24,7 +24,8 @@ def speed(estimate: SpeedEstimate) -> str:
 
 def usd(value: float) -> str:
     """Dollars: cents below a hundred, whole dollars above."""
-    return f"${value:,.2f}" if abs(value) < 100 else f"${value:,.0f}"
+    sign = "−" if value < 0 else ""
+    return f"{sign}${abs(value):,.2f}" if abs(value) < 100 else f"{sign}${abs(value):,.0f}"
 
 
 def usd_per_mtok(value: float | None) -> str:
