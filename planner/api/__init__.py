@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
     from planner.api.catalogue_table import fit_catalogue_table
     from planner.api.comparing import CompareQuestion, compare_costs
-    from planner.api.deciding import choose
+    from planner.api.deciding import benchmarks_known, choose
     from planner.api.deploying import buying, emit, proof_command
     from planner.api.engine_plans import exact
     from planner.api.fitting import FitAnswer, fit
@@ -109,6 +109,7 @@ _MODULES = {
     "fit_ollama": "ollama_fit",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
+    "benchmarks_known": "deciding",
     "choose": "deciding",
     "CompareQuestion": "comparing",
     "compare_costs": "comparing",
@@ -165,6 +166,7 @@ __all__ = [
     "bench_folder",
     "bench_in_ollama",
     "bench_synthetic",
+    "benchmarks_known",
     "buying",
     "calibrate_own",
     "calibrate_speed",

@@ -15,14 +15,15 @@ from planner.decide.candidate import Candidate, Commercial, Way
 from planner.decide.decision import Decision, decide
 from planner.estimate.catalogue_table import CatalogueTable
 from planner.estimate.term import Interval
-from planner.prices.api import api_prices
+from planner.prices.api import ROUTERS, api_prices
+from planner.prices.benchmark_score import benchmark_score
 from planner.prices.call import CallTokens, call_price
 from planner.prices.names import core
 from planner.prices.price import ApiPrice
 from planner.progress import Progress, stretch
 from planner.workload.totals import TaskTotals, expected_task
 from planner.workload.workload import Workload
-from profiles.loader import licence_rows, model_feature_rows, model_rows
+from profiles.loader import benchmark_score_rows, licence_rows, model_feature_rows, model_rows
 from profiles.schema import Row
 
 _THIS: Final = "this"
@@ -34,14 +35,10 @@ _COMMERCIAL: Final[dict[str | None, Commercial]] = {"yes": "yes", "terms": "term
 def choose(
     answers: Answers,
     *,
-    scores: Mapping[str, float] | None = None,
     at: datetime | None = None,
     progress: Progress | None = None,
 ) -> tuple[Decision, Workload]:
-    """The short list, and the workload whose tokens a task was priced with.
-
-    `scores` are a benchmark's, by the id of a catalogue model or "provider/model".
-    """
+    """The short list, and the workload whose tokens a task was priced with; scores are the newest known on the day."""
     workload = workload_for(usual_workload(answers))
     task = expected_task(workload)
     table = None
@@ -50,7 +47,7 @@ def choose(
         table = fit_catalogue_table(
             on=on, contexts=(answers.context_tokens,), progress=stretch(progress, 0.0, 0.7)
         )
-    found = _candidates(answers, task, table, scores or {}, at or datetime.now(tz=UTC), workload.name)
+    found = _candidates(answers, task, table, at or datetime.now(tz=UTC), workload.name)
     if progress is not None:
         progress(1.0, "done")
     return decide(answers, found), workload
@@ -67,14 +64,13 @@ def _candidates(
     answers: Answers,
     task: TaskTotals,
     table: CatalogueTable | None,
-    scores: Mapping[str, float],
     at: datetime,
     workload: str,
 ) -> list[Candidate]:
     hosts: dict[tuple[str, ...], list[ApiPrice]] = defaultdict(list)
     by_id: dict[tuple[str, str], ApiPrice] = {}
     for price in api_prices(at=at):
-        if price.is_free or price.is_deprecated:
+        if price.is_free or price.is_deprecated or price.provider in ROUTERS:
             continue
         by_id[price.provider, price.model_id] = price
         for key in {core(price.model_id), core(price.model_name)}:
@@ -92,13 +88,27 @@ def _candidates(
             ways.append(
                 Way(kind="size", where="machines to find", command=f"planner size {entry['id']} --workload {workload}")
             )  # fmt: skip
-        found.append(_open(entry, features.get(entry["id"]), licences, ways, scores.get(entry["id"])))
+        score = _score((entry["name"], entry["hub_id"]), at)
+        found.append(_open(entry, features.get(entry["id"]), licences, ways, score))
     for row in model_feature_rows():
         offered = by_id.get((row["provider"] or "", row["model_id"] or ""))
         if row["is_open"] == "0" and offered is not None:
-            name = f"{offered.provider}/{offered.model_id}"
-            found.append(_closed(row, offered, _api_ways([offered], answers, task, at), scores.get(name)))
+            score = _score((offered.model_id,), at)
+            found.append(_closed(row, offered, _api_ways([offered], answers, task, at), score))
     return found
+
+
+def _score(spellings: tuple[str, ...], at: datetime) -> float | None:
+    found = benchmark_score(spellings, at.date())
+    return None if found is None else found.score
+
+
+def benchmarks_known(at: datetime | None = None) -> str | None:
+    """The benchmark and its newest release that scores are of, as of a day; None where none is known."""
+    day = (at or datetime.now(tz=UTC)).date().isoformat()
+    known = [row for row in benchmark_score_rows() if (row["as_of"] or "") <= day]
+    newest = max(known, key=lambda row: row["release"] or "", default=None)
+    return None if newest is None else f"{newest['benchmark']}, up to the release of {newest['release']}"
 
 
 def _open(

@@ -90,7 +90,7 @@ def command(
         _save(answers, save)
     with progress_bar("Models") as progress:
         decision, workload = api.choose(answers, progress=progress)
-    render(decide_document(decision, workload, None), output_format)
+    render(decide_document(decision, workload, api.benchmarks_known()), output_format)
 
 
 def _asked(on: str | None) -> Answers:

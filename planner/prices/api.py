@@ -24,6 +24,8 @@ __all__ = [
     "vanished_references",
 ]
 
+# A routed price changes with the host that answers: no host of its own.
+ROUTERS = ("openrouter",)
 _MAX_QUERY_CHARS = 200
 
 

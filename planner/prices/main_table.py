@@ -1,37 +1,22 @@
 """The main models, closed and open, with price, context, score, licence and modality, as of a day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, get_args
 
 from planner.errors import PriceError
-from planner.prices import names
-from planner.prices.api import one_line, same_model_prices
+from planner.prices.api import ROUTERS, one_line, same_model_prices
+from planner.prices.benchmark_score import Score, benchmark_score
 from planner.prices.book import PriceBook
 from planner.prices.price import ApiPrice
-from profiles.loader import benchmark_score_rows, main_model_rows, model_entry, model_feature_rows
+from profiles.loader import main_model_rows, model_entry, model_feature_rows
 from profiles.schema import Row
 
 SortKey = Literal["price", "input", "output", "cached", "context", "score", "name"]
 SORT_KEYS: Final[tuple[SortKey, ...]] = get_args(SortKey)
 CLOSED: Final = "closed"
-
-# A routed price changes with the host that answers: no host of its own.
-_ROUTERS: Final = ("openrouter",)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """What a model scored in one release of a benchmark."""
-
-    benchmark: str
-    release: str
-    setting: str
-    score: float
-    as_of: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +68,7 @@ def _main_model(row: Row, book: PriceBook, day: date) -> MainModel:
     hosts = tuple(
         price
         for price in same_model_prices(spelling, most=None, at=at, book=book)
-        if price.provider not in _ROUTERS
+        if price.provider not in ROUTERS
     )
     return MainModel(
         name=entry["name"],
@@ -94,7 +79,7 @@ def _main_model(row: Row, book: PriceBook, day: date) -> MainModel:
         context_tokens=entry["context_tokens"],
         modalities=tuple(entry["modalities"]),
         licence=entry["licence"],
-        score=_score((entry["name"], spelling), day),
+        score=benchmark_score((entry["name"], spelling), day),
     )
 
 
@@ -114,7 +99,7 @@ def _closed(row: Row, book: PriceBook, day: date) -> MainModel:
         context_tokens=None if price is None else price.context_tokens,
         modalities=_modalities(row),
         licence=CLOSED,
-        score=_score((model_id,), day),
+        score=benchmark_score((model_id,), day),
     )
 
 
@@ -124,27 +109,6 @@ def _modalities(row: Row) -> tuple[str, ...]:
     features = (other for other in model_feature_rows() if (other["provider"], other["model_id"]) == sold)
     text = next((other["modalities"] for other in features if other["modalities"]), row["modalities"])
     return tuple(part.strip() for part in (text or "").split(";") if part.strip())
-
-
-def _score(spellings: Sequence[str], day: date) -> Score | None:
-    """The newest release's score that was known on the day."""
-    rows = [
-        row
-        for row in benchmark_score_rows()
-        if (row["as_of"] or "") <= day.isoformat()
-        and any(names.is_same(row["model"] or "", spelling) for spelling in spellings)
-    ]
-    if not rows:
-        return None
-    newest = max(rows, key=lambda row: (row["release"] or "", row["as_of"] or ""))
-    return Score(
-        benchmark=newest["benchmark"] or "",
-        release=newest["release"] or "",
-        setting=newest["setting"] or "",
-        score=float(newest["score"] or 0),
-        as_of=newest["as_of"] or "",
-        source=newest["source"] or "",
-    )
 
 
 def _matches(row: MainModel, query: TableQuery) -> bool:

@@ -36,6 +36,20 @@ def test_data_that_stays_lists_no_api(tmp_path: Path) -> None:
     assert "planner price" not in text and "planner fit" in text
 
 
+def test_what_counts_most_decides_the_order() -> None:
+    first = {
+        priority: json.loads(run("--set", f"priority={priority}", "--format", "json")[1])["listed"][0]
+        for priority in ("quality", "cost")
+    }
+    # The best score there is, and something that costs less and is not much worse: 65 % of it at least.
+    assert first["quality"]["score"] > first["cost"]["score"] >= 0.65 * first["quality"]["score"]
+    cheapest = {
+        name: min(way["usd_per_month"] for way in one["ways"] if way["kind"] == "api")
+        for name, one in first.items()
+    }
+    assert cheapest["cost"] < cheapest["quality"]
+
+
 def test_nobody_to_ask_is_a_usage_error() -> None:
     code, _, error = run()
     assert code == 2 and "--answers FILE" in error
