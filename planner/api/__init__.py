@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planner.api.catalogue_fit import CatalogueAnswer, fit_catalogue
     from planner.api.catalogue_table import fit_catalogue_table
     from planner.api.comparing import CompareQuestion, compare_costs
+    from planner.api.cost_questions import cost_agent, cost_levers, cost_pipeline, cost_solved
     from planner.api.deciding import benchmarks_known, choose
     from planner.api.deploying import buying, emit, proof_command
     from planner.api.engine_plans import exact
@@ -113,6 +114,10 @@ _MODULES = {
     "choose": "deciding",
     "CompareQuestion": "comparing",
     "compare_costs": "comparing",
+    "cost_agent": "cost_questions",
+    "cost_levers": "cost_questions",
+    "cost_pipeline": "cost_questions",
+    "cost_solved": "cost_questions",
     "buying": "deploying",
     "emit": "deploying",
     "proof_command": "deploying",
@@ -173,6 +178,10 @@ __all__ = [
     "choose",
     "choose_calibration",
     "compare_costs",
+    "cost_agent",
+    "cost_levers",
+    "cost_pipeline",
+    "cost_solved",
     "default_contexts",
     "demo_model_path",
     "described_models",

@@ -81,7 +81,7 @@ def compare_costs(
     where nothing is left.
     """
     assumed = assumed_figures()
-    given = _stated(question, assumed)
+    given = stated_figures(question, assumed)
     scenario = scenario_for(workload, assumed, given, n_months=max(1, round(question.years * 12)))
     notes: list[str] = []
     own: list[OwnOption] = []
@@ -155,10 +155,7 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
     at = question.at or datetime.now(UTC)
     prices: dict[tuple[str, str], ApiPrice] = {}
     for name in question.apis:
-        provider, slash, model = name.partition("/")
-        if not slash or not model:
-            raise PriceError(f"{name[:80]!r} is not PROVIDER/MODEL, such as openai/gpt-5.6-luna")
-        price = one_price(provider, model, at=at)
+        price = price_named(name, at)
         prices[price.provider, price.model_id] = price
     if question.same_hosts:
         for price in same_model_prices(text, most=question.same_hosts, at=at):
@@ -180,7 +177,15 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
     return tuple(found)
 
 
-def _stated(question: CompareQuestion, assumed: Figures) -> tuple[Figure, ...]:
+def price_named(name: str, at: datetime) -> ApiPrice:
+    """The price of PROVIDER/MODEL on a day."""
+    provider, slash, model = name.partition("/")
+    if not slash or not model:
+        raise PriceError(f"{name[:80]!r} is not PROVIDER/MODEL, such as openai/gpt-5.6-luna")
+    return one_price(provider, model, at=at)
+
+
+def stated_figures(question: CompareQuestion, assumed: Figures) -> tuple[Figure, ...]:
     """Figures of files and of the command line; a later one replaces an earlier one."""
     found: dict[str, Figure] = {}
     for path in question.costs:

@@ -27,6 +27,7 @@ COMMANDS = {
     "calibrate": ("planner.cli.calibrate", "Teach measured speeds to the estimates."),
     "decide": ("planner.cli.decide", "Which model, open or closed, and whose machine: a few questions."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),
+    "cost": ("planner.cli.cost", "What answers, agents, pipelines and solved tasks cost."),
     "compare": ("planner.cli.compare", "Own machines against APIs: month, years, what decides, how sure."),
     "validate": (
         "planner.cli.validate",

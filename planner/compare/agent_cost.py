@@ -17,7 +17,7 @@ from planner.estimate.term import total
 from planner.prices.call import CallTokens, call_price
 from planner.prices.price import ApiPrice
 from planner.workload.draw import DrawnTask, draw_tasks
-from planner.workload.totals import worst_calls
+from planner.workload.totals import Tokens, worst_calls
 from planner.workload.workload import Workload
 
 DRAWN_TASKS = 5_000
@@ -71,25 +71,28 @@ def agent_cost(
 def worst_usd(
     price: ApiPrice, workload: Workload, at: datetime, spend_limit_usd: float | None = None
 ) -> float | None:
-    """What no task exceeds: every length and step at its largest and nothing cached, or the limit and one more call.
-
-    Call k is the dearest that can follow; before it at most the limit is spent.
-    """
+    """What no task exceeds: every length and step at its largest and nothing read from a cache, or the limit and one more call."""
     calls = worst_calls(workload)
     if calls is None:
         return None
-    costs = [
-        float(
-            call_price(
-                price, CallTokens(prompt=one.prompt, output=one.output, thinking=one.thinking), at
-            ).total_usd
-        )
-        for one in calls
-    ]
+    costs = [_dearest_usd(price, one, at) for one in calls]
     unlimited = sum(costs)
     if spend_limit_usd is None:
         return unlimited
     return min(unlimited, spend_limit_usd + max(costs, default=0.0))
+
+
+def _dearest_usd(price: ApiPrice, call: Tokens, at: datetime) -> float:
+    """A call that finds nothing in the cache, its prompt written to it or not, whichever is dearer."""
+    usd = (
+        call_price(
+            price,
+            CallTokens(prompt=call.prompt, output=call.output, thinking=call.thinking, cache_written=written),
+            at,
+        ).total_usd
+        for written in (0.0, call.prompt)
+    )
+    return float(max(usd))
 
 
 def _call_costs(price: ApiPrice, workload: Workload, task: DrawnTask, at: datetime) -> Any:

@@ -72,21 +72,34 @@ class PipelineMonth:
         return self.usd / self.tasks
 
 
-def visits(stages: Sequence[Stage]) -> dict[str, float]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineChoice:
+    """A pipeline with the calls of a task at each stage, and a month of every choice of options, the cheapest first."""
+
+    name: str
+    calls: Mapping[str, float]
+    months: tuple[PipelineMonth, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> PipelineMonth:
+        """The cheapest choice."""
+        return self.months[0]
+
+
+def visits(passes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Calls of each stage for one task, which enters at the first; PriceError where a loop never ends."""
-    names = [stage.name for stage in stages]
-    if len(set(names)) != len(names):
-        raise PriceError(f"two stages have the same name: {', '.join(names)}")
+    names = list(passes)
     shares = np.zeros((len(names), len(names)))
-    for row, stage in enumerate(stages):
-        for name, share in stage.passes.items():
-            if name not in names:
+    for row, (stage, to) in enumerate(passes.items()):
+        for name, share in to.items():
+            if name not in passes:
                 raise PriceError(
-                    f"{stage.name!r} passes to {name!r}, which is no stage; there are {', '.join(names)}"
+                    f"{stage!r} passes to {name!r}, which is no stage; there are {', '.join(names)}"
                 )
             shares[row, names.index(name)] = share
     # A loop ends if what goes round shrinks: no eigenvalue of the shares reaches 1.
-    if len(names) and float(np.max(np.abs(np.linalg.eigvals(shares)))) >= 1 - 1e-9:
+    if float(np.max(np.abs(np.linalg.eigvals(shares)))) >= 1 - 1e-9:
         raise PriceError(
             "a loop between stages never ends: what goes round must shrink, to below 1 each time"
         )
@@ -106,7 +119,11 @@ def pipelines(stages: Sequence[Stage], scenario: Scenario) -> tuple[PipelineMont
         raise PriceError(
             f"{n:,} combinations of options; at most {_MOST_COMBINATIONS:,} are compared, name fewer"
         )
-    calls = visits(stages)
+    if not stages or len({stage.name for stage in stages}) != len(stages):
+        raise PriceError(
+            f"stages need names of their own: {', '.join(stage.name for stage in stages) or 'there are none'}"
+        )
+    calls = visits({stage.name: stage.passes for stage in stages})
     priced = [
         [_month(stage, option, calls[stage.name], scenario) for option in stage.options] for stage in stages
     ]

@@ -105,6 +105,14 @@ class DearerPays:
         return self.dear.usd is not None and (self.cheap.usd is None or self.dear.usd < self.cheap.usd)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """What solved tasks cost, the cheapest model first, and each dearer one against the cheapest of an attempt."""
+
+    costs: tuple[SolvedCost, ...]
+    duels: tuple[DearerPays, ...]
+
+
 def usd_per_solved(
     n_attempts: Any,
     usd_per_attempt: Any,

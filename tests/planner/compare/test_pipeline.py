@@ -17,19 +17,19 @@ def stage(name: str, *options: object, **passes: float) -> Stage:
 def test_shares_multiply_along_the_way() -> None:
     # 80 % to the worker, 20 % to the expert; all of the worker's and half of the expert's go to the checker.
     found = visits(
-        [
-            stage("router", worker=0.8, expert=0.2),
-            stage("worker", checker=1.0),
-            stage("expert", checker=0.5),
-            stage("checker"),
-        ]
+        {
+            "router": {"worker": 0.8, "expert": 0.2},
+            "worker": {"checker": 1.0},
+            "expert": {"checker": 0.5},
+            "checker": {},
+        }
     )
     assert found == pytest.approx({"router": 1, "worker": 0.8, "expert": 0.2, "checker": 0.9})
 
 
 def test_a_checker_that_sends_work_back_is_counted_to_the_end() -> None:
     # A tenth comes back each time: 1 + 0.1 + 0.01 + … = 1 / 0.9.
-    found = visits([stage("worker", checker=1.0), stage("checker", worker=0.1)])
+    found = visits({"worker": {"checker": 1.0}, "checker": {"worker": 0.1}})
     assert found == pytest.approx({"worker": 1 / 0.9, "checker": 1 / 0.9})
 
 
@@ -39,12 +39,12 @@ def test_a_checker_that_sends_work_back_is_counted_to_the_end() -> None:
         ([stage("a", b=1.0), stage("b", a=1.0)], "never ends"),
         ([stage("a", b=2.0), stage("b", a=0.6)], "never ends"),
         ([stage("a", c=1.0)], "which is no stage"),
-        ([stage("a"), stage("a")], "the same name"),
+        ([stage("a"), stage("a")], "names of their own"),
     ],
 )
 def test_what_cannot_run_is_refused(stages: list[Stage], says: str) -> None:
     with pytest.raises(PriceError, match=says):
-        visits(stages)
+        pipelines(stages, scenario(1_000))
 
 
 def test_a_pipeline_of_apis_by_hand() -> None:

@@ -1,0 +1,65 @@
+"""`planner cost levers`."""
+
+from datetime import UTC, datetime
+
+import click
+
+from planner import api
+from planner.cli.options import CommaList, format_option, mendable_errors
+from planner.cli.render import render
+from planner.compare.levers import ANSWER_TOKENS, CONTEXT_TOKENS, SAMPLES, THINKING_TOKENS
+from planner.report.levers_document import levers_document
+
+_COUNTS = CommaList(click.IntRange(0, 10_000_000), "N[,…]")
+
+
+def _joined(values: tuple[int, ...]) -> str:
+    return ",".join(map(str, values))
+
+
+@click.command("levers")
+@click.option("--api", "models", metavar="PROVIDER/MODEL", multiple=True,
+              help="Models to compare; may be given several times. A small and a frontier one when left out.")  # fmt: skip
+@click.option("--samples", type=CommaList(click.IntRange(1, 10_000), "N[,…]"), default=_joined(SAMPLES), show_default=True,
+              help="Answers made for one question.")  # fmt: skip
+@click.option("--thinking", type=_COUNTS, default=_joined(THINKING_TOKENS), show_default=True,
+              help="Tokens of thinking before the answer.")  # fmt: skip
+@click.option(
+    "--context", type=_COUNTS, default=_joined(CONTEXT_TOKENS), show_default=True, help="Prompt tokens."
+)
+@click.option(
+    "--answer",
+    type=click.IntRange(1, 1_000_000),
+    default=ANSWER_TOKENS,
+    show_default=True,
+    help="Answer tokens.",
+)
+@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
+              show_default="today", help="The day of the prices (UTC).")  # fmt: skip
+@format_option
+@mendable_errors
+def command(
+    models: tuple[str, ...],
+    samples: tuple[int, ...],
+    thinking: tuple[int, ...],
+    context: tuple[int, ...],
+    answer: int,
+    at: datetime | None,
+    output_format: str,
+) -> None:
+    """One answer at every setting of the four levers: the model, samples, thinking and context.
+
+    \b
+    Examples:
+      planner cost levers
+      planner cost levers --api google/gemini-2.5-flash-lite --api openai/o3-pro --context 2000,190000
+    """
+    found = api.cost_levers(
+        models,
+        at=None if at is None else at.replace(tzinfo=UTC),
+        samples=samples,
+        thinking_tokens=thinking,
+        context_tokens=context,
+        output_tokens=answer,
+    )
+    render(levers_document(found), output_format)
