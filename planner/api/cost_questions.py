@@ -16,6 +16,7 @@ from planner.compare.options import TASKS, TASKS_PER_S, ApiOption, OwnOption, Sc
 from planner.compare.pipeline import PipelineChoice, Stage, pipelines, visits
 from planner.compare.scenario import STATED_UNITS, scenario_for
 from planner.compare.solved import (
+    DearerPays,
     EvaluationResult,
     Repair,
     Solved,
@@ -82,7 +83,8 @@ def cost_pipeline(
     scenario = scenario_for(_workload(asked.stages[0], traffic), assumed, given, n_months=1)
     scenario = replace(scenario, figures=scenario.figures.with_values({TASKS: asked.tasks_per_month}))
     calls = visits({one.name: one.passes for one in asked.stages})
-    stages, notes = [], []
+    stages: list[Stage] = []
+    notes: list[str] = []
     for index, one in enumerate(asked.stages):
         if progress is not None:
             progress(index / len(asked.stages), one.name)
@@ -125,7 +127,7 @@ def cost_solved(
                 )
             usd = _usd_of_attempt(result, usd_per_attempt or {}, price_of or {}, moment)
             found.append(solved_cost(result, usd, Repair(minutes=spent, usd_per_hour=wage)))
-    duels = []
+    duels: list[DearerPays] = []
     for evaluation in dict.fromkeys(cost.result.evaluation for cost in found):
         alike = sorted(
             (cost for cost in found if cost.result.evaluation == evaluation),

@@ -10,6 +10,8 @@ from planner.cli.options import format_option, mendable_errors
 from planner.cli.render import render
 from planner.report.solved_document import solved_document
 
+_MOST_USD = 99_999.0  # of one attempt
+
 
 @click.command("solved")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
@@ -67,6 +69,6 @@ def _dollars(text: str, number: str) -> float:
         value = float(number)
     except ValueError:
         value = -1.0
-    if not 0 <= value < 1e6:
+    if not 0 <= value <= _MOST_USD:
         raise click.UsageError(f"{text[:80]!r} names no price in dollars")
     return value
