@@ -29,7 +29,7 @@ def _joined(values: tuple[int, ...]) -> str:
 )
 @click.option(
     "--answer",
-    type=click.IntRange(1, 1_000_000),
+    type=click.IntRange(1, 9_999_999),
     default=ANSWER_TOKENS,
     show_default=True,
     help="Answer tokens.",
