@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from planner.api.pricing import price_history, price_of_call, price_table, prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
     from planner.api.serving_fit import fit_sglang, fit_vllm
+    from planner.api.simulating import simulate
     from planner.api.sizing import size
     from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
     from planner.api.stored_runs import (
@@ -135,6 +136,7 @@ _MODULES = {
     "choose_calibration": "own_calibration",
     "list_calibrations": "own_calibration",
     "own_run_files": "own_calibration",
+    "simulate": "simulating",
     "calibrate_speed": "speed_calibration",
     "speed_factors": "llama_cpp_factors",
     "speed_spreads": "llama_cpp_factors",
@@ -217,6 +219,7 @@ __all__ = [
     "remove_model",
     "remove_runs",
     "report",
+    "simulate",
     "size",
     "speed_factors",
     "speed_facts",

@@ -57,13 +57,13 @@ def size(
         question=question,
         load=load,
         means=means,
-        length=_length(opened, means.n_longest_tokens, question.max_model_len),
+        length=served_length(opened, means.n_longest_tokens, question.max_model_len),
     )
     offered = tuple(machines) or priced_machines("on-demand")
     return _Planning(opened.name, replicas, offered, progress, are_named=are_named).plan()
 
 
-def _length(opened: OpenedModel, n_longest_tokens: int, asked: int | None) -> int:
+def served_length(opened: OpenedModel, n_longest_tokens: int, asked: int | None) -> int:
     """The longest request that the engine is told to take: as asked, or the longest drawn, in whole 1,024 tokens."""
     most = opened.network.context_tokens
     if asked is not None and asked < n_longest_tokens:

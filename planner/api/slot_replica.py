@@ -8,10 +8,10 @@ from hardware.spec import Machine
 from planner.api.machines import speed_facts
 from planner.api.models import described_models, open_model
 from planner.engines.llama_cpp import LlamaCppFlags
-from planner.engines.llama_cpp.server_command import PROGRAM
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
+from planner.estimate.local import LocalRates
 from planner.estimate.placement import Placement
 from planner.estimate.slot_timer import Bound, SlotTimer, slot_timer
 from planner.estimate.speed import SpeedFacts, decode_speed
@@ -60,6 +60,7 @@ def slot_replica(
     """The fastest placement with these flags; raises MissingFactError where it does not fit or cannot be timed."""
     opened = open_model(text, assume, progress)
     facts, notes = speed_facts(machine)
+    facts, served = _by_program(facts)
     models = described_models(opened, () if quant is None else (quant,))
     row = fit_row(models[0], machine, flags, facts, with_largest_context=False)
     if not row.placement.fits:
@@ -72,27 +73,40 @@ def slot_replica(
         row=row,
         machine=machine,
         facts=facts,
-        token_s=server_token_s(row.model, row.placement, machine, facts),
+        token_s=server_token_s(row.model, row.placement, machine, facts, served),
         notes=(*opened.notes, *notes),
     )
 
 
-def server_token_s(model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts) -> float:
+def server_token_s(
+    model: DescribedModel, placement: Placement, machine: Machine, facts: SpeedFacts, served: SpeedFacts
+) -> float:
     """What the server spends on each token beside the step that makes it.
 
-    By benchmarks of this very file here, with the library and with llama-server; otherwise by what sampling from the
-    vocabulary takes.
+    By benchmarks of this very file here, in the library (`facts`) and in llama-server (`served`); otherwise by what
+    sampling from the vocabulary takes.
     """
-    usual = SAMPLE_S_PER_ENTRY * (model.network.vocab_size)
-    if machine.described or facts.local is None:
-        return usual
-    served, _ = speed_facts(machine, PROGRAM)
-    if any(
-        one.local is None or one.local.of_file("decode", model, placement) is None for one in (facts, served)
-    ):
-        return usual
+    usual = SAMPLE_S_PER_ENTRY * model.network.vocab_size
     alone = replace(placement, flags=replace(placement.flags, n_sequences=1))
-    rates = [decode_speed(model, alone, machine, one).tokens_per_s for one in (served, facts)]
+    rates = []
+    for one in (served, facts):
+        if one.local is None or one.local.of_file("decode", model, alone) is None:
+            return usual
+        rates.append(decode_speed(model, alone, machine, one).tokens_per_s)
     if rates[0] is None or rates[1] is None:
         return usual
     return max(0.0, 1 / rates[0].expected - 1 / rates[1].expected)
+
+
+def _by_program(facts: SpeedFacts) -> tuple[SpeedFacts, SpeedFacts]:
+    """The facts with the benchmarks of the library or llama-bench, and with those of llama-server.
+
+    Where only the server was measured, its own time is within the steps already.
+    """
+    runs = () if facts.local is None else facts.local.runs
+    of_server = tuple(run for run in runs if run.is_served)
+    others = tuple(run for run in runs if not run.is_served)
+    if not of_server:
+        return facts, replace(facts, local=None)
+    steps = LocalRates(runs=others or of_server)
+    return replace(facts, local=steps), replace(facts, local=LocalRates(runs=of_server))

@@ -32,7 +32,7 @@ class LocalRates:
         self, phase: Phase, model: DescribedModel, placement: Placement
     ) -> tuple[BenchRun, Measurement] | None:
         """The newest benchmark of the very file where the placement would run it."""
-        own = [pair for pair in self._here(phase, placement) if _is_of(pair[0], model)]
+        own = [pair for pair in self._here(phase, placement) if is_of(pair[0], model)]
         # A run of the model itself counts before a synthetic one.
         run_here = [pair for pair in own if pair[0].synthetic is None]
         return (run_here or own)[-1] if own else None
@@ -73,7 +73,7 @@ class LocalRates:
         ]
 
 
-def _is_of(run: BenchRun, model: DescribedModel) -> bool:
+def is_of(run: BenchRun, model: DescribedModel) -> bool:
     """Whether it is the same file; of a model that was never downloaded, the same name and quantization."""
     if model.fingerprint is not None:
         return run.model_fingerprint == model.fingerprint

@@ -219,6 +219,11 @@ class BenchRun:
     synthetic: Synthetic | None = None  # None: the model itself was run
     notes: tuple[str, ...] = ()  # "slowest burst 18 % under the best: the machine was busy"
 
+    @property
+    def is_served(self) -> bool:
+        """Whether llama-server was timed, whose tokens are sampled too, and not the steps alone."""
+        return self.engine_build.startswith("llama-server")
+
     def measurement(self, phase: Phase, n_depth_tokens: int = 0) -> Measurement | None:
         """The first measurement of a phase at a depth, of one sequence with the run's threads, or None."""
         for item in self.measurements:

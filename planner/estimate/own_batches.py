@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.local import LocalRates, own_interval
+from planner.estimate.local import LocalRates, is_of, own_interval, same_place
+from planner.estimate.measurement import BenchRun, Measurement
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval
 
@@ -27,25 +28,27 @@ def own_batches(
     placement: Placement,
     expected: Callable[[int, int], float],
 ) -> tuple[OwnBatch, ...]:
-    """The batches that the newest benchmark of the file holds; `expected(n, depth)` is what they are held against."""
-    own = None if local is None else local.of_file("decode", model, placement)
-    if own is None or own[0].synthetic is not None:
-        return ()
-    run = own[0]
+    """The batches that benchmarks of the file hold, the newest of each; `expected(n, depth)` is what they are held against."""
     found = {}
-    for item in run.measurements:
-        if item.phase != "decode" or item.n_sequences == 1 or item.n_threads is not None:
+    for run in () if local is None else local.runs:
+        if run.synthetic is not None or not is_of(run, model) or not same_place(run, placement):
             continue
-        measured = own_interval(run, item, scale=1.0)
-        depth = item.n_depth_tokens + item.n_generated_tokens // 2
-        found[item.n_sequences] = OwnBatch(
-            n_sequences=item.n_sequences,
-            ratio=measured.expected / expected(item.n_sequences, depth),
-            low=measured.low / measured.expected,
-            high=measured.high / measured.expected,
-            source=measured.source,
-        )
+        for item in run.measurements:
+            if item.phase == "decode" and item.n_sequences > 1 and item.n_threads is None:
+                found[item.n_sequences] = _own_batch(run, item, expected)
     return tuple(found[n] for n in sorted(found))
+
+
+def _own_batch(run: BenchRun, item: Measurement, expected: Callable[[int, int], float]) -> OwnBatch:
+    measured = own_interval(run, item, scale=1.0)
+    depth = item.n_depth_tokens + item.n_generated_tokens // 2
+    return OwnBatch(
+        n_sequences=item.n_sequences,
+        ratio=measured.expected / expected(item.n_sequences, depth),
+        low=measured.low / measured.expected,
+        high=measured.high / measured.expected,
+        source=measured.source,
+    )
 
 
 def with_own_batches(modelled: Interval, n_sequences: int, batches: Sequence[OwnBatch]) -> Interval:

@@ -61,9 +61,12 @@ def with_operators(run: BenchRun, model: DescribedModel, machine: Machine) -> Be
 
 def taught_by_runs(factors: Factors, runs: Sequence[BenchRun], machine: Machine) -> Factors:
     """Effects after the benchmarks of this machine; the same where none of them says anything."""
-    newest = {
-        (run.model_fingerprint, run.backend, run.n_gpu_layers == 0): run for run in runs if run.model_key
-    }
+    newest: dict[tuple[str, str, bool], BenchRun] = {}
+    for run in runs:
+        key = (run.model_fingerprint, run.backend, run.n_gpu_layers == 0)
+        # What a server took says less of the operators than what the library took.
+        if run.model_key and (key not in newest or newest[key].is_served or not run.is_served):
+            newest[key] = run
     samples = [sample for run in list(newest.values())[-_MOST_RUNS:] for sample in _samples(run, machine)]
     if not samples:
         return factors
