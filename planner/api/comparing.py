@@ -17,6 +17,7 @@ from planner.compare.scenario import STATED_UNITS, scenario_for, stated_for_mach
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
 from planner.errors import PriceError
 from planner.prices.api import one_price, same_model_prices
+from planner.prices.book import default_book
 from planner.prices.figure import Figure, Figures, assumed_figures, stated
 from planner.prices.machine_cost import Deal, Site, cost_rates
 from planner.prices.machine_hour import figures_of
@@ -52,6 +53,7 @@ class CompareQuestion:
     constraints: Constraints = field(default_factory=Constraints)
     api_regions: tuple[tuple[str, str], ...] = ()  # provider, region
     volume_tiers: tuple[tuple[float, float], ...] = ()
+    price_file: Path | None = None  # a person's own API prices, above all lists
     stated: tuple[str, ...] = ()
     costs: tuple[Path, ...] = ()
     seed: int = DEFAULT_SEED
@@ -155,10 +157,12 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
     at = question.at or datetime.now(UTC)
     prices: dict[tuple[str, str], ApiPrice] = {}
     for name in question.apis:
-        price = price_named(name, at)
+        price = price_named(name, at, question.price_file)
         prices[price.provider, price.model_id] = price
     if question.same_hosts:
-        for price in same_model_prices(text, most=question.same_hosts, at=at):
+        for price in same_model_prices(
+            text, most=question.same_hosts, at=at, book=default_book(question.price_file)
+        ):
             prices.setdefault((price.provider, price.model_id), price)
     regions = dict(question.api_regions)
     found = []
@@ -177,24 +181,25 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
     return tuple(found)
 
 
-def price_named(name: str, at: datetime) -> ApiPrice:
+def price_named(name: str, at: datetime, price_file: Path | None = None) -> ApiPrice:
     """The price of PROVIDER/MODEL on a day."""
     provider, slash, model = name.partition("/")
     if not slash or not model:
         raise PriceError(f"{name[:80]!r} is not PROVIDER/MODEL, such as openai/gpt-5.6-luna")
-    return one_price(provider, model, at=at)
+    return one_price(provider, model, at=at, book=default_book(price_file))
 
 
 def stated_figures(question: CompareQuestion, assumed: Figures) -> tuple[Figure, ...]:
     """Figures of files and of the command line; a later one replaces an earlier one."""
     found: dict[str, Figure] = {}
+    day = (question.at or datetime.now(UTC)).date()
     for path in question.costs:
-        found |= {figure.name: figure for figure in read_cost_file(path, assumed, STATED_UNITS)}
+        found |= {figure.name: figure for figure in read_cost_file(path, assumed, STATED_UNITS, day)}
     for text in question.stated:
         name, equals, value = text.partition("=")
         if not equals:
             raise PriceError(f"{text[:80]!r} is not NAME=VALUE, such as electricity_usd_per_kwh=0.2")
-        figure = stated(name.strip(), value, assumed, STATED_UNITS)
+        figure = stated(name.strip(), value, assumed, STATED_UNITS, day)
         found[figure.name] = figure
     return tuple(found.values())
 

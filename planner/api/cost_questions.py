@@ -40,6 +40,7 @@ def cost_levers(
     models: Sequence[str] = (),
     *,
     at: datetime | None = None,
+    price_file: Path | None = None,
     samples: Sequence[int] = SAMPLES,
     thinking_tokens: Sequence[int] = THINKING_TOKENS,
     context_tokens: Sequence[int] = CONTEXT_TOKENS,
@@ -47,7 +48,7 @@ def cost_levers(
 ) -> Levers:
     """One answer at every setting of the four levers, at the prices of a day."""
     moment = at or datetime.now(UTC)
-    prices = [price_named(name, moment) for name in models or LEVER_MODELS]
+    prices = [price_named(name, moment, price_file) for name in models or LEVER_MODELS]
     return levers(
         prices, moment, samples=samples, thinking_tokens=thinking_tokens, context_tokens=context_tokens,
         output_tokens=output_tokens,
@@ -59,13 +60,15 @@ def cost_agent(
     apis: Sequence[str],
     *,
     at: datetime | None = None,
+    price_file: Path | None = None,
     spend_limit_usd: float | None = None,
     seed: int = 0,
 ) -> tuple[AgentCost, ...]:
     """A task of an agent at each API, the cheapest first."""
     moment = at or datetime.now(UTC)
     found = [
-        agent_cost(price_named(name, moment), workload, moment, spend_limit_usd, seed=seed) for name in apis
+        agent_cost(price_named(name, moment, price_file), workload, moment, spend_limit_usd, seed=seed)
+        for name in apis
     ]
     return tuple(sorted(found, key=lambda cost: cost.mean_usd))
 
@@ -109,6 +112,7 @@ def cost_solved(
     usd_per_attempt: Mapping[str, float] | None = None,
     price_of: Mapping[str, str] | None = None,
     at: datetime | None = None,
+    price_file: Path | None = None,
 ) -> Solved:
     """What each model's solved tasks cost, from files of evaluation results.
 
@@ -125,7 +129,7 @@ def cost_solved(
                 raise MissingFactError(
                     f"how long a person takes to repair a failure of {result.model} is not known; state it with --minutes"
                 )
-            usd = _usd_of_attempt(result, usd_per_attempt or {}, price_of or {}, moment)
+            usd = _usd_of_attempt(result, usd_per_attempt or {}, price_of or {}, moment, price_file)
             found.append(solved_cost(result, usd, Repair(minutes=spent, usd_per_hour=wage)))
     duels: list[DearerPays] = []
     for evaluation in dict.fromkeys(cost.result.evaluation for cost in found):
@@ -138,7 +142,11 @@ def cost_solved(
 
 
 def _usd_of_attempt(
-    result: EvaluationResult, stated_usd: Mapping[str, float], price_of: Mapping[str, str], at: datetime
+    result: EvaluationResult,
+    stated_usd: Mapping[str, float],
+    price_of: Mapping[str, str],
+    at: datetime,
+    price_file: Path | None,
 ) -> float:
     if result.model in stated_usd:
         return stated_usd[result.model]
@@ -150,7 +158,7 @@ def _usd_of_attempt(
             f"--usd '{result.model}=0.002'"
         )
     try:
-        price = price_named(price_of.get(result.model, result.model), at)
+        price = price_named(price_of.get(result.model, result.model), at, price_file)
     except PriceError as error:
         raise PriceError(
             f"{error}; or name its price with --price-as '{result.model}=PROVIDER/MODEL'"
@@ -179,7 +187,7 @@ def _options(
     at = question.at or datetime.now(UTC)
     workload = _workload(stage, replace(traffic, tasks_per_s=(traffic.tasks_per_s or 0.0) * max(calls, 1e-9)))
     found: list[OwnOption | ApiOption] = [
-        api_option(price_named(name, at), workload, at) for name in stage.apis
+        api_option(price_named(name, at, question.price_file), workload, at) for name in stage.apis
     ]
     notes: list[str] = []
     deals = stage.deals or question.deals

@@ -10,6 +10,7 @@ from planner import api
 from planner.api.comparing import ALL_DEALS, DEFAULT_YEARS, CompareQuestion
 from planner.cli.costs_files import costs_files
 from planner.cli.options import CommaList, format_option, mendable_errors, reference_argument
+from planner.cli.price_options import at_option, price_file_option
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.cli.report_files import write_all
@@ -44,8 +45,8 @@ from planner.report.difference import difference_document
               help="Cheapest hosts of the very model to compare with as well.")  # fmt: skip
 @click.option("--processing", type=click.Choice(PROCESSINGS), default="standard", show_default=True,
               help="How the API works on calls; batch is cheaper and takes up to a day.")  # fmt: skip
-@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
-              show_default="today", help="The day of the API's prices (UTC).")  # fmt: skip
+@at_option
+@price_file_option
 @workload_options
 @click.option("--years", type=click.FloatRange(1 / 12, 10), default=DEFAULT_YEARS, show_default=True,
               help="How far to look ahead.")  # fmt: skip
@@ -91,6 +92,7 @@ def command(
     same_hosts: int,
     processing: str,
     at: datetime | None,
+    price_file: Path | None,
     workload: WorkloadChoice,
     years: float,
     stated: tuple[str, ...],
@@ -122,7 +124,8 @@ def command(
         apis=apis,
         same_hosts=same_hosts,
         processing=processing,  # type: ignore[arg-type]
-        at=None if at is None else at.replace(tzinfo=UTC),
+        at=at,
+        price_file=price_file,
         years=years,
         n_spare_machines=n_spare_machines,
         constraints=Constraints(custody=custody, regions=regions, most_upfront_usd=most_upfront_usd),  # type: ignore[arg-type]

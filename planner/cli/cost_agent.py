@@ -1,11 +1,13 @@
 """`planner cost agent`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 
 import click
 
 from planner import api
 from planner.cli.options import format_option, mendable_errors
+from planner.cli.price_options import at_option, price_file_option
 from planner.cli.render import render
 from planner.cli.workload_options import WorkloadChoice, workload_options
 from planner.report.agent_cost_document import agent_cost_document
@@ -17,8 +19,8 @@ from planner.report.agent_cost_document import agent_cost_document
               help="An API; may be given several times.")  # fmt: skip
 @click.option("--spend-limit", "spend_limit_usd", type=click.FloatRange(0, min_open=True), default=None,
               help="Dollars after which a task is stopped.")  # fmt: skip
-@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
-              show_default="today", help="The day of the prices (UTC).")  # fmt: skip
+@at_option
+@price_file_option
 @click.option(
     "--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Of the drawn tasks."
 )
@@ -29,6 +31,7 @@ def command(
     apis: tuple[str, ...],
     spend_limit_usd: float | None,
     at: datetime | None,
+    price_file: Path | None,
     seed: int,
     output_format: str,
 ) -> None:
@@ -45,7 +48,8 @@ def command(
     found = api.cost_agent(
         asked,
         apis,
-        at=None if at is None else at.replace(tzinfo=UTC),
+        at=at,
+        price_file=price_file,
         spend_limit_usd=spend_limit_usd,
         seed=seed,
     )

@@ -1,11 +1,13 @@
 """`planner cost levers`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
+from pathlib import Path
 
 import click
 
 from planner import api
 from planner.cli.options import CommaList, format_option, mendable_errors
+from planner.cli.price_options import at_option, price_file_option
 from planner.cli.render import render
 from planner.compare.levers import ANSWER_TOKENS, CONTEXT_TOKENS, SAMPLES, THINKING_TOKENS
 from planner.report.levers_document import levers_document
@@ -34,8 +36,8 @@ def _joined(values: tuple[int, ...]) -> str:
     show_default=True,
     help="Answer tokens.",
 )
-@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
-              show_default="today", help="The day of the prices (UTC).")  # fmt: skip
+@at_option
+@price_file_option
 @format_option
 @mendable_errors
 def command(
@@ -45,6 +47,7 @@ def command(
     context: tuple[int, ...],
     answer: int,
     at: datetime | None,
+    price_file: Path | None,
     output_format: str,
 ) -> None:
     """One answer at every setting of the four levers: the model, samples, thinking and context.
@@ -56,7 +59,8 @@ def command(
     """
     found = api.cost_levers(
         models,
-        at=None if at is None else at.replace(tzinfo=UTC),
+        at=at,
+        price_file=price_file,
         samples=samples,
         thinking_tokens=thinking,
         context_tokens=context,

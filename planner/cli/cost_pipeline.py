@@ -1,12 +1,13 @@
 """`planner cost pipeline`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from planner import api
 from planner.cli.options import format_option, mendable_errors
+from planner.cli.price_options import at_option, price_file_option
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.report.pipeline_document import pipeline_document
@@ -27,8 +28,8 @@ from planner.report.pipeline_document import pipeline_document
     multiple=True,
     help="A TOML file of such figures.",
 )
-@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
-              show_default="today", help="The day of the API's prices (UTC).")  # fmt: skip
+@at_option
+@price_file_option
 @click.option("--explain", is_flag=True, help="Print every term with its source.")
 @format_option
 @mendable_errors
@@ -37,6 +38,7 @@ def command(
     stated: tuple[str, ...],
     costs: tuple[Path, ...],
     at: datetime | None,
+    price_file: Path | None,
     explain: bool,
     output_format: str,
 ) -> None:
@@ -49,9 +51,7 @@ def command(
       planner cost pipeline pipeline.toml
       planner cost pipeline pipeline.toml --set electricity_usd_per_kwh=0.3 --explain
     """
-    question = api.CompareQuestion(
-        same_hosts=0, stated=stated, costs=costs, at=None if at is None else at.replace(tzinfo=UTC)
-    )
+    question = api.CompareQuestion(same_hosts=0, stated=stated, costs=costs, at=at, price_file=price_file)
     with progress_bar("Pipeline") as progress:
         found = api.cost_pipeline(file, question, progress=progress)
     render(pipeline_document(found, explain=explain), output_format)

@@ -1,12 +1,13 @@
 """`planner cost solved`."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import click
 
 from planner import api
 from planner.cli.options import format_option, mendable_errors
+from planner.cli.price_options import at_option, price_file_option
 from planner.cli.render import render
 from planner.report.solved_document import solved_document
 
@@ -24,8 +25,8 @@ _MOST_USD = 99_999.0  # of one attempt
 )
 @click.option("--price-as", "price_of", metavar="MODEL=PROVIDER/MODEL", multiple=True,
               help="Whose price a model's tokens have, where its name in the file is none.")  # fmt: skip
-@click.option("--prices-of", "at", type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M")), default=None,
-              show_default="today", help="The day of the prices (UTC).")  # fmt: skip
+@at_option
+@price_file_option
 @format_option
 @mendable_errors
 def command(
@@ -35,6 +36,7 @@ def command(
     usd: tuple[str, ...],
     price_of: tuple[str, ...],
     at: datetime | None,
+    price_file: Path | None,
     output_format: str,
 ) -> None:
     """What a solved task costs with each model, people's repairs included, and whether the dearer model pays.
@@ -52,7 +54,8 @@ def command(
         usd_per_hour=usd_per_hour,
         usd_per_attempt={model: _dollars(text, number) for model, number, text in map(_pair, usd)},
         price_of={model: name for model, name, _ in map(_pair, price_of)},
-        at=None if at is None else at.replace(tzinfo=UTC),
+        at=at,
+        price_file=price_file,
     )
     render(solved_document(found), output_format)
 

@@ -1,6 +1,6 @@
 """What one task of a workload costs at an API: the mean over its lengths, its calls, and the hours in which it comes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -48,16 +48,16 @@ def api_option(
     processing: Processing = "standard",
     same_weights: bool = False,
     caches: bool = True,
-    spread: tuple[float, float] | None = None,
     volume_tiers: tuple[tuple[float, float], ...] = (),
 ) -> ApiOption:
     """A model at a provider as an option for a workload.
 
-    `caches` is False where the provider is not to keep prompts; then nothing is read from its cache. `spread` are the factors by
-    which other sources' prices are lower and higher.
+    `caches` is False where the provider is not to keep prompts; then nothing is read from its cache. The bounds of the price are what
+    other sources say, where they differ.
     """
     terms, notes = task_terms(price, workload, at, processing, caches=caches)
     usd = total(terms)
+    said = [usd, *_others(price, workload, at, processing, caches=caches)]
     checked = price.prices_checked or price.data_date
     name = f"{price.provider}/{price.model_id}" + ("" if processing == "standard" else f", {processing}")
     figure = Figure(
@@ -67,8 +67,8 @@ def api_option(
         basis=Basis.VENDOR,
         source=price.source + (f", {price.url}" if price.url else ""),
         as_of=None if checked is None else checked.isoformat(),
-        low=None if spread is None else usd * spread[0],
-        high=None if spread is None else usd * spread[1],
+        low=min(said) if len(said) > 1 else None,
+        high=max(said) if len(said) > 1 else None,
     )
     return ApiOption(
         name=name,
@@ -122,6 +122,15 @@ def task_terms(
         if value or name in ("fresh input", "output")
     )
     return terms, tuple(dict.fromkeys(notes))
+
+
+def _others(
+    price: ApiPrice, workload: Workload, at: datetime, processing: Processing, *, caches: bool
+) -> Iterator[float]:
+    """What the task costs by other sources' prices, as far as they have one for this way of processing."""
+    for rival in price.rivals:
+        if processing in rival.schedule.processings:
+            yield total(task_terms(_for_any_day(rival), workload, at, processing, caches=caches)[0])
 
 
 def _moments(

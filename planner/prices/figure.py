@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
 from hardware.spec import Basis
 from planner.errors import PriceError
+from planner.prices.currency import USD, exchange_rate
 from profiles.loader import assumptions
 
 _MAX_VALUE = 1e15
@@ -98,42 +100,54 @@ def _bound(table: Mapping[str, Any], key: str) -> float | None:
     return None if table.get(key) is None else float(table[key])
 
 
-def stated(name: str, text: str, known: Figures, units: Mapping[str, str]) -> Figure:
-    """A figure as a person states it: "0.2", or "0.15-0.3" or "0.2 (0.15-0.3)" with its bounds.
+def stated(name: str, text: str, known: Figures, units: Mapping[str, str], day: date | None = None) -> Figure:
+    """A figure as a person states it: "0.2", "0.15-0.3", or "0.2 (0.15-0.3)" with its bounds; "0.2 EUR" at the rate of a day.
 
-    `units` names figures that are not known yet and may be stated. Raises PriceError for another name, or for text that is
-    no number.
+    `units` names figures that are not known yet and may be stated. Raises PriceError for another name, for text that is
+    no number, and for a currency where none belongs or without a day.
     """
     if name not in known and name not in units:
         near = get_close_matches(name[:80], [*known, *units], n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "--explain lists the names"
         raise PriceError(f"no figure {name[:80]!r}; {hint}")
-    value, low, high = _read(name, text)
+    unit = known[name].unit if name in known else units[name]
+    value, low, high, currency = _read(name, text)
+    rate, source = 1.0, "as stated"
+    if currency is not None and currency != USD:
+        if not unit.startswith(USD) or day is None:
+            raise PriceError(
+                f"{name}={text[:60]!r}: the figure is in {unit}, not in a currency; leave {currency} out"
+            )
+        found = exchange_rate(currency, day)
+        rate = found.usd_per_unit
+        source = f"as stated in {found.currency}, 1 of it {rate:.4f} USD on {found.as_of} ({found.source})"
     return Figure(
         name=name,
-        value=value,
-        unit=known[name].unit if name in known else units[name],
+        value=value * rate,
+        unit=unit,
         basis=Basis.GIVEN,
-        source="as stated",
-        low=low,
-        high=high,
+        source=source,
+        low=low * rate,
+        high=high * rate,
         note=known[name].note if name in known else "",
     )
 
 
 _FORM = re.compile(
-    r"(NUM)(?:(?:\s*[-–]\s*|\.\.)(NUM))?|(NUM)\s*\((NUM)(?:\s*[-–]\s*|\.\.)(NUM)\)".replace("NUM", _NUMBER)
+    r"(?:(NUM)(?:(?:\s*[-–]\s*|\.\.)(NUM))?|(NUM)\s*\((NUM)(?:\s*[-–]\s*|\.\.)(NUM)\))(?:\s*([A-Za-z]{3}))?".replace(
+        "NUM", _NUMBER
+    )
 )
 
 
-def _read(name: str, text: str) -> tuple[float, float, float]:
-    """The value and its bounds; of bounds alone the value is their middle."""
+def _read(name: str, text: str) -> tuple[float, float, float, str | None]:
+    """The value, its bounds and a currency; of bounds alone the value is their middle."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
         raise PriceError(
             f"{name}={text[:60]!r} is no number; write for example {name}=0.2 or {name}=0.2(0.15-0.3)"
         )
-    one, other, value_text, low_text, high_text = match.groups()
+    one, other, value_text, low_text, high_text, currency = match.groups()
     if value_text is not None:
         value, low, high = float(value_text), float(low_text), float(high_text)
     else:
@@ -141,4 +155,4 @@ def _read(name: str, text: str) -> tuple[float, float, float]:
         value = (low + high) / 2
     if not -_MAX_VALUE < low <= value <= high < _MAX_VALUE:
         raise PriceError(f"{name}={text[:60]!r}: the value does not lie between its bounds")
-    return value, low, high
+    return value, low, high, None if currency is None else currency.upper()

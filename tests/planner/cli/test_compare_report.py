@@ -17,7 +17,7 @@ from planner.report.costs.saved import saved_report
 
 QUESTION = (
     "compare", "llama-3.3-70b-instruct", "--on", "4x H100 SXM", "--workload", "chat", "--set", "tasks_per_s=3(2-4)",
-    "--set", "tasks_per_month=1500000", "--cases", "300", "--prices-of", "2026-11-20",
+    "--set", "tasks_per_month=1500000", "--cases", "300", "--at", "2026-11-20",
 )  # fmt: skip
 SLY = "<script>alert(1)</script>\"'&=cmd()|!A0"
 

@@ -23,7 +23,7 @@ def data(*arguments: str) -> dict[str, Any]:
 
 
 def test_the_levers_of_a_day_span_the_articles_range() -> None:
-    found = data("levers", "--prices-of", "2026-11-14")
+    found = data("levers", "--at", "2026-11-14")
     assert len(found["settings"]) == 16
     assert all(setting["usd"] is not None for setting in found["settings"])
     # 8 · (200,000 · 30 + 4,300 · 180) over 2,000 · 0.1 + 300 · 0.4, all in millionths: 54.19 / 0.00032.
@@ -54,7 +54,7 @@ def test_a_pipeline_is_the_sum_of_its_terms(tmp_path: Path) -> None:
 def test_solved_tasks_from_a_log_and_own_rows(tmp_path: Path) -> None:
     log = tmp_path / "log.json"
     log.write_text(json.dumps(INSPECT))
-    found = data("solved", str(log), "--minutes", "10", "--wage", "60", "--prices-of", "2026-11-14")
+    found = data("solved", str(log), "--minutes", "10", "--wage", "60", "--at", "2026-11-14")
     (cost,) = found["costs"]
     # gpt-4o-mini at 0.15 / 0.60: 100 · 0.15 + 20 · 0.60 = 27 millionths an attempt, four of them; half a task of 10.00 to repair.
     assert cost["usd_per_attempt"] == pytest.approx(27e-6)

@@ -1,5 +1,6 @@
 """What a task costs at an API, by hand: tokens, caches, loops, long prompts, hours."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 
 import pytest
@@ -94,10 +95,13 @@ def test_hours_count_by_how_busy_they_are() -> None:
 
 
 def test_the_option_is_the_sum_of_its_terms() -> None:
-    option = api_option(price(flat(2, 10)), workload(), AT, spread=(0.9, 1.2))
+    # Another source says 2.2 and 9: 1,000 · 2.2 + 200 · 9 = 4,000 as well; a third 3 and 10: 5,000 millionths.
+    rivals = (price(flat(2.2, 9)), price(flat(3, 10)))
+    option = api_option(replace(price(flat(2, 10)), rivals=rivals), workload(), AT)
     figure = option.specific["usd_per_task"]
     assert figure.value == total(option.task_terms) == pytest.approx(1_000 * 2e-6 + 200 * 10e-6)
-    assert (figure.low, figure.high) == pytest.approx((0.9 * figure.value, 1.2 * figure.value))
+    assert (figure.low, figure.high) == pytest.approx((4_000e-6, 5_000e-6))
+    assert not api_option(price(flat(2, 10)), workload(), AT).specific["usd_per_task"].is_uncertain
     assert figure.as_of == "2026-11-01"
 
 

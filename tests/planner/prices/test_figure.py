@@ -1,9 +1,12 @@
 """Every number of a cost can be replaced, keeps its unit, and says where it is from."""
 
+from datetime import date
+
 import pytest
 
 from hardware.spec import Basis
 from planner.errors import PriceError
+from planner.prices.currency import exchange_rate
 from planner.prices.figure import assumed_figures, stated
 
 UNITS = {"machine_usd": "USD"}
@@ -55,3 +58,22 @@ def test_a_missing_figure_says_how_to_state_it() -> None:
     with pytest.raises(PriceError, match="machine_usd is not known; state it with --set machine_usd=VALUE"):
         assumed_figures()["machine_usd"]
     assert stated("machine_usd", "5000", assumed_figures(), UNITS).unit == "USD"
+
+
+def test_money_of_another_currency_is_turned_into_dollars_of_the_day() -> None:
+    day = date(2026, 11, 20)
+    rate = exchange_rate("EUR", day).usd_per_unit
+    figure = stated("machine_usd", "250000(240000-300000) EUR", assumed_figures(), UNITS, day)
+    assert (figure.value, figure.low, figure.high) == pytest.approx(
+        (250_000 * rate, 240_000 * rate, 300_000 * rate)
+    )
+    assert "as stated in EUR" in figure.source
+    assert stated("machine_usd", "250000usd", assumed_figures(), UNITS, day).value == 250_000
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("pue", "1.2 EUR"), ("machine_usd", "5 XXX"), ("machine_usd", "5 E")]
+)
+def test_a_currency_where_none_belongs_or_that_nobody_knows(name: str, text: str) -> None:
+    with pytest.raises(PriceError):
+        stated(name, text, assumed_figures(), UNITS, date(2026, 11, 20))
