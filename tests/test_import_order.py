@@ -23,7 +23,7 @@ ORDER = (
     ("planner.speed",),
     ("planner.estimate",),
     ("planner.prices",),
-    ("planner.load", "planner.simulate"),
+    ("planner.evaluate", "planner.load", "planner.simulate"),
     ("planner.sizing",),
     ("planner.compare", "planner.decide", "planner.deploy"),
     ("planner.sweep",),

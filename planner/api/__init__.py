@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.api.deciding import benchmarks_known, choose
     from planner.api.deploying import buying, emit, proof_command
     from planner.api.engine_plans import exact
+    from planner.api.evaluating import evaluate
     from planner.api.fitting import FitAnswer, fit
     from planner.api.fleet_sources import gather_fleet
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
@@ -85,6 +86,7 @@ _MODULES = {
     "CATALOGUE_CONTEXT": "catalogue_fit",
     "CatalogueAnswer": "catalogue_fit",
     "FitAnswer": "fitting",
+    "evaluate": "evaluating",
     "fit": "fitting",
     "exact": "engine_plans",
     "fit_catalogue": "catalogue_fit",
@@ -188,6 +190,7 @@ __all__ = [
     "demo_model_path",
     "described_models",
     "emit",
+    "evaluate",
     "exact",
     "fit",
     "fit_catalogue",

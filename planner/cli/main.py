@@ -25,6 +25,7 @@ COMMANDS = {
     "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),
     "bench": ("planner.cli.bench", "Measure a GGUF file in llama.cpp; later estimates use it."),
     "load": ("planner.cli.load", "Load a server: latencies, throughput, and where it saturates."),
+    "evaluate": ("planner.cli.evaluate", "How many of your own tasks a model solves, asked of a server."),
     "calibrate": ("planner.cli.calibrate", "Teach measured speeds to the estimates."),
     "decide": ("planner.cli.decide", "Which model, open or closed, and whose machine: a few questions."),
     "price": ("planner.cli.price", "What API tokens cost, with source and date."),

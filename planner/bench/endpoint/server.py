@@ -71,7 +71,7 @@ async def find_server(
 
     Raises UnreachableError, AccessError, NotFoundError or BenchError, one line each.
     """
-    name, software = await _model(client, base_url, model)
+    name, software = await model_of(client, base_url, model)
     refused = ""
     for tried in (call,) if call else _CALLS:
         for extra in ({"ignore_eos": True}, {}):
@@ -104,7 +104,8 @@ async def find_server(
     )
 
 
-async def _model(client: Any, base_url: str, wanted: str | None) -> tuple[str, str | None]:
+async def model_of(client: Any, base_url: str, wanted: str | None) -> tuple[str, str | None]:
+    """The model's name, asked for unless given, and how the server names itself."""
     import httpx2
 
     try:
