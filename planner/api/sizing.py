@@ -110,7 +110,8 @@ class _Planning:
         found = demand_of(self.replicas.workload, self.question.years_ahead)
         if self.waits or found.unit == "users":
             return found
-        return replace(found, peak=self.question.window.load_within(found.average))
+        # Of a whole day this is the average again, which rounding may put a hair below itself.
+        return replace(found, peak=max(found.average, self.question.window.load_within(found.average)))
 
     def plan(self) -> Plan:
         candidates: list[Candidate] = []
