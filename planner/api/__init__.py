@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from planner.api.price_updating import update_prices
     from planner.api.pricing import price_history, price_of_call, price_table, prices
     from planner.api.reporting import DEFAULT_OUTPUT_FRACTION, DEFAULT_TOKENS_PER_MONTH, report
+    from planner.api.serving_apart_fit import fit_apart
     from planner.api.serving_fit import fit_sglang, fit_vllm
     from planner.api.simulating import simulate
     from planner.api.sizing import size
@@ -111,6 +112,7 @@ _MODULES = {
     "remove_runs": "stored_runs",
     "this_machine": "stored_runs",
     "fit_ollama": "ollama_fit",
+    "fit_apart": "serving_apart_fit",
     "fit_sglang": "serving_fit",
     "fit_vllm": "serving_fit",
     "benchmarks_known": "deciding",
@@ -193,6 +195,7 @@ __all__ = [
     "evaluate",
     "exact",
     "fit",
+    "fit_apart",
     "fit_catalogue",
     "fit_catalogue_fleet",
     "fit_catalogue_table",

@@ -50,7 +50,7 @@ def fit_vllm(
     model, notes = model_as_served(opened, settings.quantization)
     rows = []
     for ranks in splits or _splits(model, machines):
-        _check(model, ranks, machines)
+        check_split(model, ranks, machines)
         for length in contexts or (None,):
             asked = replace(settings, parallel=ranks, max_model_len=length or settings.max_model_len)
             found = vllm_memory(model, asked, machines.gpu)
@@ -88,7 +88,7 @@ def fit_sglang(
         )
     rows = []
     for ranks in splits or _splits(model, machines):
-        _check(model, ranks, machines)
+        check_split(model, ranks, machines)
         for length in contexts or (None,):
             asked = replace(settings, parallel=ranks, context_length=length or settings.context_length)
             found = sglang_memory(model, asked, machines.gpu)
@@ -152,7 +152,8 @@ def _splits(model: ServedModel, machines: ServingMachines) -> tuple[Parallel, ..
     return tuple(found) or (Parallel(),)
 
 
-def _check(model: ServedModel, ranks: Parallel, machines: ServingMachines) -> None:
+def check_split(model: ServedModel, ranks: Parallel, machines: ServingMachines) -> None:
+    """Raises MissingFactError where the machines have too few GPUs for a split, or the model cannot be split so."""
     if ranks.n_devices > machines.n_gpus:
         raise MissingFactError(
             f"the split asked for takes {ranks.n_devices} GPUs, {machines.name} has {machines.n_gpus}; describe more "

@@ -15,7 +15,7 @@ from planner.estimate.serving_speed.own_loads import corrected, n_loads_of
 from planner.estimate.serving_speed.rank_load import rank_load
 from planner.estimate.serving_speed.served_latency import served_latencies
 
-_REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _CACHE_BYTES = {"fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "nvfp4": 0.5625, "fp4_e2m1": 0.5625}
 
 
@@ -35,7 +35,7 @@ def serving_speeds(
     """
     most = most_at_once(load, n_pool_tokens, n_cached_tokens)
     one = serving_deployment(model, machines, engine, ranks, cache_type, load, n_cached_tokens)
-    deployments = [replace(one, n_requests=n) for n in _REQUESTS if n <= most]
+    deployments = [replace(one, n_requests=n) for n in REQUESTS if n <= most]
     loads = own_loads()
     answers = served_latencies(deployments, serving_facts())
     return tuple(

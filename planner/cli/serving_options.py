@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from hardware.interconnect import NetworkLink
 from planner import api
+from planner.cli.apart_option import ApartWorkersType
 from planner.cli.progress import patient_progress
 from planner.engines.release import Release, parse_release
 from planner.engines.sglang.command import parse_launch_command
@@ -21,6 +22,8 @@ from planner.engines.vllm.command import parse_serve_command
 from planner.engines.vllm.settings import LATEST as LATEST_VLLM
 from planner.engines.vllm.settings import VllmSettings
 from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.serving_speed.apart import Workers
+from planner.report.apart_document import apart_document
 from planner.report.document import Document
 from planner.report.serving_document import serving_document
 
@@ -49,6 +52,7 @@ class ServingOptions:
     prompt_tokens: int
     output_tokens: int
     prefix_tokens: int
+    apart: tuple[Workers, Workers] | None
     pasted: tuple[str, ...] | None = None  # a whole command line of the engine, to be judged
 
     @property
@@ -138,6 +142,8 @@ def serving_options(command: F) -> F:
                      help="Length of the prompts that times are given for."),
         click.option("--output-tokens", type=_POSITIVE, default=512, show_default=True,
                      help="Length of the answers that times are given for."),
+        click.option("--apart", type=ApartWorkersType(), default=None,
+                     help="Prompts on GPUs of their own: workers that read and workers that decode, such as 2xtp4+1xtp8."),
         click.option("--prefix-tokens", type=click.IntRange(0), default=0, show_default=True,
                      help="Tokens that all prompts begin with, such as a system prompt: read once, kept once in the cache."),
     )  # fmt: skip
@@ -189,6 +195,8 @@ def answer_serving(
         return _answer_pasted(ref, on, contexts, assume, asked, asked.pasted, network)
     if ref is None:
         raise click.UsageError(f"--engine {asked.engine} is for one model; name it")
+    if asked.apart is not None:
+        return _answer_apart(ref, on, contexts, assume, asked, network, asked.apart)
     splits = tuple(
         Parallel(
             tensor=n,
@@ -226,6 +234,36 @@ def answer_serving(
                 progress=progress,
             )
     return serving_document(found)
+
+
+def _answer_apart(
+    ref: str,
+    on: str | None,
+    contexts: Sequence[int],
+    assume: Sequence[str],
+    asked: ServingOptions,
+    network: NetworkLink | None,
+    workers: tuple[Workers, Workers],
+) -> Document:
+    """Workers that read prompts and workers that decode; each says its own split."""
+    _refuse(("tp", "pp", "dp_attention", "expert_parallel"), "for --apart to say, as in 1xtp4+2xtp8dp8ep")
+    _refuse(("prefix_tokens",), "not for --apart")
+    if len(contexts) > 1:
+        raise click.UsageError("--apart answers for one --context")
+    with patient_progress("Reading") as progress:
+        found = api.fit_apart(
+            ref,
+            _vllm(asked) if asked.engine == "vllm" else _sglang(asked),
+            prefill=workers[0],
+            decode=workers[1],
+            on=on,
+            context=contexts[0] if contexts else None,
+            load=_load(asked),
+            network=network,
+            assume=assume,
+            progress=progress,
+        )
+    return apart_document(found)
 
 
 def _answer_pasted(

@@ -100,7 +100,7 @@ def _choices_table(answer: ServingAnswer) -> Table:
         rows=tuple(
             (
                 str(row.parallel.n_devices),
-                _short(row.parallel),
+                short_split(row.parallel),
                 f"{row.memory.max_model_len:,}",
                 "yes" if row.memory.starts else "no",
                 format_bytes(_weights(row.memory.tightest)),
@@ -146,7 +146,8 @@ def _weights(rank: RankMemory) -> int:
     return rank.term_bytes("weights") + rank.term_bytes("rotary tables and copies")
 
 
-def _short(ranks: Parallel) -> str:
+def short_split(ranks: Parallel) -> str:
+    """A split in a word or two: "TP8 PP2"."""
     parts = [f"TP{ranks.tensor}"]
     parts += [
         f"{name}{n}"
@@ -171,7 +172,7 @@ def _memory_table(answer: ServingAnswer, best: ServingRow) -> Table:
     body.append(("the engine may use", *(format_bytes(rank.limit_bytes) for rank in ranks), share))
     headers = tuple(f"stage {rank.stage}" for rank in ranks) if len(ranks) > 1 else ("each GPU",)
     return Table(
-        title=f"Memory of a GPU: {_short(best.parallel)} at {best.memory.max_model_len:,} tokens",
+        title=f"Memory of a GPU: {short_split(best.parallel)} at {best.memory.max_model_len:,} tokens",
         headers=("", *headers, "from"),
         rows=tuple(body),
         right=tuple(range(1, len(ranks) + 1)),

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from planner.engines.sharding import Parallel
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.step_rates import StepRates
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     Floats = NDArray[Any]
 
 _ORDER: Final = 3.0  # of the norm that stands for the larger of two times
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Like workers: how many, and over which ranks each is spread."""
+
+    count: int
+    ranks: Parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +52,11 @@ class ApartTimes:
 
     tpot_s: "Floats"
     ttft_s: "Floats"
+    host_s: "Floats"  # parts of the time to the first token of a prompt that waits for no other
+    prompt_s: "Floats"
+    moving_s: "Floats"
+    first_steps_s: "Floats"
+    queue_s: "Floats"  # and what it waits where prompts come faster than they are read
 
 
 def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
@@ -58,15 +72,15 @@ def apart_times(ones: Sequence[Apart], rates: StepRates) -> ApartTimes:
     whole = prefill.n_prompt + prefill.n_cached
     moved = prefill.cache_bytes * whole / (whole + prefill.n_output / 2)
     link = np.array([_link_bytes_per_s(one) for one in ones])
-    alone = (
-        rates.value("first_token_s", prefill)
-        + reading.prompt_step_s
-        + moved / link
-        + rates.value("first_token_steps", decode) * decoding.decode_step_s
-    )
+    host, prompt = rates.value("first_token_s", prefill), reading.prompt_step_s + reading.filling_s
+    first_steps = rates.value("first_token_steps", decode) * decoding.decode_step_s
+    alone = host + prompt + moved / link + first_steps
     queue = np.maximum(asked / readers * reading.prompt_step_s - decode.n_output * tpot, 0.0)
     burst = asked / readers / 2 * reading.prompt_step_s / prefill.n_rounds
-    return ApartTimes(tpot_s=tpot, ttft_s=(alone**_ORDER + queue**_ORDER) ** (1 / _ORDER) + burst)
+    return ApartTimes(
+        tpot_s=tpot, ttft_s=(alone**_ORDER + queue**_ORDER) ** (1 / _ORDER) + burst, host_s=host, prompt_s=prompt,
+        moving_s=moved / link, first_steps_s=first_steps, queue_s=queue,
+    )  # fmt: skip
 
 
 def _link_bytes_per_s(one: Apart) -> float:

@@ -6,8 +6,8 @@ from typing import Final
 
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
-from planner.estimate.serving_speed.apart import Apart
-from planner.estimate.serving_speed.apart_runs import ApartAsked, Workers, apart_run
+from planner.estimate.serving_speed.apart import Apart, Workers
+from planner.estimate.serving_speed.apart_runs import ApartAsked, apart_run
 from planner.estimate.serving_speed.deployment import Deployment, batch, narrowest_unit
 from planner.estimate.serving_speed.fabric import Fabric
 from planner.estimate.serving_speed.latency_rows import (

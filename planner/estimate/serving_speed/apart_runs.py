@@ -12,17 +12,10 @@ from typing import Final
 
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
+from planner.estimate.serving_speed.apart import Workers
 from profiles.errors import ProfileError
 
 _EARLY: Final = timedelta(days=2)  # changes are measured shortly before they are made
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """Like workers: how many, and over which ranks each is spread."""
-
-    count: int
-    ranks: Parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

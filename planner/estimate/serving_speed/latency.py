@@ -39,6 +39,7 @@ class Latency:
 
     decode_step_s: "Floats"  # between two steps of the same requests
     prompt_step_s: "Floats"  # on the fullest stage of a pipeline
+    filling_s: "Floats"  # more, that a prompt alone takes through all stages
     tokens_per_step: "Floats"  # that a step yields for each request: more than 1 where drafted ones are taken
     tpot_s: "Floats"
     ttft_s: "Floats"
@@ -55,6 +56,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     prompt_step = whole_prompt * q.stage_share  # on the fullest stage
     step_tokens = np.vectorize(lambda name: _STEP_TOKENS.get(name, 8192.0), otypes=[float])(q.engine)
     prompts_first = np.isin(q.engine, list(_PROMPTS_FIRST)).astype(float)
+    filling = filling_s(q, rates, whole_prompt, np.maximum(1.0, q.n_prompt / step_tokens))
     in_step = np.minimum(np.maximum(1.0, step_tokens / q.n_prompt), np.maximum(running, 1.0))
     in_waves = prompts_first * q.has_like_lengths
 
@@ -69,7 +71,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     first_rounds = in_waves + (1 - in_waves) / q.n_rounds
     served = (
         rates.value("first_token_s", q)
-        + filling_s(q, rates, whole_prompt, np.maximum(1.0, q.n_prompt / step_tokens))
+        + filling
         + q.held_steps * decode_step
         + first_rounds * burst
         + (1 - first_rounds) * steady
@@ -79,6 +81,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     return Latency(
         decode_step_s=decode_step,
         prompt_step_s=prompt_step,
+        filling_s=filling,
         tokens_per_step=yielded,
         tpot_s=tpot,
         ttft_s=ttft,
