@@ -12,14 +12,17 @@ from planner.api.machines import bench_folder, machine_for, speed_facts
 from planner.api.models import default_contexts, demo_model_path, described_models, open_model
 from planner.bench.llama_cpp import engine_is_installed
 from planner.bench.store import save_run
-from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
+from planner.compare.own_capacity import capacity_tokens_per_month, sequential_tasks_per_s
 from planner.compare.own_cost import own_cost
+from planner.compare.token_mix import token_mix
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.fit import FitRow, fit_row
 from planner.model.opened_model import OpenedModel
 from planner.prices.api import reference_prices, same_model_prices
 from planner.progress import Progress, stretch
-from planner.report.full import FullReport, PricedApi
+from planner.report.full import FullReport, PricedApi, priced_api
+from planner.workload.totals import expected_task
+from planner.workload.workload import Workload
 
 DEFAULT_TOKENS_PER_MONTH = 30_000_000.0
 DEFAULT_OUTPUT_FRACTION = 0.25
@@ -45,7 +48,7 @@ def report(
     Without an engine, without a local file or for a described machine nothing is measured, and the report
     says why.
     """
-    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    moment = datetime.now(UTC)
     opened = open_model(text if text is not None else str(demo_model_path()), assume)
     machine = _report_machine(on, measure, progress)
     model = described_models(opened, (quant,) if quant else ())[0]
@@ -63,10 +66,10 @@ def report(
     rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
     if progress is not None:
         progress(0.96, "pricing")
-    workload = Workload(tokens_per_month=tokens_per_month, output_fraction=output_fraction)
+    workload = token_mix(tokens_per_month, output_fraction)
     own, own_note = own_cost(own_usd_per_month, power_w, usd_per_kwh)
     return FullReport(
-        made_at=made_at,
+        made_at=moment.isoformat(timespec="seconds"),
         planner_version=version("llm-capacity-planner"),
         machine=machine,
         opened=opened,
@@ -74,10 +77,10 @@ def report(
         rows=rows,
         run=run,
         workload=workload,
-        capacity_tokens_per_month=_capacity(rows[0], output_fraction),
+        capacity_tokens_per_month=_capacity(rows[0], workload),
         own_usd_per_month=own,
         own_cost_note=own_note,
-        apis=_priced(workload, opened.name),
+        apis=_priced(workload, opened.name, moment),
         notes=(*opened.notes, *notes, *((why_not,) if why_not else ())),
     )
 
@@ -100,22 +103,18 @@ def _why_not_measured(opened: OpenedModel, *, is_here: bool, measure: bool) -> s
     return None
 
 
-def _capacity(row: FitRow, output_fraction: float) -> float | None:
-    prefill, decode = row.prefill.tokens_per_s, row.decode.tokens_per_s
-    if prefill is None or decode is None:
+def _capacity(row: FitRow, workload: Workload) -> float | None:
+    prefill, decode, full = (speed.tokens_per_s for speed in (row.prefill, row.decode, row.decode_full))
+    if prefill is None or decode is None or full is None:
         return None
-    return capacity_tokens_per_month(prefill.expected, decode.expected, output_fraction)
+    task = expected_task(workload)
+    rate = sequential_tasks_per_s(task, prefill, decode, full, row.placement.flags.n_context_tokens)
+    return capacity_tokens_per_month(task, rate)
 
 
-def _priced(workload: Workload, name: str) -> tuple[PricedApi, ...]:
+def _priced(workload: Workload, name: str, at: datetime) -> tuple[PricedApi, ...]:
     """Hosts of the same model, where there are any, and the reference prices."""
-    chosen = {(price.provider, price.model_id): price for price in reference_prices()}
-    chosen |= {(price.provider, price.model_id): price for price in same_model_prices(name)}
-    found = [
-        PricedApi(
-            price=price,
-            usd_per_month=api_usd_per_month(price, workload.tokens_per_month, workload.output_fraction),
-        )
-        for price in chosen.values()
-    ]
+    chosen = {(price.provider, price.model_id): price for price in reference_prices(at=at)}
+    chosen |= {(price.provider, price.model_id): price for price in same_model_prices(name, at=at)}
+    found = [priced_api(price, workload, at) for price in chosen.values()]
     return tuple(sorted(found, key=lambda priced: priced.usd_per_month))

@@ -1,5 +1,6 @@
 """How many tasks a second a machine does: one call after the other, from the speeds of a fit."""
 
+from planner.compare.month_load import SECONDS_PER_MONTH
 from planner.estimate.term import Interval
 from planner.workload.totals import TaskTotals
 
@@ -34,3 +35,8 @@ def sequential_tasks_per_s(
         basis=decode_tokens_per_s.basis,
         source="one call at a time: fresh prompt tokens over the prefill rate, and each made token at the mean depth",
     )
+
+
+def capacity_tokens_per_month(task: TaskTotals, tasks_per_s: Interval) -> float:
+    """Tokens, prompts and answers together, that a machine makes in a month if it never rests."""
+    return tasks_per_s.expected * SECONDS_PER_MONTH * task.tokens.all

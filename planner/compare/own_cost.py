@@ -1,6 +1,7 @@
 """What a month of one's own machine costs, as far as anybody said."""
 
-from planner.compare.monthly import energy_usd_per_month
+from hardware.units import HOURS_PER_MONTH
+from planner.prices.machine_cost import energy_usd
 
 
 def own_cost(
@@ -13,7 +14,7 @@ def own_cost(
                 "what this machine costs is unknown: give --own-usd-per-month, and --power with --electricity"
             )
         return own_usd_per_month, "as given, power included"
-    energy = energy_usd_per_month(power_w, usd_per_kwh)
+    energy = float(energy_usd(power_w, HOURS_PER_MONTH, 1.0, usd_per_kwh))  # at the socket, cooling aside
     note = f"{power_w:g} W all month at {usd_per_kwh:g} $/kWh is ${energy:,.2f}"
     if own_usd_per_month is None:
         return energy, f"electricity alone: {note}"

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hardware.units import format_count
-from planner.compare.monthly import api_usd_per_month
+from hardware.units import TOKENS_PER_MTOK, format_count
 from planner.report.document import listed
 from planner.report.drawing import INK, MUTED, SERIES, WIDTH_PX, Chart, figure_of, finished, spread, style
 from planner.report.findings import money
@@ -32,7 +31,7 @@ def cost_chart(report: FullReport) -> Chart | None:
         axes = figure.add_axes(
             (62 / WIDTH_PX, 48 / height, (WIDTH_PX - 62 - 190) / WIDTH_PX, (height - 96) / height)
         )
-        ends = list(_draw_apis(axes, report, apis))
+        ends = list(_draw_apis(axes, apis))
         own = _draw_own(axes, report)
         _dress_cost_axes(axes)
         _draw_marks(axes, report)
@@ -49,14 +48,12 @@ def _shown_apis(apis: Sequence[PricedApi]) -> tuple[PricedApi, ...]:
     return tuple(apis[index] for index in sorted(picked))
 
 
-def _draw_apis(
-    axes: "Axes", report: FullReport, apis: Iterable[PricedApi]
-) -> Iterator[tuple[str, float, str]]:
+def _draw_apis(axes: "Axes", apis: Iterable[PricedApi]) -> Iterator[tuple[str, float, str]]:
     import numpy as np
 
     volumes: Any = np.geomspace(*_VOLUMES, 6)
     for index, api in enumerate(apis):
-        bills: Any = api_usd_per_month(api.price, volumes, report.workload.output_fraction)
+        bills: Any = api.usd_per_mtok * volumes / TOKENS_PER_MTOK
         axes.plot(
             volumes, bills, color=SERIES[index % len(SERIES)], linestyle=_DASHES[index], linewidth=1.6,
             marker=_MARKERS[index], markersize=4.5,
@@ -103,7 +100,7 @@ def _power(value: float) -> str:
 def _draw_marks(axes: "Axes", report: FullReport) -> None:
     """Where the workload lies, what one machine can make, and where the two ways cost the same."""
     found = money(report)
-    volume = report.workload.tokens_per_month
+    volume = report.tokens_per_month
     _vertical(axes, volume, f"workload {format_count(volume)}", 1.065, (0, (1.5, 1.5)))
     capacity = found.capacity_tokens_per_month
     if capacity is not None:
@@ -162,7 +159,7 @@ def _cost_words(report: FullReport, apis: Sequence[PricedApi], n_more: int) -> s
         f"{plain(api.price.model_id, 60)} of {plain(api.price.provider, 40)} {usd(api.usd_per_month)}"
         for api in apis
     ]
-    text = f"At {format_count(report.workload.tokens_per_month)} tokens a month: {listed(parts)}."
+    text = f"At {format_count(report.tokens_per_month)} tokens a month: {listed(parts)}."
     if n_more:
         text += f" {n_more} more are in the table."
     if found.capacity_tokens_per_month is not None:

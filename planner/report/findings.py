@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from math import ceil
 
 from hardware.units import TOKENS_PER_MTOK
-from planner.compare.monthly import api_usd_per_month
 from planner.engines.llama_cpp import LlamaCppFlags, Split
 from planner.estimate.fit import PROMPT_TOKENS, FitRow
 from planner.estimate.measurement import EngineMemory, Measurement, Phase
@@ -165,7 +164,7 @@ def memory_checks(report: FullReport) -> tuple[MemoryCheck, ...]:
 
 def money(report: FullReport) -> Money:
     """Compares for the workload: machines as many as it takes, each serving one request at a time."""
-    volume = report.workload.tokens_per_month
+    volume = report.tokens_per_month
     sold = [api for api in report.apis if api.usd_per_month > 0]
     # The same model at a host is the fair comparison; without one, the cheapest model of all.
     cheapest = next((api for api in sold if _is_same_model(report, api)), next(iter(sold), None))
@@ -175,13 +174,11 @@ def money(report: FullReport) -> Money:
     own = report.own_usd_per_month
     break_even = full = break_even_tokens = None
     if cheapest is not None:
-        share = report.workload.output_fraction
         if n_machines is not None and capacity is not None:
             break_even = cheapest.usd_per_month / n_machines
-            full = api_usd_per_month(cheapest.price, capacity, share)
+            full = cheapest.usd_per_mtok * capacity / TOKENS_PER_MTOK
         if own is not None:
-            usd_per_mtok = api_usd_per_month(cheapest.price, TOKENS_PER_MTOK, share)
-            break_even_tokens = own / usd_per_mtok * TOKENS_PER_MTOK
+            break_even_tokens = own / cheapest.usd_per_mtok * TOKENS_PER_MTOK
     return Money(
         cheapest=cheapest,
         cheapest_is_same_model=cheapest is not None and _is_same_model(report, cheapest),

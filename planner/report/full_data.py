@@ -59,8 +59,8 @@ def report_data(report: FullReport) -> Data:
             for check in memory_checks(report)
         ],
         "workload": {
-            "tokens_per_month": report.workload.tokens_per_month,
-            "output_fraction": report.workload.output_fraction,
+            "tokens_per_month": report.tokens_per_month,
+            "output_fraction": report.output_fraction,
         },
         "cost": _cost_data(report),
         "apis": [_api_data(api) for api in report.apis],

@@ -162,10 +162,10 @@ def _context_row(row: FitRow) -> tuple[str, ...]:
 
 def _cost_section(report: FullReport) -> Section:
     found = money(report)
-    share = percent(report.workload.output_fraction)
+    share = percent(report.output_fraction)
     lead = (
-        f"{report.workload.tokens_per_month:,.0f} tokens a month, prompts and answers together, {share} of them "
-        "generated; base prices, nothing cached, no batch discount."
+        f"{report.tokens_per_month:,.0f} tokens a month, prompts and answers together, {share} of them "
+        "generated; nothing cached, no batch discount."
     )
     if found.cheapest is not None and not found.cheapest_is_same_model:
         lead += " The APIs serve other models: a price says nothing of how good their answers are."

@@ -183,8 +183,8 @@ def _miss(check: SpeedCheck) -> str:
 
 
 def _money_sentence(report: FullReport, found: Money) -> str:
-    volume = f"{format_count(report.workload.tokens_per_month)} tokens a month"
-    share = f"{percent(report.workload.output_fraction)} of them generated"
+    volume = f"{format_count(report.tokens_per_month)} tokens a month"
+    share = f"{percent(report.output_fraction)} of them generated"
     if found.cheapest is None:
         start = f"No API price is known to hold against {volume}"
     else:
@@ -276,7 +276,7 @@ def _key_figures(report: FullReport, row: FitRow, found: Money) -> tuple[KeyFigu
             )
         )
     if found.cheapest is not None:
-        note = f"{_api(found.cheapest)}, {format_count(report.workload.tokens_per_month)} tokens"
+        note = f"{_api(found.cheapest)}, {format_count(report.tokens_per_month)} tokens"
         figures.append(
             KeyFigure(label="Cheapest API a month", value=usd(found.cheapest.usd_per_month), note=note)
         )

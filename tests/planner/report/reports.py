@@ -1,10 +1,11 @@
 """Reports made of real records, without a probe, a model file or a network."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 from hardware.spec import Accelerator, Basis, Cpu, Gpu, Machine, MeasuredRate, Memory
-from planner.compare.monthly import Workload, api_usd_per_month, capacity_tokens_per_month
+from planner.compare.own_capacity import capacity_tokens_per_month, sequential_tasks_per_s
+from planner.compare.token_mix import token_mix
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.described_model import DescribedModel
 from planner.estimate.fit import FitRow, fit_row
@@ -19,9 +20,10 @@ from planner.model.presets import preset_storage
 from planner.model.weight import vector
 from planner.prices.price import ApiPrice
 from planner.prices.tariff import flat
-from planner.report.full import FullReport, PricedApi
+from planner.report.full import FullReport, priced_api
 from planner.speed.factors import Effect, Factors
 from planner.speed.intervals import KNOWLEDGE, Spread
+from planner.workload.totals import expected_task
 
 HOSTILE = "<script>alert(1)</script> $x$ | **b**"
 # What may also hide in a name: lines, a terminal escape, a turn of the writing direction, an end of fence.
@@ -241,14 +243,16 @@ def make_report(
     run = run_of(model, decode_s, prefill_s) if measured else None
     since = replace(facts, local=LocalRates(runs=(run,))) if run else facts
     rows = tuple(row(n, since) for n in contexts)
-    prefill, decode = rows[0].prefill.tokens_per_s, rows[0].decode.tokens_per_s
+    workload = token_mix(tokens_per_month, 0.25)
+    task = expected_task(workload)
+    prefill, decode, full = (
+        one.tokens_per_s for one in (rows[0].prefill, rows[0].decode, rows[0].decode_full)
+    )
     capacity = None
-    if prefill is not None and decode is not None:
-        capacity = capacity_tokens_per_month(prefill.expected, decode.expected, 0.25)
-    apis = [
-        PricedApi(price=item, usd_per_month=api_usd_per_month(item, tokens_per_month, 0.25))
-        for item in prices
-    ]
+    if prefill is not None and decode is not None and full is not None:
+        rate = sequential_tasks_per_s(task, prefill, decode, full, contexts[0])
+        capacity = capacity_tokens_per_month(task, rate)
+    apis = [priced_api(item, workload, datetime(2026, 11, 2, 10, 21, tzinfo=UTC)) for item in prices]
     return FullReport(
         made_at="2026-11-02T10:21:00+00:00",
         planner_version="0.1.0",
@@ -265,7 +269,7 @@ def make_report(
         before=row(contexts[0], facts),
         rows=rows,
         run=run,
-        workload=Workload(tokens_per_month=tokens_per_month, output_fraction=0.25),
+        workload=workload,
         capacity_tokens_per_month=capacity,
         own_usd_per_month=own_usd_per_month,
         own_cost_note=own_cost_note,
