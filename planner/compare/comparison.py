@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from planner.compare.constraints import Constraints, Excluded, api_reason, own_reason, sorted_out
-from planner.compare.horizon import CashFlow, cash_flow, paid_back_month
+from planner.compare.horizon import CashFlow, at_month, cash_flow, paid_back_month
 from planner.compare.month import OptionMonth, api_month, hybrid_month, own_month, spare_worth_usd
 from planner.compare.options import (
     GROWTH,
@@ -235,9 +235,9 @@ def _cheaper_from(scenario: Scenario, option: OptionYears, api: ApiOption) -> in
     dearer = 0
     for month in range(scenario.n_months):
         later, later_api = _after(scenario, month), _cheaper_api(scenario, api, month)
-        own = option.month.own
-        if own is None:
+        if option.month.own is None:
             raise ValueError(f"{option.name} owns nothing")
+        own = _at_rents_of(option.month.own, scenario, month)
         found = own_month(own, later) if option.month.api is None else hybrid_month(own, later_api, later)
         if found.usd > api_month(later_api, later).usd:
             dearer = month + 1
@@ -250,6 +250,12 @@ def _after(scenario: Scenario, month: int) -> Scenario:
     return replace(
         scenario, figures=scenario.figures.with_values({TASKS: scenario.figures.value(TASKS) * grown})
     )
+
+
+def _at_rents_of(own: OwnOption, scenario: Scenario, month: int) -> OwnOption:
+    """The machines at the rents of a later month; bought ones are had at today's price."""
+    later = at_month(own, scenario.figures.with_figures(*own.specific.values()), month)
+    return replace(own, specific=own.specific.with_values({name: later.value(name) for name in own.specific}))
 
 
 def _cheaper_api(scenario: Scenario, api: ApiOption, month: int) -> ApiOption:

@@ -80,10 +80,11 @@ def flows(
     per_unit = capacity_per_month(own, figures)
     covered = scenario.load.peak_to_average if api is None or cover is None else cover
     needed = at_least(whole(covered * tasks / per_unit), 1)
-    n_units = np.maximum.accumulate(needed, axis=0)  # what is bought or reserved stays
+    stays = own.deal in ("buy", "reserved")
+    n_units = np.maximum.accumulate(needed, axis=0) if stays else needed
     served = tasks if api is None else served_tasks(scenario.load, tasks, n_units * per_unit)
     n_machines = n_units * own.machines_per_unit + own.n_spare_machines
-    rates = without_purchase(rates_of(own, _at_month(own, figures, months)))
+    rates = without_purchase(rates_of(own, at_month(own, figures, months)))
     running = machine_cost(rates, n_machines, n_machines * HOURS_PER_MONTH, busy_hours(own, figures, served))
     out, back = running.usd, 0.0
     if own.deal == "buy":
@@ -123,7 +124,7 @@ def paid_back_month(own: CashFlow, api: CashFlow) -> int | None:
     return None if last == len(behind) - 1 else last + 2
 
 
-def _at_month(own: OwnOption, figures: Figures, months: Any) -> Figures:
+def at_month(own: OwnOption, figures: Figures, months: Any) -> Figures:
     """The figures with rents as they are in each month: those of a term change when the next one starts."""
     if own.deal == "buy":
         return figures

@@ -37,6 +37,7 @@ def compare_document(found: Comparison, *, explain: bool = False) -> Document:
         notes=(
             *(f"left out: {plain(one.name, 100)}: {plain(one.reason, 300)}" for one in found.excluded),
             *(plain(note, 400) for note in found.notes),
+            *_spare_notes(found),
             *_seed_note(found),
         ),
         data=compare_data(found),
@@ -114,7 +115,9 @@ def _break_even(found: Comparison, duel: Duel) -> str:
         )
     if growth > 0:
         months = ceil(12 * log(first / tasks) / log1p(growth))
-        return f"{words}, {months} months away at {percent(growth)} a year"
+        stays = duel.cheaper_from_month if duel.own.month.kind == "own" else None
+        lasting = f", and stays cheaper from month {stays} on" if stays is not None else ""
+        return f"{words}, {months} months away at {percent(growth)} a year{lasting}"
     return f"{words}, {_times(first / tasks)} times what is asked now"
 
 
@@ -264,6 +267,25 @@ def _figure_row(owner: str, figure: Figure) -> tuple[str | None, ...]:
 def _exact(value: float) -> str:
     return (
         f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}" if abs(value) >= MILLI else f"{value:.3g}"
+    )
+
+
+def _spare_notes(found: Comparison) -> Iterator[str]:
+    """What the machines of the best way of owning could do besides."""
+    duel = found.duel
+    if duel is None or not duel.spare_worth_usd or duel.own.month.utilisation is None:
+        return
+    level = duel.break_even_utilisation
+    needed = (
+        ""
+        if level is None
+        else f"; it would cost what the API does at {percent(level)} use"
+        if level <= 1
+        else "; it cannot be busy enough to cost what the API does"
+    )
+    yield (
+        f"{_named(duel.own)} is used {percent(duel.own.month.utilisation)}: what it could do besides would cost "
+        f"{usd(duel.spare_worth_usd)} a month at {_named(duel.api)}{needed}"
     )
 
 

@@ -108,3 +108,16 @@ def test_break_even_utilisation_by_hand() -> None:
 def test_spare_capacity_is_worth_what_the_api_would_take() -> None:
     duel = next(duel for duel in compared().duels if duel.own.name == "one machine, buy")
     assert duel.spare_worth_usd == pytest.approx(80_000 * 0.05)
+
+
+def test_falling_rents_bring_the_break_even_too() -> None:
+    # The API at 0.035 a task takes 4,260 a month, two machines on demand 6,400 or so; rents halve in a year.
+    asked = scenario(120_000, 36, load=HALF_AND_HALF, rent_price_decline_per_year=0.5)
+    found = compare(WORKLOAD, asked, (bought(deal="on-demand"),), (api(0.035),), model="m", n_cases=100)
+    duel = next(duel for duel in found.duels if duel.own.month.kind == "own")
+    assert duel.own.month.usd > duel.api.month.usd
+    assert duel.cheaper_from_month is not None
+    assert 2 < duel.cheaper_from_month < 30
+    steady = scenario(120_000, 36, load=HALF_AND_HALF)
+    none = compare(WORKLOAD, steady, (bought(deal="on-demand"),), (api(0.035),), model="m", n_cases=100)
+    assert all(duel.cheaper_from_month is None for duel in none.duels if duel.own.month.kind == "own")

@@ -57,6 +57,9 @@ def test_machines_are_added_as_the_load_grows_and_not_given_back() -> None:
     assert grown.n_units == (1,) * 4 + (2,) * 8
     shrunk = cash_flow("own", scenario(180_000, 12, growth=-0.5, **NO_PEOPLE), bought(), None)
     assert shrunk.n_units == (2,) * 12
+    # A machine rented by the hour is given back: 180,000 halve in a year, below 100,000 after log2(1.8) · 12 = 10.2 months.
+    rented = cash_flow("own", scenario(180_000, 12, growth=-0.5, **NO_PEOPLE), bought(deal="on-demand"), None)
+    assert rented.n_units == (2,) * 11 + (1,)
 
 
 def test_a_reserved_price_changes_with_the_term() -> None:
