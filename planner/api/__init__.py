@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
-    from planner.api.workloads import workload_for, workload_names, workloads
+    from planner.api.workloads import learn_workload, workload_for, workload_names, workloads
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -153,6 +153,7 @@ _MODULES = {
     "validate_speed": "validating_speed",
     "sweep_sizes": "sweeping",
     "swept_models": "sweeping",
+    "learn_workload": "workloads",
     "workload_for": "workloads",
     "workload_names": "workloads",
     "workloads": "workloads",
@@ -207,6 +208,7 @@ __all__ = [
     "gather_fleet",
     "import_runs",
     "inspect",
+    "learn_workload",
     "list_calibrations",
     "list_models",
     "list_runs",

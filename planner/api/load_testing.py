@@ -4,9 +4,10 @@ from pathlib import Path
 
 from planner.bench.endpoint.load_test import run_load_test
 from planner.bench.endpoint.server import base_url_of
-from planner.bench.endpoint.trace import read_trace
 from planner.load.load_test import Call, LoadQuestion, LoadTest
+from planner.load.request_record import RequestPlan
 from planner.progress import Progress
+from planner.readers.request_log import read_request_log
 from planner.workload.lengths import Lengths
 
 _MOST_OF_A_TRACE = 100_000
@@ -31,9 +32,7 @@ def load_test(
 ) -> LoadTest:
     """Loads a server that speaks OpenAI's protocol; a trace is followed for the budget or `most_requests`."""
     plans = (
-        ()
-        if trace is None
-        else read_trace(trace, limit=min(most_requests or _MOST_OF_A_TRACE, _MOST_OF_A_TRACE))
+        () if trace is None else trace_plans(trace, min(most_requests or _MOST_OF_A_TRACE, _MOST_OF_A_TRACE))
     )
     return run_load_test(
         LoadQuestion(
@@ -52,4 +51,17 @@ def load_test(
         ),
         api_key=api_key,
         progress=progress,
+    )
+
+
+def trace_plans(trace: Path, limit: int) -> tuple[RequestPlan, ...]:
+    """The requests of a recorded trace, the first at 0."""
+    requests = read_request_log(trace, limit=limit).requests
+    return tuple(
+        RequestPlan(
+            n_prompt_tokens=one.n_prompt_tokens,
+            n_output_tokens=one.n_output_tokens,
+            arrival_s=one.arrival_s - requests[0].arrival_s,
+        )
+        for one in requests
     )

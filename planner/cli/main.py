@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("planner.cli.models", "The catalogue, filtered and searched; add models of your own."),
     "fit": ("planner.cli.fit", "Does it fit, how fast, with which flags; without a name: what fits here."),
     "sweep": ("planner.cli.sweep", "Size many models on many machines, on all cores or a Ray cluster."),
+    "workload": ("planner.cli.workload", "What is asked: presets, one with its sources, one from a log."),
     "simulate": ("planner.cli.simulate", "Serve a workload on a machine, simulated step by step."),
     "size": ("planner.cli.size", "How many of which machine a workload needs, started how, at what cost."),
     "tune": ("planner.cli.tune", "What fine-tuning needs: full, LoRA and QLoRA, on one GPU or many."),

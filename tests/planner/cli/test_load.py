@@ -44,7 +44,7 @@ def test_an_open_loop_names_its_rate() -> None:
         (("localhost:9", "--rate", "1", "--concurrency", "1"), "three ways", 2),
         (("localhost:9", "--prompt", "none"), "no length in tokens", 2),
         (("localhost:9", "--api-key-env", "SURELY_NOT_SET"), "is not set", 2),
-        (("localhost:9", "--trace", "nothing.csv"), "there is no trace", 1),
+        (("localhost:9", "--trace", "nothing.csv"), "there is no log or trace", 1),
         (("localhost:9", "--budget", "1"), "no server answers", 1),
     ],
 )

@@ -1,7 +1,6 @@
 """The arithmetic of load tests, by hand."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,8 +8,7 @@ from hypothesis import strategies as st
 
 from planner.bench.endpoint.prompt_text import PromptScale, scale_from
 from planner.bench.endpoint.server_metrics import account, read_counters
-from planner.bench.endpoint.trace import read_trace
-from planner.errors import BenchError, MalformedError, NotFoundError
+from planner.errors import BenchError
 from planner.load.knee import LoadPoint, find_knee
 from planner.load.load_summary import percentiles, summarize
 from planner.load.plans import endless_plans, poisson_plans
@@ -170,57 +168,3 @@ def test_a_page_of_counters_is_read_with_its_noise() -> None:
     assert found is not None
     assert (found.n_prompt_tokens, found.n_output_tokens, found.mean_ttft_s) == (20.0, 7.0, 0.5)
     assert account({}, read_counters("go_goroutines 5")) is None
-
-
-AZURE = (
-    "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n"
-    "2023-11-16 18:15:50.9951690,396,109\n2023-11-16 18:15:46.0000000,10,0\n"
-)
-
-
-MOONCAKE = (
-    '{"timestamp": 1000, "input_length": 374, "output_length": 44, "hash_ids": [1]}\n\n'
-    '{"timestamp": 5315, "input_length": 396, "output_length": 109}\n'
-)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("azure.csv", AZURE.replace("0000,", ",").replace("6805900", "680590").replace("9951690", "995169")),
-        (
-            "mooncake.jsonl",
-            MOONCAKE,
-        ),
-        ("own.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,374,44\n4.315,396,109\n"),
-    ],
-)
-def test_public_traces_are_read(tmp_path: Path, name: str, text: str) -> None:
-    path = tmp_path / name
-    path.write_text(text)
-    first, second = read_trace(path)
-    assert (first.arrival_s, first.n_prompt_tokens, first.n_output_tokens) == (0.0, 374, 44)
-    assert second.arrival_s == pytest.approx(4.315, abs=0.001)
-    assert second.n_output_tokens == 109
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("a.csv", "", "holds no request"),
-        ("a.csv", "x,y\n1,2\n", "none of the known columns"),
-        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,many,3\n", "row 1"),
-        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\nnan,3,3\n", "impossible"),
-        ("a.csv", "arrival_s,n_prompt_tokens,n_output_tokens\n0,3,1e30\n", "impossible"),
-        ("a.jsonl", "{", "line 1 of the trace is not JSON"),
-        ("a.jsonl", "[1]", "not an object"),
-        ("a.csv", "\x00", "holds no request"),
-    ],
-)
-def test_broken_traces_are_told_in_a_line(tmp_path: Path, name: str, text: str, said: str) -> None:
-    path = tmp_path / name
-    path.write_text(text)
-    with pytest.raises(MalformedError, match=said):
-        read_trace(path)
-    with pytest.raises(NotFoundError):
-        read_trace(tmp_path / "none.csv")
