@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hardware.units import MEGA
 from planner.report.document import Document, Table, listed
 from planner.report.figures import percent
 from planner.report.outside_text import plain
@@ -126,7 +127,7 @@ def _totals(workload: Workload, task: TaskTotals) -> Table:
 
 
 def _count(number: float) -> str:
-    return f"{number:,.0f}" if number < 1e6 else rate(number / 1e6) + " M"
+    return f"{number:,.0f}" if number < MEGA else rate(number / MEGA) + " M"
 
 
 def workload_data(workload: Workload) -> dict[str, Any]:
