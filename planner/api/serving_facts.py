@@ -15,5 +15,8 @@ def serving_facts() -> ServingFacts:
     return ServingFacts(
         rates=rates_from_rows(steps),
         rows_digest=(steps[0].get("rows_digest") or "") if steps else "",
-        spreads=spreads_from_rows(calibration_rows("serving_spread")),
+        spreads=(
+            *spreads_from_rows(calibration_rows("serving_spread")),
+            *spreads_from_rows(calibration_rows("serving_reported_spread"), "serving_reported_spread.csv"),
+        ),
     )

@@ -18,7 +18,7 @@ be read with care, and each rests on rows that occur twice, once written one way
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -170,7 +170,9 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         n_output_tokens=mean_output,
         cache_element_bytes=cache_bytes(accelerator, engine, precision),
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
-        schedule=_schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
+        schedule=_reported(row, n_requests)
+        if "n_answered" in row
+        else _schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
         pool_bytes=pool_bytes(accelerator, load, (known or {}).get("memory_share", MEMORY_SHARE)),
     )
     return LatencyRow(
@@ -202,6 +204,14 @@ def requests_in_flight(row: Mapping[str, str]) -> float | None:
     """What the row's source says of them."""
     found = _CONCURRENCY.search(row.get("silicon_data_source") or "")
     return float(found[1]) if found else None
+
+
+def _reported(row: Mapping[str, str], n_requests: float) -> Schedule:
+    """Of a run that its load generator tells: all slots ask at once, and as often as the answers make up for."""
+    usual = Schedule(has_known_settings=False, is_reported=True)
+    if not row["n_answered"]:
+        return usual
+    return replace(usual, n_rounds=max(1.0, whole_number(row, "n_answered") / n_requests))
 
 
 def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> Schedule:

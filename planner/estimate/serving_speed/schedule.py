@@ -17,6 +17,7 @@ class Schedule:
     held_steps: float = 0.0  # decode steps for which a new request is held back, in the mean
     most_running: int | None = None  # requests that one replica of the attention takes at once
     has_known_settings: bool = True  # False: of a measured run that nobody told more about than its row says
+    is_reported: bool = False  # of such a run, what its own load generator wrote down: lengths, load, rounds
 
     def __post_init__(self) -> None:
         if self.n_rounds < 1 or self.draft_tokens < 0 or self.held_steps < 0:

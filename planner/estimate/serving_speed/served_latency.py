@@ -53,6 +53,7 @@ def kind(one: Deployment) -> Kind:
         one.engine,
         has_experts=one.load.network.is_mixture_of_experts(),
         has_known_settings=one.schedule.has_known_settings,
+        is_reported=one.schedule.is_reported,
     )
 
 

@@ -1,7 +1,7 @@
 """How far measured times stray from expected ones on rows that the fit had not seen.
 
-A spread is one engine's, of dense models or of mixtures of experts, and of runs whose settings are known or of runs that
-nobody told more about than their load. Where too few groups were measured for that, it is that of more of them.
+A spread is one engine's, of dense models or of mixtures of experts, and of runs whose settings are known, of runs that
+nobody told more about than their load, or of runs as the tool reports them that made their load. Where too few groups were measured for that, it is that of more of them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,8 @@ class Kind:
 
     engine: str = ALL
     model: str = ALL  # "dense", "experts"
-    settings: str = ALL  # "known", "unknown", or "apart": prompts on GPUs of their own
+    # "known", "unknown", "reported" by the tool that made the load, or "apart": prompts on GPUs of their own
+    settings: str = ALL
 
     @property
     def wider(self) -> tuple["Kind", ...]:
@@ -39,12 +40,12 @@ class Kind:
         )
 
 
-def kind_of(engine: str, *, has_experts: bool, has_known_settings: bool) -> Kind:
+def kind_of(engine: str, *, has_experts: bool, has_known_settings: bool, is_reported: bool = False) -> Kind:
     """The narrowest kind of one deployment."""
     return Kind(
         engine=engine,
         model="experts" if has_experts else "dense",
-        settings="known" if has_known_settings else "unknown",
+        settings="known" if has_known_settings else "reported" if is_reported else "unknown",
     )
 
 
@@ -137,8 +138,10 @@ def spread_for(spreads: Iterable[Spread], quantity: Quantity, kind: Kind) -> Spr
     return next(found[one] for one in kind.wider if one in found)
 
 
-def spreads_from_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Spread, ...]:
-    """The rows of `calibrations/serving_spread.csv` as records; raises ProfileError naming the row."""
+def spreads_from_rows(
+    rows: Iterable[Mapping[str, Any]], file: str = "serving_spread.csv"
+) -> tuple[Spread, ...]:
+    """The rows of a file of spreads among the calibrations as records; raises ProfileError naming the row."""
     found = []
     for row in rows:
         try:
@@ -153,5 +156,5 @@ def spreads_from_rows(rows: Iterable[Mapping[str, Any]]) -> tuple[Spread, ...]:
                 )
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
-            raise ProfileError(f"calibrations/serving_spread.csv, row {row.get('id')!r}: {error}") from error
+            raise ProfileError(f"calibrations/{file}, row {row.get('id')!r}: {error}") from error
     return tuple(found)

@@ -57,6 +57,7 @@ def _load(item: Mapping[str, Any]) -> ServingLoad:
         mean_at_once=mean_at_once(
             number(item, "request_throughput", "avg"), _seconds(item, "request_latency")
         ),
+        n_answered=int(number(item, "request_count", "avg") or 0) or None,
         left_out=_trouble(item),
     )
 

@@ -51,6 +51,7 @@ def _load(one: Mapping[str, Any], whole: Mapping[str, Any]) -> ServingLoad:
         tpot_s=None if between is None else between * MILLI,
         n_at_once=_held(strategy),
         mean_at_once=mean("request_concurrency"),
+        n_answered=_answered(one),
         left_out=_trouble(one),
     )
 
@@ -77,12 +78,21 @@ def _model(one: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
     return next((name for record, path in places if (name := words(record, *path))), "")
 
 
-def _trouble(one: Mapping[str, Any]) -> str:
-    totals = (
+def _totals(one: Mapping[str, Any]) -> Any:
+    return (
         at(one, "metrics", "request_totals")
         or at(one, "request_totals")
         or at(one, "run_stats", "requests_made")
     )
+
+
+def _answered(one: Mapping[str, Any]) -> int | None:
+    done = number(_totals(one), "successful")
+    return int(done) if done else None
+
+
+def _trouble(one: Mapping[str, Any]) -> str:
+    totals = _totals(one)
     done, errors = number(totals, "successful"), number(totals, "errored") or 0
     if done is not None and not done:
         return "no request was completed"

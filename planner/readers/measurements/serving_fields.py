@@ -11,7 +11,7 @@ from planner.readers.measurements.given import Given, needed
 
 COLUMNS: Final = (
     "backend", "model_path", "system", "precision", "mode", "isl", "osl", "batch_size", "tp_size", "attention_dp_size",
-    "moe_ep_size", "silicon_ttft_ms", "silicon_tpot_ms", "left_out", "ttft_left_out",
+    "moe_ep_size", "n_answered", "silicon_ttft_ms", "silicon_tpot_ms", "left_out", "ttft_left_out",
 )  # fmt: skip
 AS_PUBLISHED: Final = "published"
 _ENGINES: Final = (("vllm", "vllm"), ("sglang", "sglang"), ("trt", "trtllm"), ("tensorrt", "trtllm"))
@@ -30,6 +30,7 @@ class ServingLoad:
     tpot_s: float | None  # between tokens, without the first
     n_at_once: float | None  # requests that were held in flight
     mean_at_once: float | None = None  # in flight on average, where nothing held them
+    n_answered: int | None = None  # requests in all
     tensor: int | None = None
     attention_replicas: int = 1
     expert: int = 1
@@ -64,6 +65,7 @@ def _row(file: str, load: ServingLoad, given: Given) -> dict[str, str]:
         "tp_size": str(n_gpus // load.attention_replicas),
         "attention_dp_size": str(load.attention_replicas),
         "moe_ep_size": str(load.expert),
+        "n_answered": "" if load.n_answered is None else str(load.n_answered),
         "silicon_ttft_ms": _milliseconds(load.ttft_s),
         "silicon_tpot_ms": _milliseconds(load.tpot_s),
         "left_out": load.left_out

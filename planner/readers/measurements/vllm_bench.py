@@ -71,6 +71,8 @@ def timed_load(item: Mapping[str, Any]) -> ServingLoad:
     request_s = None
     if ttft is not None and tpot is not None and output is not None:
         request_s = ttft + (output - 1) * tpot
+    # Without a limit all are asked at once.
+    at_once = (number(item, "max_concurrency") or completed) if _is_endless(item) else None
     return ServingLoad(
         engine="",
         model="",
@@ -78,14 +80,15 @@ def timed_load(item: Mapping[str, Any]) -> ServingLoad:
         n_output_tokens=output,
         ttft_s=ttft,
         tpot_s=tpot,
-        n_at_once=number(item, "max_concurrency") if _is_endless(item) else None,
+        n_at_once=at_once if at_once is None or not completed else min(at_once, completed),
+        n_answered=int(completed) if completed else None,
         mean_at_once=number(item, "concurrency")
         or mean_at_once(number(item, "request_throughput"), request_s),
     )
 
 
 def _is_endless(item: Mapping[str, Any]) -> bool:
-    """Whether the next request was sent as soon as one had ended: no rate, only a limit."""
+    """Whether requests waited for nothing but a place: no rate, at most a limit."""
     rate = item.get("request_rate", "inf")
     return str(rate).casefold() in ("inf", "infinity", "none")
 
