@@ -12,8 +12,8 @@ from planner.api.replica_layouts import Checkpoint, NoReplica, TriedReplica, tri
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_fit import model_as_served
 from planner.api.serving_machines import ServingMachines, serving_machines
-from planner.api.sizing import served_length
 from planner.api.slot_replica import SlotReplica, slot_replica
+from planner.api.taken_load import taken_load
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.step_timer import Bound
@@ -67,9 +67,10 @@ def simulate(
 
     Raises MissingFactError with the engine's reason where it does not start, or with what is not known.
     """
-    load = sampled_load(workload, question.n_requests, question.seed)
     opened = open_model(text, assume, progress)
-    length = served_length(opened, _longest(load), question.n_context_tokens)
+    load, length, turned_away = taken_load(
+        opened, sampled_load(workload, question.n_requests, question.seed), question.n_context_tokens
+    )
     if question.engine == "llama.cpp":
         machine = machine_for(on)
         deployed = _of_llama_cpp(text, machine, question, length, assume)
@@ -77,11 +78,8 @@ def simulate(
         machines = serving_machines(on)
         machine = machines.machine
         deployed = _of_engine(opened, machines, question, load, length)
+    deployed = replace(deployed, notes=(*turned_away, *deployed.notes))
     return _answer(deployed, machine, load, question, progress)
-
-
-def _longest(load: SampledLoad) -> int:
-    return means_of(load.requests, prefix_cache=True).n_longest_tokens
 
 
 # Replicas

@@ -11,10 +11,9 @@ from planner.api.models import open_model
 from planner.api.replica_layouts import NoReplica, checkpoints
 from planner.api.replica_search import ReplicaKey, ReplicaSearch
 from planner.api.serving_machines import ServingMachines, serving_machines
+from planner.api.taken_load import taken_load
 from planner.engines.sharding import Parallel
-from planner.errors import MissingFactError
 from planner.estimate.peer_links import peer_link_bytes_per_s
-from planner.model.opened_model import OpenedModel
 from planner.progress import Progress
 from planner.sizing.closed_form import means_of
 from planner.sizing.counts import n_machines_for, n_machines_within, usd_per_month
@@ -28,7 +27,7 @@ from planner.sizing.search import Candidate, Found, best_of_each_offer
 from planner.sizing.splits import splits
 from planner.workload.workload import Workload
 
-_LENGTH_STEP: Final = 1024
+_FEW_TIMES: Final = 3.0
 NO_QUESTION: Final = SizingQuestion()
 
 
@@ -45,38 +44,23 @@ def size(
     """The machines that serve a model to a workload: 1, 2, 4 and 8 of every accelerator with a rent, or those given.
 
     Machines that there are only so many of, or a budget, turn the question round: what do they carry? Raises
-    MissingFactError where the workload's requests are longer than the model's context. Options are the best of each
+    MissingFactError where many of the workload's requests are longer than the model's context. Options are the best of each
     accelerator and those on the front, or of every machine where they `are_named`.
     """
     opened = open_model(text, assume, progress)
-    load = sampled_load(workload, question.n_requests, question.seed)
-    means = means_of(load.requests, prefix_cache=True)
+    load, length, notes = taken_load(
+        opened, sampled_load(workload, question.n_requests, question.seed), question.max_model_len
+    )
     replicas = ReplicaSearch(
         models=checkpoints(opened, question),
         workload=workload,
         question=question,
         load=load,
-        means=means,
-        length=served_length(opened, means.n_longest_tokens, question.max_model_len),
+        means=means_of(load.requests, prefix_cache=True),
+        length=length,
     )
     offered = tuple(machines) or priced_machines("on-demand")
-    return _Planning(opened.name, replicas, offered, progress, are_named=are_named).plan()
-
-
-def served_length(opened: OpenedModel, n_longest_tokens: int, asked: int | None) -> int:
-    """The longest request that the engine is told to take: as asked, or the longest drawn, in whole 1,024 tokens."""
-    most = opened.network.context_tokens
-    if asked is not None and asked < n_longest_tokens:
-        raise MissingFactError(
-            f"requests of up to {n_longest_tokens:,} tokens come, more than the {asked:,} of --context; leave it out"
-        )
-    if most is not None and most < n_longest_tokens:
-        raise MissingFactError(
-            f"requests of up to {n_longest_tokens:,} tokens come, and {opened.name} holds {most:,} at most; give shorter "
-            "prompts or answers, or another model"
-        )
-    length = asked or -(-n_longest_tokens // _LENGTH_STEP) * _LENGTH_STEP
-    return length if most is None else min(length, most)
+    return _Planning(opened.name, replicas, offered, progress, are_named=are_named, notes=notes).plan()
 
 
 @dataclass
@@ -88,6 +72,7 @@ class _Planning:
     machines: Sequence[OfferedMachine]
     progress: Progress | None
     are_named: bool  # the machines, one by one
+    notes: tuple[str, ...] = ()
     rejections: list[Rejection] = field(default_factory=list)
     keys: dict[tuple[Offer, Layout], ReplicaKey] = field(default_factory=dict)
 
@@ -143,7 +128,7 @@ class _Planning:
         )
 
     def _notes(self, options: Sequence[Option]) -> tuple[str, ...]:
-        notes = []
+        notes = list(self.notes)
         if not self.are_named:
             sizes = ", ".join(map(str, RENTED_SIZES[:-1]))
             notes.append(
@@ -289,9 +274,14 @@ class _Planning:
             best: dict[str, Option] = {}
             for option in ordered:
                 best.setdefault(option.offer.accelerator, option)
-            on_front = {id(one) for one in self._front(ordered)}
+            on_front = {id(one) for one in self._front(ordered) if self._is_near(one, ordered[0])}
             ordered = [one for one in ordered if best[one.offer.accelerator] is one or id(one) in on_front]
         return tuple(self._sure(option) for option in ordered)
+
+    def _is_near(self, option: Option, best: Option) -> bool:
+        """Whether it costs at most a few times as much as the best, or carries some of what that does."""
+        worth, least = self._worth(option), self._worth(best)
+        return worth <= least * (_FEW_TIMES if least > 0 else 1 / _FEW_TIMES)
 
     def _worth(self, option: Option) -> float:
         """What options are ordered by: dollars, none last; or the load with a minus."""

@@ -1,10 +1,12 @@
 """`planner size`."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from planner import api
+from planner.cli.deploy_options import DeployChoice, deploy_options
 from planner.cli.options import (
     TOKENS,
     CommaList,
@@ -76,10 +78,13 @@ class Budget(click.ParamType[float]):
               help="Years of the workload's growth to be ready for.")  # fmt: skip
 @click.option("--window", type=click.FloatRange(0, 24, min_open=True), default=24.0, show_default=True,
               help="Hours of each day in which work is done that nobody waits for.")  # fmt: skip
+@click.option("--nobody-waits", is_flag=True,
+              help="Drop the workload's objectives: answers need only be there by the end of each day's window.")  # fmt: skip
 @click.option("--always-on", is_flag=True, help="Machines run through the window even without work.")
 @click.option(
     "--explain", is_flag=True, help="Show where every number comes from, and everything that was rejected."
 )
+@deploy_options
 @assume_option
 @format_option
 @mendable_errors
@@ -100,8 +105,10 @@ def command(
     confidence: Any,
     years: float,
     window: float,
+    nobody_waits: bool,
     always_on: bool,
     explain: bool,
+    deploy: DeployChoice,
     assume: tuple[str, ...],
     output_format: str,
 ) -> None:
@@ -116,11 +123,16 @@ def command(
       planner size qwen3-32b --rps 2 --slo "ttft p95<500ms, tpot p95<30ms" --machine "2x H100 SXM"
       planner size qwen3-32b --workload rag --have "2x p5.48xlarge"
       planner size qwen3-32b --workload chat --budget "10000$/month"
-      planner size qwen3-32b --workload batch-extraction --window 8
+      planner size qwen3-32b --workload batch-extraction --nobody-waits --window 8
+      planner size qwen3-32b --workload chat --emit kubernetes > serve.yaml
     """
     if have is not None and (machines or budget is not None):
         raise click.UsageError("--have asks about machines that are there; leave out --machine and --budget")
     asked = workload.read()
+    if nobody_waits:
+        if workload.overrides.objectives is not None:
+            raise click.UsageError("--nobody-waits drops the objectives; leave out --slo")
+        asked = replace(asked, objectives=())
     question = SizingQuestion(
         engines=engines,
         quantizations=quantizations,
@@ -134,7 +146,7 @@ def command(
         n_spare_machines=spares if spares is not None else 1 if asked.availability is not None else 0,
         sized_for=confidence,
         years_ahead=years,
-        window=Window(hours_per_day=window, stops_when_idle=not always_on),
+        window=Window(hours_per_day=window, stops_when_idle=deal in ("on-demand", "spot") and not always_on),
         usd_per_month=budget,
     )
     offered = api.offered_machines(machines, have, deal)
@@ -148,5 +160,23 @@ def command(
             assume=assume,
             progress=progress,
         )
-    proof = () if plan.best is None else api.proof_command(plan.best, asked)
-    render(size_document(plan, explain=explain, proof=proof), output_format)
+    option = deploy.option(plan)
+    if option is None:
+        render(size_document(plan, explain=explain), output_format)
+        if deploy.emitted is not None:
+            raise click.ClickException("nothing serves it, so there is nothing to emit")
+        return
+    text = deploy.file_text(option)
+    if text is not None and deploy.out is None:
+        click.echo(text, nl=False)
+        return
+    document = size_document(
+        plan,
+        explain=explain,
+        chosen=option,
+        proof=api.proof_command(option, asked),
+        purchases=deploy.purchases(option),
+    )
+    if text is not None:
+        document = replace(document, notes=(*document.notes, f"written: {deploy.write(text)}"))
+    render(document, output_format)

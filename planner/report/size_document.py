@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Sequence
 
 from hardware.units import HOURS_PER_MONTH
+from planner.deploy.purchase import PurchasePlan
 from planner.report.document import Document, Table, listed
 from planner.report.figures import percent, seconds
+from planner.report.purchase_table import purchase_data, purchase_table
 from planner.report.quantities import usd
 from planner.report.serving_document import ENGINE_NAMES
 from planner.report.size_data import plan_data
@@ -18,21 +20,36 @@ _NEARNESS = ("layout", "memory", "speed", "closed form", "simulation", "number",
 
 
 def size_document(
-    plan: Plan, *, explain: bool = False, proof: Sequence[str] = (), more: Sequence[Table] = ()
+    plan: Plan,
+    *,
+    explain: bool = False,
+    chosen: Option | None = None,
+    proof: Sequence[str] = (),
+    purchases: PurchasePlan | None = None,
 ) -> Document:
-    """The plan; `proof` is a load test of its first option, `more` are tables to go with it."""
-    best = plan.best
+    """The plan; `chosen` is the option whose commands are shown (the best), `proof` is a load test of it."""
+    option = chosen or plan.best
     commands = []
-    if best is not None:
-        commands = [shlex.join(best.layout.command), *((shlex.join(proof),) if proof else ())]
+    if option is not None:
+        commands = [shlex.join(option.layout.command), *((shlex.join(proof),) if proof else ())]
+    data = plan_data(plan)
+    if proof:
+        data["proof_command"] = list(proof)
+    if purchases is not None:
+        data["purchases"] = purchase_data(purchases)
     return Document(
         schema="planner.size/1",
         title=f"Machines for {plan.model} and the workload {plan.workload.name}",
         answer=_sentences(plan),
-        tables=(_options_table(plan), _refused_table(plan), *(detail_tables(plan) if explain else ()), *more),
+        tables=(
+            _options_table(plan),
+            _refused_table(plan),
+            *(detail_tables(plan) if explain else ()),
+            *((purchase_table(purchases),) if purchases is not None else ()),
+        ),
         commands=tuple(commands),
         notes=_notes(plan),
-        data=plan_data(plan),
+        data=data,
     )
 
 
@@ -113,12 +130,20 @@ def _row(plan: Plan, option: Option) -> tuple[str, ...]:
     return (
         mark,
         f"{option.n_all_machines} × {option.offer.description}",
-        option.layout.words,
+        _layout_words(plan, option),
         f"{option.n_replicas}{spares}",
         *(seconds(one.seconds.expected) for one in option.seen),
         last,
         cost,
     )
+
+
+def _layout_words(plan: Plan, option: Option) -> str:
+    """The layout, with its engine where several were tried."""
+    engines = {one.layout.engine for one in plan.options} | {
+        one.engine for one in plan.rejections if one.engine
+    }
+    return f"{option.layout.words} {option.layout.engine}" if len(engines) > 1 else option.layout.words
 
 
 def _shown_rejections(plan: Plan) -> list[Rejection]:
@@ -129,7 +154,7 @@ def _shown_rejections(plan: Plan) -> list[Rejection]:
         if _accelerator(rejection.machine) in answered:
             continue
         key = (_accelerator(rejection.machine), rejection.engine, rejection.layout.partition(" ")[0])
-        if key not in nearest or _nearness(rejection) > _nearness(nearest[key]):
+        if key not in nearest or _nearness(rejection) >= _nearness(nearest[key]):
             nearest[key] = rejection
     return list(nearest.values())
 

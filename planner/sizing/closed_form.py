@@ -32,7 +32,6 @@ class Means:
     n_read_tokens: float  # of a prompt, without what a prefix cache holds
     n_output_tokens: float
     n_cached_tokens: float  # of a request that decodes, in the mean over its answer
-    n_longest_tokens: int
 
 
 def means_of(requests: Sequence[RequestSpec], *, prefix_cache: bool) -> Means:
@@ -43,7 +42,6 @@ def means_of(requests: Sequence[RequestSpec], *, prefix_cache: bool) -> Means:
         n_read_tokens=sum(_n_read(one, prefix_cache=prefix_cache) for one in requests) / len(requests),
         n_output_tokens=outputs / len(requests),
         n_cached_tokens=contexts / outputs,
-        n_longest_tokens=max(one.n_prompt_tokens + one.n_output_tokens for one in requests),
     )
 
 

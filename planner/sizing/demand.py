@@ -1,5 +1,6 @@
 """The load that machines are sized for: at the peak hour, and in the mean that they are paid by."""
 
+import math
 from dataclasses import dataclass
 
 from planner.sizing.option import LoadUnit
@@ -28,4 +29,4 @@ def demand_of(workload: Workload, years_ahead: float = 0.0) -> Demand:
         average = traffic.tasks_per_s * grown
         return Demand(unit="tasks/s", average=average, peak=average * traffic.peak_to_average)
     average = (traffic.concurrency or 1) * grown
-    return Demand(unit="users", average=average, peak=average * traffic.peak_to_average)
+    return Demand(unit="users", average=average, peak=float(math.ceil(average * traffic.peak_to_average)))

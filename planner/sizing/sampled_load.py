@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import Final
 
 from planner.simulate.drawn_requests import DrawnRequests
@@ -46,6 +47,22 @@ class SampledLoad:
             for call in task.calls
             for sample in range(self.workload.samples)
         )
+
+    @property
+    def n_longest_tokens(self) -> int:
+        """Of one request, its answer included."""
+        return max(one.n_prompt_tokens + one.n_output_tokens for one in self.requests)
+
+    def within(self, n_tokens: int) -> "SampledLoad | None":
+        """What an engine takes that turns longer requests away, and with them the rest of their tasks; None for nothing."""
+        kept = []
+        for task in self.tasks:
+            calls = tuple(
+                takewhile(lambda call: call.n_prompt_tokens + call.n_generated_tokens <= n_tokens, task.calls)
+            )
+            if calls:
+                kept.append(DrawnTask(calls=calls))
+        return SampledLoad(self.workload, tuple(kept), self.seed) if kept else None
 
     @property
     def n_tasks_per_request(self) -> float:

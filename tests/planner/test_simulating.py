@@ -105,5 +105,5 @@ def test_what_does_not_start_says_so_with_the_engines_reason() -> None:
 
 def test_requests_longer_than_the_context_are_refused_before_anything_is_simulated() -> None:
     workload = api.workload_for("chat", replace(LENGTHS, prompt=parse_lengths("200000"), tasks_per_s=1.0))
-    with pytest.raises(MissingFactError, match="holds 131,072 at most"):
+    with pytest.raises(MissingFactError, match="longer than 131,072 tokens"):
         api.simulate(MODEL, workload, SHORT, on=MACHINE)
