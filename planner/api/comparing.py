@@ -49,6 +49,7 @@ class CompareQuestion:
     processing: Processing = "standard"
     at: datetime | None = None  # the day of the prices; None: now
     years: float = DEFAULT_YEARS
+    always_on: bool = False  # machines on demand and spot run all month, not by the hours that need them
     n_spare_machines: int = 0
     constraints: Constraints = field(default_factory=Constraints)
     api_regions: tuple[tuple[str, str], ...] = ()  # provider, region
@@ -135,13 +136,14 @@ def own_options(
             continue
         options.append(
             OwnOption(
-                name=f"{machine.name}, {_words(deal, site)}",
+                name=f"{machine.name}, {_words(deal, site)}{' by the hour' if _follows_load(deal, question) else ''}",
                 machine=machine.name,
                 deal=deal,
                 site=site,
                 specific=specific,
                 machines_per_unit=capacity.machines_per_unit,
                 n_spare_machines=question.n_spare_machines,
+                follows_load=_follows_load(deal, question),
                 layout=capacity.layout,
                 notes=capacity.notes,
             )
@@ -218,8 +220,16 @@ def _capacity(
     return own_capacity(text, machine, workload, question.engine, quant)
 
 
+def _follows_load(deal: Deal, question: CompareQuestion) -> bool:
+    """Whether machines come and go with the hours of the week: those that are paid by the hour."""
+    return deal in ("on-demand", "spot") and not question.always_on
+
+
 def _usual_site(machine: Machine) -> Site:
-    return "office" if len(machine.gpus) <= 2 else "colocation"
+    """An office for one or two cards of a desktop; accelerators with HBM come in servers, which stand in racks."""
+    types = {(gpu.accelerator.memory_type or "") if gpu.accelerator else "" for gpu in machine.gpus}
+    in_racks = len(machine.gpus) > 2 or any(kind.upper().startswith("HBM") for kind in types)
+    return "colocation" if in_racks else "office"
 
 
 def _words(deal: Deal, site: Site) -> str:

@@ -38,6 +38,8 @@ from planner.report.difference import difference_document
               help="Where bought machines stand; small ones in an office, others in colocation when left out.")  # fmt: skip
 @click.option("--spares", "n_spare_machines", type=click.IntRange(0, 10_000), default=0, show_default=True,
               help="Machines that stand by.")  # fmt: skip
+@click.option("--always-on", is_flag=True,
+              help="Machines on demand and spot run all month; else they are there in the hours that need them, one always.")  # fmt: skip
 @click.option(
     "--api", "apis", metavar="PROVIDER/MODEL", multiple=True, help="An API; may be given several times."
 )
@@ -88,6 +90,7 @@ def command(
     deals: tuple[str, ...],
     site: str | None,
     n_spare_machines: int,
+    always_on: bool,
     apis: tuple[str, ...],
     same_hosts: int,
     processing: str,
@@ -128,6 +131,7 @@ def command(
         price_file=price_file,
         years=years,
         n_spare_machines=n_spare_machines,
+        always_on=always_on,
         constraints=Constraints(custody=custody, regions=regions, most_upfront_usd=most_upfront_usd),  # type: ignore[arg-type]
         api_regions=tuple(_pair(text) for text in api_regions),
         stated=stated,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from planner.compare.constraints import Constraints, Excluded, api_reason, own_reason, sorted_out
 from planner.compare.horizon import CashFlow, at_month, cash_flow, paid_back_month
+from planner.compare.hourly_stairs import hourly_break_even
 from planner.compare.month import OptionMonth, api_month, hybrid_month, own_month, spare_worth_usd
 from planner.compare.options import (
     GROWTH,
@@ -16,9 +17,10 @@ from planner.compare.options import (
     Scenario,
     api_line,
     capacity_per_month,
+    hourly_stairs,
     staircase,
 )
-from planner.compare.staircase import BreakEven, break_even
+from planner.compare.staircase import BreakEven, Line, break_even
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED, Matched, Risk, risk
 from planner.errors import PriceError
 from planner.prices.figure import Figures
@@ -192,7 +194,7 @@ def _duel(scenario: Scenario, option: OptionYears, best_api: OptionYears, seed: 
     return Duel(
         own=option,
         api=best_api,
-        break_even=break_even(staircase(own, own_figures, scenario.load), line),
+        break_even=_break_even(own, own_figures, scenario, line),
         break_even_utilisation=_break_even_utilisation(
             option, own, own_figures, line.fixed_usd, line.tiers[0][1], scenario
         ),
@@ -209,6 +211,12 @@ def _all(scenario: Scenario, option: OwnOption | ApiOption) -> Figures:
     return scenario.figures.with_figures(*option.specific.values())
 
 
+def _break_even(own: OwnOption, figures: Figures, scenario: Scenario, line: Line) -> BreakEven:
+    if own.follows_load:
+        return hourly_break_even(hourly_stairs(own, figures, scenario.load), line)
+    return break_even(staircase(own, figures, scenario.load), line)
+
+
 def _break_even_utilisation(
     option: OptionYears,
     own: OwnOption,
@@ -219,8 +227,11 @@ def _break_even_utilisation(
 ) -> float | None:
     """How busy the units that there are must be to cost no more than the API; None where they never do.
 
-    V = (F − G + n · U) / (a − m) tasks, over what n units could serve; above 1 they cannot be busy enough.
+    V = (F − G + n · U) / (a − m) tasks, over what n units could serve; above 1 they cannot be busy enough. None too for machines
+    that are only there when they are needed.
     """
+    if own.follows_load:
+        return None
     stairs = staircase(own, figures, scenario.load)
     won = usd_per_task - stairs.usd_per_task
     if won <= 0:

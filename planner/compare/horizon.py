@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from hardware.units import HOURS_PER_MONTH
 from planner.compare.month_load import at_least, served_tasks, whole
 from planner.compare.options import (
     GROWTH,
@@ -20,6 +19,7 @@ from planner.compare.options import (
     api_line,
     busy_hours,
     capacity_per_month,
+    existing_hours,
     rates_of,
 )
 from planner.prices.figure import Figures
@@ -85,7 +85,8 @@ def flows(
     served = tasks if api is None else served_tasks(scenario.load, tasks, n_units * per_unit)
     n_machines = n_units * own.machines_per_unit + own.n_spare_machines
     rates = without_purchase(rates_of(own, at_month(own, figures, months)))
-    running = machine_cost(rates, n_machines, n_machines * HOURS_PER_MONTH, busy_hours(own, figures, served))
+    there = existing_hours(own, figures, scenario.load, tasks, n_units)
+    running = machine_cost(rates, n_machines, there, busy_hours(own, figures, served))
     out, back = running.usd, 0.0
     if own.deal == "buy":
         paid, back = _purchases(figures, n_machines + 0.0 * np.asarray(out), months)

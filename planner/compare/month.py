@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import isfinite
 
 from hardware.spec import Basis
-from hardware.units import HOURS_PER_MONTH
 from planner.compare.month_load import at_least, served_tasks, whole
 from planner.compare.options import (
     TASKS,
@@ -15,6 +14,7 @@ from planner.compare.options import (
     api_task_terms,
     busy_hours,
     capacity_per_month,
+    existing_hours,
     rates_of,
 )
 from planner.estimate.term import Term, total
@@ -126,7 +126,7 @@ def _with_units(
     capacity = n_units * capacity_per_month(own, figures)
     served = tasks if api is None else float(served_tasks(scenario.load, tasks, capacity))
     n_machines = n_units * own.machines_per_unit + own.n_spare_machines
-    existing = n_machines * HOURS_PER_MONTH
+    existing = float(existing_hours(own, figures, scenario.load, tasks, n_units))
     cost = machine_cost(rates_of(own, figures), n_machines, existing, busy_hours(own, figures, served))
     beyond = () if api is None else _api_terms(api, scenario, tasks - served)
     return OptionMonth(

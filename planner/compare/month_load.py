@@ -60,6 +60,15 @@ def served_tasks(load: MonthLoad, tasks_per_month: Any, capacity_per_month: Any)
     return served
 
 
+def mean_units(load: MonthLoad, tasks_per_month: Any, tasks_per_unit: Any, n_units: Any) -> Any:
+    """Units that are there in the mean hour when each hour has as many as it needs: at least one, at most `n_units`."""
+    found: Any = 0.0
+    for weight, share in load.hours():
+        needed = at_least(whole(tasks_per_month * weight / tasks_per_unit), 1)
+        found = found + share * (needed - at_least(needed - n_units, 0))
+    return found
+
+
 def at_least(value: Any, low: Any) -> Any:
     """The larger of two, of numbers or arrays."""
     return value + (value < low) * (low - value)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hardware.units import SECONDS_PER_HOUR
-from planner.compare.month_load import SECONDS_PER_MONTH, MonthLoad
+from hardware.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from planner.compare.hourly_stairs import HourlyStairs
+from planner.compare.month_load import SECONDS_PER_MONTH, MonthLoad, mean_units
 from planner.compare.staircase import Line, Staircase
-from planner.estimate.term import Term
+from planner.estimate.term import Term, total
 from planner.prices.figure import Figures
 from planner.prices.machine_cost import CostRates, Deal, Site, cost_rates, scaled
 
@@ -47,6 +48,7 @@ class OwnOption:
     specific: Figures
     machines_per_unit: int = 1
     n_spare_machines: int = 0
+    follows_load: bool = False  # had for the hours that need them, one unit always; else all month
     layout: str = ""  # how the model runs there, in words
     notes: tuple[str, ...] = ()
 
@@ -88,9 +90,31 @@ def capacity_per_month(option: OwnOption, figures: Figures) -> Any:
     return figures.value(TASKS_PER_S) * SECONDS_PER_MONTH * there
 
 
+def existing_hours(option: OwnOption, figures: Figures, load: MonthLoad, tasks: Any, n_units: Any) -> Any:
+    """Hours in which machines are there in a month, spares included, where `n_units` are the most at once."""
+    there = n_units
+    if option.follows_load:
+        there = mean_units(load, tasks, capacity_per_month(option, figures), n_units)
+    return (there * option.machines_per_unit + option.n_spare_machines) * HOURS_PER_MONTH
+
+
 def busy_hours(option: OwnOption, figures: Figures, tasks: Any) -> Any:
     """Hours of machines at work that so many tasks take, all machines together."""
     return tasks / (figures.value(TASKS_PER_S) * SECONDS_PER_HOUR) * option.machines_per_unit
+
+
+def hourly_stairs(option: OwnOption, figures: Figures, load: MonthLoad) -> HourlyStairs:
+    """The cost over the volume of machines that are had for the hours that need them."""
+    rates = rates_of(option, figures)
+    kept, per_hour = total(rates.per_machine_month), total(rates.per_existing_hour)
+    return HourlyStairs(
+        fixed_usd=rates.fixed_usd + option.n_spare_machines * rates.machine_usd,
+        kept_unit_usd=option.machines_per_unit * kept,
+        existing_unit_usd=option.machines_per_unit * per_hour * HOURS_PER_MONTH,
+        usd_per_task=rates.busy_hour_usd * busy_hours(option, figures, 1.0),
+        tasks_per_unit=capacity_per_month(option, figures),
+        load=load,
+    )
 
 
 def staircase(option: OwnOption, figures: Figures, load: MonthLoad) -> Staircase:

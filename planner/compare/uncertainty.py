@@ -58,8 +58,10 @@ class Risk:
     n_cases: int
     probability_own_cheaper: float
     difference_usd: tuple[float, float, float]  # one case in ten is below, half, nine in ten
-    break_even_tasks: tuple[float | None, float | None, float | None]  # the same; None: never
-    probability_never: float  # that no volume makes owning cheaper
+    break_even_tasks: tuple[
+        float | None, float | None, float | None
+    ]  # the same; None: never, or not worked out
+    probability_never: float | None  # that no volume makes owning cheaper
     expected_difference_usd: float  # with every figure at its value
     swings: tuple[Swing, ...]  # the widest first
 
@@ -68,14 +70,15 @@ def risk(scenario: Scenario, match: Matched, seed: int = DEFAULT_SEED, n_cases: 
     """Draws the cases and moves each figure alone."""
     drawn = _drawn(scenario, match, seed, n_cases)
     differences = np.broadcast_to(_difference(*drawn), (n_cases,))
-    volumes = np.broadcast_to(_break_even(*drawn), (n_cases,))
+    # Machines by the hour have a break-even that is searched for, case by case: too long for thousands.
+    volumes = None if match.own.follows_load else np.broadcast_to(_break_even(*drawn), (n_cases,))
     return Risk(
         seed=seed,
         n_cases=n_cases,
         probability_own_cheaper=float(np.mean(differences < 0)),
         difference_usd=_tenths(differences),
-        break_even_tasks=tuple(None if volume == np.inf else volume for volume in _tenths(volumes)),  # type: ignore[arg-type]
-        probability_never=float(np.mean(volumes == np.inf)),
+        break_even_tasks=(None, None, None) if volumes is None else _finite(_tenths(volumes)),
+        probability_never=None if volumes is None else float(np.mean(volumes == np.inf)),
         expected_difference_usd=float(_difference(scenario, match)[0]),
         swings=tuple(sorted(_swings(scenario, match), key=lambda swing: -swing.width_usd)),
     )
@@ -195,4 +198,10 @@ def _tenths(values: Any) -> tuple[float, float, float]:
     """The first, fifth and ninth tenth; of infinite values, infinity."""
     ordered = np.sort(values)
     low, middle, high = (float(ordered[int(share * (len(ordered) - 1))]) for share in (0.1, 0.5, 0.9))
+    return low, middle, high
+
+
+def _finite(values: tuple[float, float, float]) -> tuple[float | None, float | None, float | None]:
+    """None for what is infinite."""
+    low, middle, high = (None if value == np.inf else value for value in values)
     return low, middle, high

@@ -88,6 +88,7 @@ def own_data(option: OwnOption) -> Data:
         "layout": option.layout,
         "machines_per_unit": option.machines_per_unit,
         "n_spare_machines": option.n_spare_machines,
+        "follows_load": option.follows_load,
         "figures": figures_data(option.specific.values()),
         "notes": list(option.notes),
     }

@@ -25,9 +25,36 @@ def data(*arguments: str) -> dict[str, object]:
 def test_rent_and_purchase_against_hosts() -> None:
     found = data("--on", MACHINE, "--rps", "4", *SPEED)
     names = [option["name"] for option in found["options"]]  # type: ignore[attr-defined]
-    for deal in ("bought (colocation)", "reserved", "on demand", "spot"):
+    for deal in ("bought (colocation)", "reserved", "on demand by the hour", "spot by the hour"):
         assert any(name.endswith(f", {deal}") for name in names), deal
     assert found["verdict"] in ("own", "hybrid", "api")
+
+
+def test_machines_by_the_hour_are_there_when_they_are_needed() -> None:
+    # 4 a second over machines of 3 (2 to 4): a quiet hour needs fewer of them.
+    asked = (
+        "--on",
+        MACHINE,
+        "--rps",
+        "4",
+        "--workload",
+        "chat",
+        "--set",
+        "tasks_per_s=3",
+        "--deal",
+        "on-demand",
+        "--hosts",
+        "0",
+    )
+    hourly = next(option for option in data(*asked)["options"] if option["kind"] == "own")  # type: ignore[attr-defined]
+    always = next(option for option in data(*asked, "--always-on")["options"] if option["kind"] == "own")  # type: ignore[attr-defined]
+    assert hourly["n_machines"] == always["n_machines"] > 2
+    assert (
+        hourly["existing_hours_per_month"]
+        < always["existing_hours_per_month"]
+        == always["n_machines"] * 730.5
+    )
+    assert hourly["usd_per_month"] < always["usd_per_month"]
 
 
 def test_stated_figures_and_a_file_replace_assumptions(tmp_path: Path) -> None:
