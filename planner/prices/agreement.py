@@ -34,6 +34,11 @@ def settled(lines: Sequence[PriceLine], day: date) -> ApiPrice | None:
     )
     for rival in rivals:
         chosen = chosen.with_note(f"{rival.source} says {_shown(chosen, rival)}")
+    for other in lines:
+        if other.retired is not None and other.retired <= day:
+            chosen = replace(chosen, is_deprecated=True).with_note(
+                f"withdrawn since {other.retired}, says {other.source}"
+            )
     context = next((other.context_tokens for other, _ in known if other.context_tokens), None)
     return replace(chosen, rivals=rivals, context_tokens=context)
 

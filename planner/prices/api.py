@@ -177,7 +177,10 @@ def _matching(
         if not listed and (names.is_within(query, p.model_id) or names.is_within(query, p.model_name))
     ]
     if not found and listed:
-        first = min((line for of_model in listed for line in of_model), key=lambda line: line.known_from)
+        first = min(
+            (line for of_model in listed for line in of_model if line.periods),
+            key=lambda line: line.known_from,
+        )
         raise PriceError(f"{first.model_id} at {first.provider}: {first.why_unknown(day)}")
     if not found:
         near = names.nearest(query, [price.model_id for price in prices])

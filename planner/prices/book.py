@@ -58,7 +58,7 @@ class PriceBook:
 
     def known_on(self, key: Key, day: date) -> ApiPrice | None:
         """The price of one model at one provider on a day, or None."""
-        return _price(self.by_model()[key], day)
+        return _price(self.by_model().get(key, ()), day)
 
     def price_on(self, key: Key, day: date) -> ApiPrice:
         """The price of one model at one provider on a day; PriceError, with the first known day, when it is unknown."""
@@ -112,7 +112,7 @@ def _by_model(book: PriceBook) -> Mapping[Key, tuple[PriceLine, ...]]:
     for source in book.sources:
         for line in source.lines():
             found[line.key] = (*found.get(line.key, ()), line)
-    return found
+    return {key: lines for key, lines in found.items() if any(line.periods for line in lines)}
 
 
 @cache
@@ -132,6 +132,7 @@ def _withdrawn(lines: Sequence[PriceLine], day: date) -> PriceLine | None:
 
 
 def _why_unknown(lines: Sequence[PriceLine], day: date) -> str:
+    lines = [line for line in lines if line.periods]
     named = f"{lines[0].model_id} at {lines[0].provider}"
     gone = _withdrawn(lines, day)
     if gone is not None:

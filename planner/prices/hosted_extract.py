@@ -31,7 +31,8 @@ def extract(wheel: Path, day: date) -> str:
     named = f"litellm {version}"
     found: dict[tuple[str, str], PriceLine] = {}
     for line in lines_of(rows, named=named, day=day):
-        found.setdefault(line.key, line)
+        if line.key not in found or (found[line.key].retired and not line.retired):
+            found[line.key] = line
     head = {"source": named, "as_of": day.isoformat(), "url": _URL, "licence": _LICENCE}
     text = json.dumps(head, indent=1)[:-2]
     lines = ",\n".join(json.dumps(_data(found[key])) for key in sorted(found))
@@ -39,16 +40,15 @@ def extract(wheel: Path, day: date) -> str:
 
 
 def _data(line: PriceLine) -> dict[str, Any]:
-    period = line.periods[-1]
-    data: dict[str, Any] = {
-        "provider": line.provider,
-        "model_id": line.model_id,
-        "schedule": schedule_data(period.schedule),
-    }
+    data: dict[str, Any] = {"provider": line.provider, "model_id": line.model_id}
+    if line.retired:
+        data["retired"] = line.retired.isoformat()
+    for period in line.periods:
+        data["schedule"] = schedule_data(period.schedule)
+        if period.until:
+            data["until"] = period.until.isoformat()
     if line.context_tokens:
         data["context_tokens"] = line.context_tokens
-    if period.until:
-        data["until"] = period.until.isoformat()
     if line.url:
         data["url"] = line.url
     return data

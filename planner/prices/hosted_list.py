@@ -1,7 +1,9 @@
 """The packaged extract of litellm's price file as price lines: hosts of open weights that genai-prices lacks."""
 
+from collections.abc import Mapping
 from datetime import date
 from functools import cache
+from typing import Any
 
 from planner.errors import PriceError
 from planner.prices.line import Period, PriceLine
@@ -15,28 +17,29 @@ def hosted_lines() -> tuple[PriceLine, ...]:
     content = hosted_prices()
     try:
         named, day = str(content["source"]), date.fromisoformat(content["as_of"])
-        return tuple(
-            PriceLine(
-                provider=row["provider"],
-                model_id=row["model_id"],
-                model_name=row["model_id"],
-                periods=(
-                    Period(
-                        since=day,
-                        until=date.fromisoformat(row["until"]) if "until" in row else None,
-                        schedule=schedule_of(row["schedule"]),
-                        is_start_known=False,
-                    ),
-                ),
-                context_tokens=row.get("context_tokens"),
-                source=named,
-                data_date=day,
-                url=row.get("url"),
-            )
-            for row in content["lines"]
-        )
+        return tuple(_line(row, named, day) for row in content["lines"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PriceError(
             f"hosted_prices.json is not an extract of prices: {type(error).__name__} {error}; "
             "write it again with python -m planner.prices.hosted_extract"
         ) from error
+
+
+def _line(row: Mapping[str, Any], named: str, day: date) -> PriceLine:
+    periods: tuple[Period, ...] = ()
+    if "schedule" in row:
+        until = date.fromisoformat(row["until"]) if "until" in row else None
+        periods = (
+            Period(since=day, until=until, schedule=schedule_of(row["schedule"]), is_start_known=False),
+        )
+    return PriceLine(
+        provider=row["provider"],
+        model_id=row["model_id"],
+        model_name=row["model_id"],
+        periods=periods,
+        context_tokens=row.get("context_tokens"),
+        source=named,
+        data_date=day,
+        url=row.get("url"),
+        retired=date.fromisoformat(row["retired"]) if "retired" in row else None,
+    )

@@ -52,9 +52,10 @@ class PriceLine:
     is_deprecated: bool = False
     notes: tuple[str, ...] = ()
     withdrawn: date | None = None  # from this day on nobody can buy it there, whatever other lists still show
+    retired: date | None = None  # this list alone says so: other lists' prices are shown, and marked
 
     def __post_init__(self) -> None:
-        if not self.periods:
+        if not self.periods and self.retired is None:
             raise PriceError(f"{self.provider} {self.model_id} has no price")
         for earlier, later in pairwise(self.periods):
             if earlier.until is None or earlier.until > later.since:

@@ -42,7 +42,10 @@ Row = Mapping[str, Any]
 
 
 def lines_of(rows: Mapping[str, Row], *, named: str, day: date) -> Iterator[PriceLine]:
-    """The rows of known providers that have a price per input and output token, as of the day of the file."""
+    """The rows of known providers that have a price per input and output token, as of the day of the file.
+
+    Of a row whose last day has passed, only that is kept.
+    """
     for name, row in rows.items():
         provider = PROVIDERS.get(str(row.get("litellm_provider")))
         if provider is None or row.get("mode") not in _MODES or name.startswith("ft:"):
@@ -51,9 +54,20 @@ def lines_of(rows: Mapping[str, Row], *, named: str, day: date) -> Iterator[Pric
         if schedule is None or schedule.tariff.rates.is_offer:
             continue
         until = _day(row.get("deprecation_date"))
-        if until is not None and until <= day:
-            continue
         model_id = model_id_of(name)
+        if until is not None and until <= day:
+            yield PriceLine(
+                provider=provider,
+                model_id=model_id,
+                model_name=model_id,
+                periods=(),
+                context_tokens=None,
+                source=named,
+                data_date=day,
+                url=_url(row.get("deprecation_source")),
+                retired=until,
+            )
+            continue
         yield PriceLine(
             provider=provider,
             model_id=model_id,

@@ -64,12 +64,18 @@ def _main_model(row: Row, book: PriceBook, day: date) -> MainModel:
         return _closed(row, book, day)
     entry: Mapping[str, Any] = model_entry(row["catalogue_id"] or "")
     at = datetime.combine(day, time(), tzinfo=UTC)
-    spelling = entry["hub_id"] or entry["name"]
-    hosts = tuple(
-        price
+    spellings = tuple(dict.fromkeys((entry["hub_id"] or entry["name"], entry["name"])))
+    sold = {
+        (price.provider, price.model_id): price
+        for spelling in spellings
         for price in same_model_prices(spelling, most=None, at=at, book=book)
         if price.provider not in ROUTERS
-    )
+    }
+    if row["provider"] is not None and row["model_id"] is not None:  # sold under a name of its own
+        own = book.known_on((row["provider"], row["model_id"].casefold()), day)
+        if own is not None and not own.is_deprecated:
+            sold[own.provider, own.model_id] = own
+    hosts = tuple(sorted(sold.values(), key=lambda price: (price.mixed_usd_per_mtok, price.provider)))
     return MainModel(
         name=entry["name"],
         kind="open",
@@ -79,7 +85,7 @@ def _main_model(row: Row, book: PriceBook, day: date) -> MainModel:
         context_tokens=entry["context_tokens"],
         modalities=tuple(entry["modalities"]),
         licence=entry["licence"],
-        score=benchmark_score((entry["name"], spelling), day),
+        score=benchmark_score(spellings, day),
     )
 
 
@@ -90,6 +96,9 @@ def _closed(row: Row, book: PriceBook, day: date) -> MainModel:
         price = book.price_on(one_line(provider, model_id, book=book)[0].key, day)
     except PriceError as error:
         why = str(error)
+    if price is not None and price.is_deprecated:
+        why = f"{model_id} at {provider}: {_said_of_its_end(price)}"
+        price = None
     return MainModel(
         name=row["name"] or model_id,
         kind=CLOSED,
@@ -101,6 +110,11 @@ def _closed(row: Row, book: PriceBook, day: date) -> MainModel:
         licence=CLOSED,
         score=benchmark_score((model_id,), day),
     )
+
+
+def _said_of_its_end(price: ApiPrice) -> str:
+    parts = [part for part in price.note.split("; ") if part.startswith(("withdrawn", "deprecated"))]
+    return "; ".join(parts)
 
 
 def _modalities(row: Row) -> tuple[str, ...]:

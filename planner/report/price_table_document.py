@@ -57,7 +57,7 @@ def price_table_document(
         )
     )
     answer = (
-        f"{len(rows)} models on {day}; {money.per_mtok}, from {source_names(shown)}."
+        f"{len(rows)} {'model' if len(rows) == 1 else 'models'} on {day}; {money.per_mtok}, from {source_names(shown)}."
         if rows
         else f"No model matches with a price known for {day}; --all shows those without one."
     )

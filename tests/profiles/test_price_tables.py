@@ -61,9 +61,12 @@ def test_the_extract_says_what_it_is_and_holds_hosts_of_open_weights() -> None:
     assert date.fromisoformat(content["as_of"]) >= date(2026, 11, 20)
     hosts = {row["provider"] for row in content["lines"]}
     assert {"deepinfra", "nebius", "lambda", "hyperbolic", "nscale", "scaleway"} <= hosts and len(hosts) >= 15
-    allowed = {"provider", "model_id", "schedule", "context_tokens", "until", "url"}
+    allowed = {"provider", "model_id", "schedule", "context_tokens", "until", "url", "retired"}
     for row in content["lines"]:
-        assert set(row) <= allowed
+        assert set(row) <= allowed and ("schedule" in row) != ("retired" in row)
+        if "retired" in row:
+            assert date.fromisoformat(row["retired"]) <= date.fromisoformat(content["as_of"])
+            continue
         assert math.isfinite(row["schedule"]["input_usd_per_mtok"])
 
 

@@ -82,6 +82,27 @@ def test_what_one_source_says_is_withdrawn_no_other_sells() -> None:
         both.price_on(("host", "some-model"), DAY)
 
 
+def test_what_a_list_says_is_retired_is_priced_by_the_others_and_marked() -> None:
+    gone = PriceLine(
+        provider="host", model_id="some-model", model_name="", periods=(), context_tokens=None, source="other",
+        data_date=None, retired=date(2026, 10, 1),
+    )  # fmt: skip
+    both = book(line("list", flat(1.0, 2.0)), gone)
+    (after,) = both.prices_on(DAY)
+    assert after.is_deprecated and after.note == "withdrawn since 2026-10-01, says other"
+    (before,) = both.prices_on(date(2026, 9, 30))
+    assert not before.is_deprecated and before.note == ""
+    assert book(gone).prices_on(DAY) == () and not book(gone).by_model()
+
+
+def test_hosts_that_have_withdrawn_a_model_are_not_compared() -> None:
+    # Together withdrew Llama 3.3 70B Turbo on 2026-10-22 by its own page of deprecations; genai-prices still lists it.
+    price = one_price("together", "meta-llama/Llama-3.3-70B-Instruct-Turbo", at=NOON)
+    assert price.is_deprecated and "withdrawn since 2026-10-22, says litellm" in price.note
+    hosts = same_model_prices("meta-llama/Llama-3.3-70B-Instruct", most=None, at=NOON)
+    assert ("together", price.model_id) not in {(host.provider, host.model_id) for host in hosts}
+
+
 def windows(weekdays: tuple[int, ...] | None, dear: float = 2.0) -> Schedule:
     days = {} if weekdays is None else {"weekdays": weekdays}
     window = Window(start=time(1), end=time(4), tariff=flat(dear, dear).tariff, **days)
@@ -199,7 +220,7 @@ def test_open_weights_are_found_at_hosts_of_every_source() -> None:
     hosts = {
         price.provider for price in same_model_prices("meta-llama/Llama-3.3-70B-Instruct", most=None, at=NOON)
     }
-    assert {"deepinfra", "nebius", "groq", "novita", "together", "hyperbolic"} <= hosts
+    assert {"deepinfra", "nebius", "groq", "novita", "hyperbolic", "scaleway"} <= hosts
     providers = {price.provider for price in api_prices(at=NOON)}
     assert {"deepinfra", "lambda", "nscale", "scaleway", "wandb", "sambanova"} <= providers
 

@@ -110,7 +110,8 @@ def test_only_rows_that_sell_text_for_tokens_at_known_hosts_are_taken() -> None:
         "sample_spec": {"litellm_provider": "one of …", "mode": "one of …"},
     }
     lines = {line.model_id: line for line in lines_of(rows, named="litellm", day=DAY)}
-    assert set(lines) == {"org/Model", "going"}
+    assert set(lines) == {"org/Model", "going", "gone"}
+    assert lines["gone"].periods == () and lines["gone"].retired == date(2026, 11, 1)
     assert lines["org/Model"].context_tokens == 131072 and lines["org/Model"].url is None
     assert lines["org/Model"].known_from == DAY
     assert lines["going"].periods[0].until == date(2026, 12, 1)
