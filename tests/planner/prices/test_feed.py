@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from planner import api
+from planner.cli.main import planner
 from planner.errors import PlannerError, PriceError
 from planner.prices import genai_list, kept_feed
 from planner.prices.api import one_price
@@ -232,3 +234,19 @@ def test_a_failed_update_leaves_the_last_good_list_in_use(own_folder: Path) -> N
         api.update_prices(url, today=TODAY)
     assert (own_folder / "fetched_prices.json").read_bytes() == before
     assert one_price("openai", "gpt-5", at=NOON).input_usd_per_mtok == 1.5
+
+
+def test_the_command_says_what_changed_and_what_is_refused(own_folder: Path) -> None:
+    feed = priced(newer_list(), "openai", "gpt-5", 1.5)
+    with server(json.dumps(feed).encode()) as url:
+        result = CliRunner().invoke(planner, ["price", "update", "--url", url, "--format", "json"])
+    assert result.exit_code == 0, result.output
+    data = json.loads(result.stdout)
+    assert {"input_usd_per_mtok": 1.5, "output_usd_per_mtok": 10.0} in [
+        change["after"] for change in data["changes"]
+    ]
+    assert data["kept_in"] == str(own_folder / "fetched_prices.json")
+    with server(json.dumps(newer_list(1_000)).encode()) as url:
+        refused = CliRunner().invoke(planner, ["price", "update", "--url", url])
+    assert refused.exit_code == 1 and refused.output.count("\n") == 1
+    assert "another unit; the kept one stays in use" in refused.output
