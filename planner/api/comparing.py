@@ -16,7 +16,7 @@ from planner.compare.options import TASKS_PER_S, ApiOption, OwnOption, Scenario
 from planner.compare.scenario import STATED_UNITS, scenario_for, stated_for_machines
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
 from planner.errors import PriceError
-from planner.prices.api import one_price, same_model_prices
+from planner.prices.api import ROUTERS, one_price, same_model_prices
 from planner.prices.book import default_book
 from planner.prices.figure import Figure, Figures, assumed_figures, stated
 from planner.prices.machine_cost import Deal, Site, cost_rates
@@ -29,6 +29,7 @@ from planner.progress import Progress
 from planner.readers.cost_file import read_cost_file
 from planner.workload.workload import Workload
 
+_RESOLD = "huggingface_"  # another host's model through Hugging Face's router
 ALL_DEALS: tuple[Deal, ...] = ("buy", "reserved", "on-demand", "spot")
 DEFAULT_YEARS = 2.0
 
@@ -161,11 +162,8 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
     for name in question.apis:
         price = price_named(name, at, question.price_file)
         prices[price.provider, price.model_id] = price
-    if question.same_hosts:
-        for price in same_model_prices(
-            text, most=question.same_hosts, at=at, book=default_book(question.price_file)
-        ):
-            prices.setdefault((price.provider, price.model_id), price)
+    for price in hosts_of(text, question, at)[: question.same_hosts]:
+        prices.setdefault((price.provider, price.model_id), price)
     regions = dict(question.api_regions)
     found = []
     for price in prices.values():
@@ -181,6 +179,20 @@ def api_options(text: str, workload: Workload, question: CompareQuestion) -> tup
             f"none of the {len(prices)} APIs has a {question.processing} price; leave --processing out"
         )
     return tuple(found)
+
+
+def hosts_of(text: str, question: CompareQuestion, at: datetime) -> tuple[ApiPrice, ...]:
+    """Hosts of the very model, each at its cheapest, the cheapest first; no routers, whose price is that of whoever answers."""
+    book = default_book(question.price_file)
+    found = same_model_prices(text, most=None, at=at, book=book)
+    direct = {price.provider for price in found}
+    chosen: dict[str, ApiPrice] = {}
+    for price in found:
+        resold = price.provider.removeprefix(_RESOLD).removesuffix("-ai")
+        if price.provider in ROUTERS or (resold != price.provider and resold in direct):
+            continue
+        chosen.setdefault(price.provider, price)
+    return tuple(chosen.values())
 
 
 def price_named(name: str, at: datetime, price_file: Path | None = None) -> ApiPrice:

@@ -47,6 +47,9 @@ from planner.report.difference import difference_document
               help="Cheapest hosts of the very model to compare with as well.")  # fmt: skip
 @click.option("--processing", type=click.Choice(PROCESSINGS), default="standard", show_default=True,
               help="How the API works on calls; batch is cheaper and takes up to a day.")  # fmt: skip
+@click.option("--volume-price", "volume_tiers", metavar="TASKS=FACTOR", multiple=True,
+              help="From so many tasks a month on, each further one costs this part of the API's price, as a contract may say: "
+              "1000000=0.9.")  # fmt: skip
 @at_option
 @price_file_option
 @workload_options
@@ -94,6 +97,7 @@ def command(
     apis: tuple[str, ...],
     same_hosts: int,
     processing: str,
+    volume_tiers: tuple[str, ...],
     at: datetime | None,
     price_file: Path | None,
     workload: WorkloadChoice,
@@ -127,6 +131,7 @@ def command(
         apis=apis,
         same_hosts=same_hosts,
         processing=processing,  # type: ignore[arg-type]
+        volume_tiers=tuple(sorted(_tier(text) for text in volume_tiers)),
         at=at,
         price_file=price_file,
         years=years,
@@ -159,3 +164,14 @@ def _pair(text: str) -> tuple[str, str]:
     if not (provider.strip() and equals and region.strip()):
         raise click.UsageError(f"{text[:80]!r} is not PROVIDER=REGION, such as mistral=EU")
     return provider.strip().casefold(), region.strip()
+
+
+def _tier(text: str) -> tuple[float, float]:
+    tasks, equals, factor = text.partition("=")
+    try:
+        found = float(tasks), float(factor)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not (equals and 0 < found[0] < 1e15 and 0 < found[1] <= 10):
+        raise click.UsageError(f"{text[:80]!r} is not TASKS=FACTOR, such as 1000000=0.9")
+    return found

@@ -37,6 +37,7 @@ class OptionMonth:
     n_units: int = 0
     n_machines: int = 0  # spares included
     capacity: float | None = None  # of the units, spares aside, over the whole month
+    own_usd: float = 0.0  # of the machines and those who look after them
     existing_hours: float = 0.0
     busy_hours: float = 0.0
 
@@ -56,6 +57,16 @@ class OptionMonth:
     def usd_per_task(self) -> float:
         """Cost over tasks."""
         return self.usd / self.tasks
+
+    @property
+    def usd_per_existing_hour(self) -> float | None:
+        """What one machine costs for each hour that it is there; None without machines."""
+        return self.own_usd / self.existing_hours if self.existing_hours else None
+
+    @property
+    def usd_per_busy_hour(self) -> float | None:
+        """What one machine costs for each hour that it works; None where none does."""
+        return self.own_usd / self.busy_hours if self.busy_hours else None
 
     @property
     def utilisation(self) -> float | None:
@@ -139,6 +150,7 @@ def _with_units(
         n_units=n_units,
         n_machines=n_machines,
         capacity=capacity,
+        own_usd=float(cost.usd),
         existing_hours=existing,
         busy_hours=cost.busy_hours,
     )

@@ -65,6 +65,9 @@ def option_data(option: OptionYears, found: Comparison) -> Data:
         "utilisation_fraction": month.utilisation,
         "existing_hours_per_month": month.existing_hours,
         "busy_hours_per_month": month.busy_hours,
+        "own_usd_per_month": month.own_usd,
+        "usd_per_existing_machine_hour": month.usd_per_existing_hour,
+        "usd_per_busy_machine_hour": month.usd_per_busy_hour,
         "terms": terms_data(month.terms),
         "flow": {
             "out_usd_by_month": list(option.flow.out_usd),

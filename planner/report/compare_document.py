@@ -211,8 +211,14 @@ def _swings_table(duel: Duel) -> Table:
 def _terms_table(month: OptionMonth) -> Table:
     """Every term of a month, in cents that sum to the total."""
     terms = to_the_cent(month.terms)
+    hours = ""
+    if month.usd_per_existing_hour is not None and month.usd_per_busy_hour is not None:
+        hours = (
+            f"; a machine costs {usd(month.usd_per_existing_hour)} an hour of being there and "
+            f"{usd(month.usd_per_busy_hour)} an hour of work"
+        )
     return Table(
-        title=f"{plain(month.name, 120)}: a month",
+        title=f"{plain(month.name, 120)}: a month{hours}",
         headers=("term", "$", "basis", "as of", "from"),
         rows=(
             *(

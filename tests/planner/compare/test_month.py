@@ -89,3 +89,13 @@ def test_an_absurd_volume_is_refused() -> None:
         own_month(bought(), scenario(1e12).__class__(
             figures=scenario(1.0).figures.with_figures(figure(TASKS, 1e15)), load=scenario(1.0).load, n_months=1
         ))  # fmt: skip
+
+
+def test_an_hour_of_being_there_and_an_hour_of_work() -> None:
+    # A quarter of 100,000 tasks keeps one machine at work a quarter of its 99 % of the month.
+    month = own_month(bought(), scenario(25_000))
+    assert month.usd_per_existing_hour == pytest.approx(month.usd / 730.5)
+    assert month.usd_per_busy_hour == pytest.approx(month.usd / (0.25 * 0.99 * 730.5))
+    mixed = hybrid_month(bought(), api(0.03), scenario(120_000, load=HALF_AND_HALF))
+    assert mixed.own_usd < mixed.usd
+    assert api_month(api(), scenario(1)).usd_per_existing_hour is None
