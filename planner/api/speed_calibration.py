@@ -28,7 +28,6 @@ from planner.speed.factors import Effect, Factors
 from planner.speed.fitting import Fit, fit_effects
 from planner.speed.held_out import HELD_OUT, HeldOut, Unseen, fits_without, unseen
 from planner.speed.intervals import Spread
-from planner.speed.state_spreads import Residual, spreads
 from planner.speed.table import (
     EFFECT_COLUMNS,
     SPREAD_COLUMNS,
@@ -143,7 +142,6 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
         )
     effects: list[Effect] = []
     found_spreads: list[Spread] = []
-    residuals: list[Residual] = []
     predictions: dict[str, list[SpeedPrediction]] = defaultdict(list)
     for number, phase in enumerate(PHASES):
         of_phase = [row for row in placed if row.case.phase == phase]
@@ -160,7 +158,7 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
             guesses[by] = unseen(samples, left_out, by)
             if by == "device":
                 taught = after_bench(of_phase, left_out)
-                residuals += taught.residuals
+                found_spreads += taught.spreads
                 predictions[BEFORE_BENCH] += [p.before for p in taught.predictions if p.before]
                 predictions[AFTER_BENCH] += taught.predictions
         misses = misses_of(of_phase, guesses)
@@ -170,7 +168,7 @@ def calibrate_rows(rows: Sequence[BenchRow], date: str, progress: Progress | Non
     reasons = Counter(item.reason for item in unplaced)
     return SpeedCalibration(
         factors=Factors(effects=tuple(effects), date=date, source_digest=digest(rows)),
-        spreads=(*found_spreads, *spreads(residuals)),
+        spreads=tuple(found_spreads),
         group_scores={by: speed_scores(found, by_group=True) for by, found in predictions.items()},
         noise=noise_floor(placed),
         n_rows=len(rows),

@@ -50,13 +50,13 @@ __all__ = [
 _NOMINAL_THREADS = 8  # of a host whose processor nobody named, as in the measurements
 # What an operator's time is shown as.
 _SHOWN: Mapping[str, str] = {
-    "read": "read weights", "read_experts": "read experts", "cache": "read cache", "state": "read cache",
+    "read": "read weights", "read_experts": "read experts", "cache": "read cache", "cache_again": "read cache", "batch_cache": "read cache", "state": "read cache",
     "vector_read": "read weights", "vector_read_experts": "read experts", "batch_read": "read weights",
     "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
     "rescale": "multiply", "multiply_library": "multiply", "multiply_library_experts": "multiply",
     "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply",
     "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
-    "columns": "multiply", "columns_experts": "multiply",
+    "columns": "multiply", "columns_experts": "multiply", "tile_experts": "multiply",
     "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
     "network": "send over the network", "network_wait": "wait for the network",

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
+from planner.speed.doubt import doubt
 from planner.speed.effects import OPERATORS, Phase
 from planner.speed.factors import Case, Factors
 from planner.speed.held_out import LeftOut
-from planner.speed.intervals import Knowledge
+from planner.speed.intervals import Doubt, Knowledge
 from planner.speed.knowing import states_of
 from planner.speed.sample import Sample
 from planner.speed.updating import updated
@@ -44,6 +45,7 @@ class Taught:
     log_s: float
     log_s_by_rate: float  # by nothing but the rate per byte or FLOP of the benchmark
     knowledge: Knowledge
+    doubt: Doubt
 
 
 def after_one_model(items: Sequence[Benchable], left_out: Sequence[LeftOut]) -> tuple[Taught, ...]:
@@ -74,12 +76,14 @@ def _at_one_place(items: Sequence[Benchable], indices: Sequence[int], part: Left
     slowness = median(math.log(sample.measured_s / work_s(sample.case)) for sample in samples)
     for index in others:
         case = items[index].sample.case
+        seconds = factors.seconds(case)
         yield Taught(
             index=index,
             fold=part.fold,
-            log_s=math.log(sum(factors.seconds(case))),
+            log_s=math.log(sum(seconds)),
             log_s_by_rate=slowness + math.log(work_s(case)),
             knowledge=states_of(factors, case)[0],
+            doubt=doubt(factors, case, seconds),
         )
 
 

@@ -44,7 +44,7 @@ def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> I
         whole = weight.type_class in WHOLE_TYPES
         # Quantized weights go to a library only from batches on that nobody decodes (`kernels.uses_library`).
         name = "multiply_library" if whole and device.backend in ("cuda", "rocm") else "multiply"
-        yield f"{name}{suffix}", flop * multiplied / device.matrix_flop_per_s
+        yield f"{name}{suffix}", flop * multiplied / device.product_flop_per_s(weight.type_class)
         if not whole:
             yield "rescale", flop * multiplied / device.vector_flop_per_s
 

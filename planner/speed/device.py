@@ -13,12 +13,14 @@ _MATRIX_CORES = 3.0  # times the other units' rate; INT8 or FP16 outside of matr
 _COPY_FRACTION = 0.8  # of a link's rate: what a good copy of a large tensor reaches
 # FLOP of one core in a cycle, by the instructions that llama.cpp and its fork have kernels for; the first that a
 # processor has counts. Of quantized weights (INT8): tiles of AMX; 64, or 32 products an instruction; with AVX2 three
-# instructions for 32. Of whole ones (BF16, FP16 widened to FP32): AMX, 32 products, two fused multiply-adds of 8.
+# instructions for 32. Of whole ones: BF16 by AMX or 32 products an instruction; FP16, widened to FP32, and all others by two
+# fused multiply-adds of 8, or of 16 that some processors do at half the rate.
 _INT8_FLOP = (
     ("amx_int8", 1024.0), ("avx512_vnni", 128.0), ("avx_vnni", 96.0), ("i8mm", 128.0), ("dotprod", 64.0),
     ("avx512bw", 64.0), ("avx2", 43.0), ("neon", 32.0),
 )  # fmt: skip
-_WHOLE_FLOP = (("amx_bf16", 512.0), ("avx512_bf16", 64.0), ("avx512f", 48.0), ("avx2", 32.0), ("neon", 16.0))
+_WIDENED_FLOP = (("avx512f", 48.0), ("avx2", 32.0), ("neon", 16.0))
+_WHOLE_FLOP = (("amx_bf16", 512.0), ("avx512_bf16", 64.0), *_WIDENED_FLOP)
 # Of a processor whose instructions nobody names: AVX2, which all of the last ten years have.
 _UNNAMED = ("avx2",)
 # Efficiencies are relative to this nominal clock, so its exact value does not matter for what was measured.
@@ -49,14 +51,17 @@ class SpeedDevice:
     memory_bytes_per_s: float
     matrix_flop_per_s: float
     fp16_flop_per_s: float
-    vector_flop_per_s: float  # fp32, outside the matrix cores
+    vector_flop_per_s: float  # fp32, outside the matrix cores; of processors INT8
+    widened_flop_per_s: float = 0.0  # of processors: FP16 and FP32, multiplied as FP32
     least_matrix_fraction: float  # of the time at matrix_flop_per_s that the fastest number type could take
     is_mobile: bool = False  # a laptop's chip, whose stated clock says little of what its maker lets it take
     link_bytes_per_s: float | None = None  # from main memory, one way; None where that is the same memory
 
-    def product_flop_per_s(self, *, whole: bool) -> float:
-        """The rate of products with quantized weights, or with whole ones: GPUs' units do both at one rate here."""
-        return self.fp16_flop_per_s if whole and self.kind == "cpu" else self.matrix_flop_per_s
+    def product_flop_per_s(self, type_class: str) -> float:
+        """The rate of products with weights of a type: GPUs' units do all at one rate here."""
+        if self.kind == "gpu" or type_class not in ("BF16", "F16", "F32"):
+            return self.matrix_flop_per_s
+        return self.fp16_flop_per_s if type_class == "BF16" else self.widened_flop_per_s
 
     @property
     def has_matrix_cores(self) -> bool:
@@ -162,6 +167,7 @@ def cpu_device(
         matrix_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],
         fp16_flop_per_s=cycles * _first(_WHOLE_FLOP, known)[1],
         vector_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],
+        widened_flop_per_s=cycles * _first(_WIDENED_FLOP, known)[1],
         least_matrix_fraction=_LEAST_CPU_FRACTION,
     )
 

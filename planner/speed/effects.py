@@ -55,6 +55,10 @@ OPERATORS = {
     "cache": Operator(
         start=-0.5, bound="bytes", group="memory", shared_memory=True, follows_age=True, follows_attention=True,
     ),
+    # Read once more for every further head that shares an entry: from a device's own cache, where kernels group heads.
+    "cache_again": Operator(start=-2.0, group="memory", follows_attention=True),
+    # A mixture's experts that have no kernel for vectors: one token goes through a prompt's tile.
+    "tile_experts": Operator(start=1.4, group="multiply"),
     "state": Operator(start=0.0, general=True),
     "launch": Operator(
         start=0.5, group="launch", follows_build=True, follows_age=True, follows_split=True,
@@ -93,6 +97,7 @@ OPERATORS = {
     ),
     "multiply_experts": Operator(
         start=1.0, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
+        follows_age=True,
     ),
     "multiply_library": Operator(
         start=0.7, bound="flop", group="multiply", types="multiply_library", shared_memory=True,
@@ -101,7 +106,7 @@ OPERATORS = {
     "multiply_library_experts": Operator(
         start=1.0, bound="flop", group="multiply", types="multiply_library", follows_build=True,
     ),
-    "multiply_padding": Operator(start=0.0, group="multiply"),
+    "multiply_padding": Operator(start=0.0, group="multiply", types="multiply", follows_age=True),
     "write_out": Operator(start=0.0, bound="bytes", group="memory", types="write_out"),
     "call_library": Operator(start=1.5, group="launch"),
     "rescale": Operator(start=-2.0, types="rescale", follows_build=True, follows_age=True),
@@ -111,6 +116,8 @@ OPERATORS = {
     ),
     "scores": Operator(start=-0.5, group="memory", follows_age=True, follows_attention=True),
     "scan": Operator(start=-1.0, general=True),
+    # Keys and values, read again for every tile of a prompt's tokens.
+    "batch_cache": Operator(start=-2.0, group="memory", follows_attention=True),
     "activations": Operator(start=0.0, group="memory"),
     "batch_launch": Operator(
         start=1.0, group="launch", follows_build=True, follows_age=True, follows_split=True,
@@ -132,12 +139,16 @@ _PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale", "att
 
 # Measured on one processor of its own, with 2 threads and AVX-512: decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
+# A trellis's weights are worked out, about 8 with 10 instructions, where INT8 products take 64 or more with one.
+_TRELLIS_START = 2.5
 # On the same processor prompts reach 0.3 to 2.2 times the FP32 rate of AVX2, by type: half the rate of INT8 with it.
 _PROCESSOR_MULTIPLY_START = math.log(2 - 0.5)
 
 
-def start_logarithm(operator: str, device: SpeedDevice) -> float:
+def start_logarithm(operator: str, device: SpeedDevice, type_class: str = "") -> float:
     """Where an operator's factor lies before any measurement."""
+    if device.kind == "cpu" and operator == "unpack" and is_trellis(type_class):
+        return _TRELLIS_START
     if device.kind == "cpu" and operator in ("read", "read_experts", "vector_read", "vector_read_experts"):
         return _PROCESSOR_READ_START
     if device.kind == "cpu" and operator in ("multiply", "multiply_experts"):
@@ -253,9 +264,17 @@ def _type_effects(
     yield "type_family", f"{name} {device.backend} {device.family}"
     if types in ("read", "multiply"):
         yield "type_backend", f"type-{operator} {shared} {device.backend} alone"
+    if is_trellis(type_class):
+        yield "type", f"type-{types} trellis"
+        yield "type_backend", f"type-{types} trellis {device.backend}"
     if type_class in _LEGACY and type_class != "Q4_0":
         yield "type", f"type-{types} {type_class}"
         yield "type_backend", f"type-{types} {type_class} {device.backend}"
+
+
+def is_trellis(type_class: str) -> bool:
+    """Whether weights of a type are worked out from a seed rather than looked up: the fork's IQ2_KT to IQ4_KT."""
+    return type_class.startswith("ik") and type_class.endswith("t")
 
 
 def measured_as(type_class: str) -> str:

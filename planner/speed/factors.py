@@ -111,7 +111,7 @@ class Factors:
             time.operator, time.type_class, device, case.setting, case.phase, len(case.layout.gpus)
         )  # fmt: skip
         if key not in self._known:
-            logarithm = start_logarithm(time.operator, device)
+            logarithm = start_logarithm(time.operator, device, time.type_class)
             for _, name in case.effects_of(time):
                 logarithm += self.values.get(name, 0.0)
             logarithm = max(-LARGEST_LOGARITHM, min(LARGEST_LOGARITHM, logarithm))

@@ -84,7 +84,9 @@ class Design:
                 row.append(index)
                 ideal.append(float(time.ideal_s))
                 least.append(least_factor(time.operator, sample.case.layout.device(time.device)))
-                start.append(start_logarithm(time.operator, sample.case.layout.device(time.device)))
+                start.append(
+                    start_logarithm(time.operator, sample.case.layout.device(time.device), time.type_class)
+                )
             machine = sample.case.machine_effect if own else None
             for level, name in (*sample.case.step_effects, *((machine,) if machine else ())):
                 step_row.append(index)

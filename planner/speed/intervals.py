@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 Knowledge = Literal["both", "device", "model", "neither", "bench", "bench_new", "bench_rate"]
 KNOWLEDGE: tuple[Knowledge, ...] = get_args(Knowledge)
 ELSEWHERE: tuple[Knowledge, ...] = ("both", "device", "model", "neither")
+AFTER_BENCH: tuple[Knowledge, ...] = ("bench", "bench_new")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,12 @@ from typing import Literal
 
 from planner.speed.device import SpeedDevice
 from planner.speed.setting import Setting
+from planner.speed.work import ClassWeights
 
 ProcessorKernel = Literal["interleaved", "tiles", "blocks", "rows", "matrix units"]
 
+# The class of weights that are turned into rows of INT8 first, whatever their type.
+UNPACKED = "unpacked"
 # Types that a library multiplies as they are.
 WHOLE_TYPES = frozenset(("F16", "BF16", "F32"))
 # Tokens at once up to which tiles are used where a library is faster (MMQ_DP4A_MAX_BATCH_SIZE).
@@ -24,6 +27,9 @@ _TILES_ON_MATRIX_CORES = {"CDNA3": 5995, "RDNA4": 7140, "RDNA3": 7280, "RDNA3.5"
 _LIBRARY_FROM = {"Q2_K": 128, "Q6_K": 256, "IQ2": 128}
 # Builds from which up to 8 tokens' experts go through the kernels for vectors on CUDA, ROCm and Vulkan.
 _VECTOR_EXPERTS = 7700
+# The fork's build, and how many tokens of a matrix, from which processors unpack all of it before multiplying.
+_FORK_UNPACKS = 3750
+_FORK_FEW_TOKENS = 32
 # Fewer experts than this are multiplied like dense weights, one by one.
 _MANY_EXPERTS = 64
 
@@ -90,6 +96,22 @@ def expert_columns(device: SpeedDevice, n_tokens: float) -> float:
 def has_vector_experts(device: SpeedDevice, setting: Setting) -> bool:
     """Whether a few tokens' experts are multiplied as vectors; if not, only a single token's are."""
     return device.kind == "cpu" or device.backend == "metal" or setting.is_from(_VECTOR_EXPERTS)
+
+
+def has_experts_for_vectors(weight: ClassWeights, device: SpeedDevice) -> bool:
+    """Whether a token's experts are multiplied as vectors: in ggml-vulkan not those in BF16 (ggml_vk_use_mul_mat_vec_id)."""
+    return not (weight.is_expert and weight.type_class == "BF16" and device.backend == "vulkan")
+
+
+def unpacks_all(device: SpeedDevice, setting: Setting, n_tokens: float) -> bool:
+    """Whether the fork turns weights of any quantized type into INT8 rows first, so that all types take as long.
+
+    From 32 tokens of one matrix on, since June 2025 (is_dequant_better in iqk_mul_mat.cpp, pull requests 531 to 533).
+    """
+    is_new = setting.build is None or setting.build >= _FORK_UNPACKS
+    return (
+        device.kind == "cpu" and setting.engine == "ik_llama.cpp" and is_new and n_tokens >= _FORK_FEW_TOKENS
+    )
 
 
 def _on_nvidia(device: SpeedDevice, setting: Setting, n_tokens: float) -> bool:

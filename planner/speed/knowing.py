@@ -6,7 +6,7 @@ from typing import Any
 
 from planner.speed.doubt import doubt
 from planner.speed.factors import Case, Factors
-from planner.speed.intervals import Knowledge, Spread, choose_spread, knowledge
+from planner.speed.intervals import AFTER_BENCH, Knowledge, Spread, choose_spread, knowledge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,9 @@ def bounds_of(
         return None
     if spread.slower is None:
         return Bounds(low_ratio=spread.low_ratio, high_ratio=spread.high_ratio, spread=spread)
-    low, high = spread.ratios(doubt(factors.before or factors, case, seconds))
+    # Bounds after a benchmark were found with what is open after it, all others with what was open before.
+    known = factors if spread.knowledge in AFTER_BENCH else factors.before or factors
+    low, high = spread.ratios(doubt(known, case, seconds))
     return Bounds(low_ratio=low, high_ratio=high, spread=spread)
 
 

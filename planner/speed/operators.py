@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hardware.interconnect import NetworkLink
+from planner.model.network import Mixer
 from planner.model.weight import expected_read_share
 from planner.speed.batched import VECTOR_TOKENS, step_products
 from planner.speed.device import SpeedDevice
+from planner.speed.kernels import expert_columns, has_experts_for_vectors
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, OperatorTime, Sums
 from planner.speed.pipeline import overlapped
 from planner.speed.products import add_product
@@ -28,6 +30,7 @@ _STATE_KERNELS = 12  # convolution, gates, norms, scan of a recurrent layer
 _STEP_KERNELS = 10  # embedding, head, sampling, synchronization
 # Times that a token's hidden vector is written to or read from memory in a layer, f32.
 _ACTIVATION_PASSES = 12
+_TILE_TOKENS = 64  # that share a reading of keys and values in a prompt
 _SCORE_BYTES = 16  # scores written, read, normalized, read again, without a fused attention kernel
 # From here on weights in RAM are copied to the GPU (GGML_OP_OFFLOAD_MIN_BATCH, op_offload in llama-context.cpp).
 OFFLOAD_TOKENS = 32
@@ -112,6 +115,10 @@ def decode_operators(
             sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
             for operator, ideal_s in step_products(weight, device, n_tokens):
                 sums.add(place, operator, weight.type_class, ideal_s)
+            if not has_experts_for_vectors(weight, device):
+                few = n_tokens <= VECTOR_TOKENS
+                flop = 2 * weight.n_elements * share * expert_columns(device, 1)
+                sums.add(place, "tile_experts", weight.type_class, few * flop / device.vector_flop_per_s)
     for (home, _), layer, n in _alike(layout, model):
         device = layout.device(home)
         sums.add(home, "launch", "", LAUNCH_S * n * (layer.n_tensors + _OTHER_KERNELS))
@@ -124,7 +131,9 @@ def decode_operators(
         )
         rate = device.memory_bytes_per_s / n
         if layer.mixer.token_caches:
-            sums.add(home, "cache", "", cached * (kv_bytes_per_element / rate) * n_sequences)
+            reading = cached * (kv_bytes_per_element / rate) * n_sequences
+            sums.add(home, "cache", "", reading)
+            sums.add(home, "cache_again", "", reading * (_readings(layer.mixer) - 1))
             if not isinstance(n_new_tokens, int) or n_new_tokens > 1:  # they read what one of them has read
                 flop = layer.mixer.decode_flop(depth_tokens) * n_sequences * (n_new_tokens - 1)
                 sums.add(home, "attention", "", n * flop / device.fp16_flop_per_s)
@@ -207,11 +216,21 @@ def _add_mixing(
     if mixer is None:
         return
     sums.add(home, "attention", "", mixer.prefill_flop(n_tokens, n_past_tokens) / device.fp16_flop_per_s)
+    if mixer.token_caches:
+        halfway = n_past_tokens + n_tokens / 2
+        read = sum(cache.entries_read(halfway) * cache.elements_per_entry for cache in mixer.token_caches)
+        sums.add(home, "batch_cache", "", read * F16_BYTES * (n_tokens / _TILE_TOKENS) / rate)
     if not fused_attention and mixer.token_caches:
         n_scores = n_tokens * (n_past_tokens + n_tokens / 2) * getattr(mixer, "n_heads", 1)
         sums.add(home, "scores", "", n_scores * _SCORE_BYTES / rate)
     if mixer.state_elements:
         sums.add(home, "scan", "", LAUNCH_S * n_tokens / 100)
+
+
+def _readings(mixer: Mixer) -> float:
+    """How often an entry's elements are multiplied with: once for every head that it serves."""
+    elements = sum(cache.elements_per_entry for cache in mixer.token_caches)
+    return max(1.0, mixer.score_flop_per_cached_token / (2 * elements))
 
 
 def _alike(layout: Layout, model: ModelWork) -> Iterator[tuple[tuple[int, int], LayerWork, int]]:

@@ -16,7 +16,7 @@ from hardware.units import GIGA
 from planner.speed.device import cpu_device
 from planner.speed.effects import Level, least_factor, processor_product, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
-from planner.speed.kernels import WHOLE_TYPES, processor_kernel
+from planner.speed.kernels import processor_kernel
 from planner.speed.work import type_class
 from profiles.errors import ProfileError
 
@@ -62,7 +62,8 @@ def _measured(row: Mapping[str, str | None]) -> _Measured:
     device = cpu_device("measured", 1.0, 1, beside_gpu=False, instruction_sets=instructions)
     operator = _ATTENTION if name == _ATTENTION else "multiply"
     name = name if name == _ATTENTION else type_class(name)
-    factor = device.product_flop_per_s(whole=name == _ATTENTION or name in WHOLE_TYPES) / measured
+    ideal = device.fp16_flop_per_s if name == _ATTENTION else device.product_flop_per_s(name)
+    factor = ideal / measured
     least = least_factor(operator, device)
     return _Measured(
         name=name,

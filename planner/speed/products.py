@@ -1,9 +1,18 @@
 """Multiplying a prompt's tokens by weights: the operators of each way that `kernels` knows."""
 
+from dataclasses import replace
+
 from planner.model.weight import expected_read_share
 from planner.speed.batched import VECTOR_TOKENS
 from planner.speed.device import SpeedDevice
-from planner.speed.kernels import WHOLE_TYPES, expert_columns, has_vector_experts, uses_library
+from planner.speed.kernels import (
+    UNPACKED,
+    WHOLE_TYPES,
+    expert_columns,
+    has_vector_experts,
+    unpacks_all,
+    uses_library,
+)
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, Sums
 from planner.speed.setting import Setting
 from planner.speed.work import ClassWeights
@@ -23,7 +32,7 @@ def add_product(
     if not weight.n_elements:
         return
     flop = 2 * weight.n_elements * weight.active_fraction * n_tokens
-    rate = device.product_flop_per_s(whole=weight.type_class in WHOLE_TYPES)
+    rate = device.product_flop_per_s(weight.type_class)
     in_batch = n_tokens / n_batches
     reached = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
     by_library = uses_library(weight.type_class, device, setting, in_batch, weight.n_experts)
@@ -33,12 +42,14 @@ def add_product(
     else:
         share = _library_share(weight, device, setting, each) if by_library else 0.0
         _add_library(sums, device, place, weight, share * flop, share * reached * n_batches)
-        _add_tiles(sums, device, place, weight, (1 - share) * flop)
+        unpacked = weight.type_class not in WHOLE_TYPES and unpacks_all(device, setting, each)
+        name = UNPACKED if unpacked else weight.type_class
+        _add_tiles(sums, device, place, replace(weight, type_class=name), (1 - share) * flop)
     tiled = not has_vector_experts(device, setting) if small else not by_library
     if weight.is_expert and tiled:
         wasted = reached * _wasted_columns(expert_columns(device, in_batch), each)
         more = 2 * weight.n_elements * wasted * n_batches
-        sums.add(place, "multiply_padding", "", more / device.matrix_flop_per_s)
+        sums.add(place, "multiply_padding", weight.type_class, more / device.matrix_flop_per_s)
     if by_library and weight.is_expert and not small:
         sums.add(place, "call_library", "", LAUNCH_S * weight.n_matrices * reached * n_batches)
 
@@ -59,7 +70,7 @@ def _add_tiles(sums: Sums, device: SpeedDevice, place: int, weight: ClassWeights
         return
     whole = weight.type_class in WHOLE_TYPES
     name = "multiply_experts" if weight.is_expert else "multiply"
-    sums.add(place, name, weight.type_class, flop / device.product_flop_per_s(whole=whole))
+    sums.add(place, name, weight.type_class, flop / device.product_flop_per_s(weight.type_class))
     if not whole:
         sums.add(place, "rescale", weight.type_class, flop / device.vector_flop_per_s)
 

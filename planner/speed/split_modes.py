@@ -26,7 +26,7 @@ _SUMS_IN_LAYER = 2
 _PRODUCT_WAITS = 3.5
 WAITS = frozenset(("reduce", "reduce_linked", "exchange"))
 # What a tensor split divides beside weights: heads, and with them caches and states.
-_BY_HEADS = frozenset(("cache", "state", "attention", "scores", "scan"))
+_BY_HEADS = frozenset(("cache", "cache_again", "batch_cache", "state", "attention", "scores", "scan"))
 
 
 def split_decode(

@@ -73,18 +73,16 @@ def _spread(speed_class: str, state: Knowledge, pool: Sequence[Residual]) -> Spr
 
 
 def _weighted_quantile(pairs: Sequence[tuple[float, float]], q: float, n_groups: int) -> float:
-    """Quantile of values whose weights add up to n groups; one more group is imagined beyond either end."""
-    goal = q * (n_groups + 1)
-    if q < 0.5:
-        reached = 0.0
-        for value, weight in pairs:
-            reached += weight
-            if reached >= goal:
-                return value
-        return pairs[-1][0]
-    reached = 0.0
-    for value, weight in reversed(pairs):
+    """Quantile of values whose weights add up to n groups; one more group is imagined, which may lie anywhere.
+
+    So no more than q · (n + 1) of them lie beyond the value or at it; the outermost where even one would be more.
+    """
+    outwards = pairs if q < 0.5 else list(reversed(pairs))
+    goal = min(q, 1 - q) * (n_groups + 1)
+    reached, found = 0.0, outwards[0][0]
+    for value, weight in outwards:
         reached += weight
-        if reached >= (1 - q) * (n_groups + 1):
-            return value
-    return pairs[0][0]
+        if reached > goal:
+            break
+        found = value
+    return found

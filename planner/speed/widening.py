@@ -47,10 +47,14 @@ class Misses:
     """Held-out predictions of one phase as arrays; a row has one for each kind of thing that was left out.
 
     With `fitted` spreads, their widenings are taken, and only how far these must be stretched is found anew.
+    `lent_groups` is how much a class borrows from the others of its phase.
     """
 
-    def __init__(self, misses: Sequence[Miss], fitted: Sequence[Spread] = ()) -> None:
+    def __init__(
+        self, misses: Sequence[Miss], fitted: Sequence[Spread] = (), lent_groups: float = _LENT_GROUPS
+    ) -> None:
         self.misses = misses
+        self.lent_groups = lent_groups
         self.ratios = np.array([miss.log_ratio for miss in misses], dtype=np.float64)
         self.classes = np.array([miss.speed_class for miss in misses])
         self.held_out = np.array([miss.held_out for miss in misses])
@@ -91,7 +95,7 @@ class Misses:
         """Weights in a pool for one class: its own, and those of the others as far as they are lent."""
         own, others = pool & (self.classes == name), pool & (self.classes != name)
         lent = self.weights[others].sum()
-        share = min(1.0, _LENT_GROUPS / lent) if lent else 0.0
+        share = min(1.0, self.lent_groups / lent) if lent else 0.0
         return np.where(own, self.weights, 0.0) + np.where(others, share * self.weights, 0.0)
 
     def _reach(self, pool: Flags, name: str) -> tuple[Floats, Floats]:
@@ -149,8 +153,8 @@ class Misses:
         low, high = np.exp(-stretch * self.slower), np.exp(stretch * self.faster)
         return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
-    def spreads(self) -> tuple[Spread, ...]:
-        """Bounds for every class and state, from all misses."""
+    def spreads(self, states: Sequence[Knowledge] = ELSEWHERE) -> tuple[Spread, ...]:
+        """Bounds for every class and each of the states, from all misses."""
         found = []
         everything = np.ones(len(self.misses), dtype=np.bool_)
         for name in sorted(set(self.classes.tolist())):
@@ -158,7 +162,7 @@ class Misses:
             slower, faster = (
                 _widening(stretch * coefficients) for coefficients in self._reach(everything, name)
             )
-            for state in ELSEWHERE:
+            for state in states:
                 usual, n_groups, n_rows = self._usual(name, state)
                 spread = Spread(
                     speed_class=name, knowledge=state, low_ratio=1.0, high_ratio=1.0, n_groups=n_groups,
@@ -205,8 +209,8 @@ def _least_coefficients(features: Floats, values: Floats, weights: Floats) -> Fl
 
 
 def _reached(values: Floats, weights: Floats) -> float:
-    """The value that four of five lie within; one more group is imagined beyond all of them."""
+    """The value that four of five lie within; one more group is imagined, which may lie anywhere."""
     order = np.argsort(values)[::-1]
-    beyond = np.cumsum(weights[order])
+    beyond = np.cumsum(weights[order])  # each value's own weight too
     goal = 2 * _BEYOND * (weights.sum() + 1)
-    return float(values[order][min(int(np.searchsorted(beyond, goal)), len(order) - 1)])
+    return float(values[order][max(0, int(np.searchsorted(beyond, goal, side="right")) - 1)])

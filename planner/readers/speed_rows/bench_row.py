@@ -45,6 +45,7 @@ class BenchRow:
     tokens_per_s: float
     test: str
     origin: str
+    source: str
     notes: str
     left_out: str  # why it cannot be placed, where its file says so
 
@@ -111,6 +112,7 @@ def _row(number: int, row: Mapping[str, str]) -> BenchRow:
         tokens_per_s=rate,
         test=said("test"),
         origin=said("origin"),
+        source=said("source"),
         notes=said("notes"),
         left_out=said("left_out"),
     )

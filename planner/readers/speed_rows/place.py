@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from hardware.spec import Accelerator
+from planner.estimate.llama_cpp_rows.dated import ik_build
 from planner.estimate.speed_validation import SpeedClass
 from planner.model.ggml_types import type_by_name
 from planner.readers.speed_rows.bench_row import BenchRow
@@ -140,9 +141,11 @@ def _setting(row: BenchRow) -> Setting:
     # kyuz0's containers switch hipBLASLt on, but for the runs that they mark hblt0.
     asks = "'hipblaslt': '1'" in row.notes or (row.origin.startswith("kyuz0/") and "hblt0" not in row.notes)
     blas = "hipblaslt" if asks else "plain"
-    number = row.build_number or _BUILDS_OF_ORIGINS.get(row.origin)
+    is_fork = row.engine.startswith("ik")
+    # Of the fork, tables print the number of what it is compared with; its own is told by where it was posted.
+    number = ik_build(row.source, None) if is_fork else row.build_number or _BUILDS_OF_ORIGINS.get(row.origin)
     return Setting(
-        engine="ik_llama.cpp" if row.engine.startswith("ik") else "llama.cpp",
+        engine="ik_llama.cpp" if is_fork else "llama.cpp",
         build=number if number is not None and number > _FIRST_NUMBERED_BUILD else None,
         flash_attention=row.flash_attention,
         matrix_cores=cores,

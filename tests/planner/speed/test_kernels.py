@@ -78,7 +78,7 @@ def test_an_experts_tile_is_as_wide_as_all_tokens_ask_for() -> None:
 def test_a_processor_multiplies_by_the_instructions_it_has() -> None:
     def rates(*instruction_sets: str) -> tuple[float, float]:
         device = cpu_device("box", 1e12, 10, beside_gpu=False, instruction_sets=instruction_sets)
-        return device.product_flop_per_s(whole=False), device.product_flop_per_s(whole=True)
+        return device.product_flop_per_s("Q4_K"), device.product_flop_per_s("BF16")
 
     # 10 cores at the nominal 3.5 GHz; Zen 3, Zen 4 and Sapphire Rapids.
     assert rates("avx2", "fma") == pytest.approx((43 * 35e9, 32 * 35e9))
