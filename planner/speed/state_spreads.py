@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from planner.speed.intervals import ELSEWHERE, KNOWLEDGE, Knowledge, Spread
 
-_LOW, _HIGH = 0.1, 0.9
+_BEYOND = 0.1  # of the groups, on either side
 _FEWEST_GROUPS = 8  # a quantile of 10 % needs about as many; with fewer, less special residuals join
 
 
@@ -61,7 +61,7 @@ def _spread(speed_class: str, state: Knowledge, pool: Sequence[Residual]) -> Spr
         sizes[residual.group] += 1
     pairs = sorted((residual.log_ratio, 1 / sizes[residual.group]) for residual in pool)
     n = len(sizes)
-    low, high = _weighted_quantile(pairs, _LOW, n), _weighted_quantile(pairs, _HIGH, n)
+    low, high = _bound(pairs, n), _bound(pairs[::-1], n)
     return Spread(
         speed_class=speed_class,
         knowledge=state,
@@ -72,13 +72,13 @@ def _spread(speed_class: str, state: Knowledge, pool: Sequence[Residual]) -> Spr
     )
 
 
-def _weighted_quantile(pairs: Sequence[tuple[float, float]], q: float, n_groups: int) -> float:
-    """Quantile of values whose weights add up to n groups; one more group is imagined, which may lie anywhere.
+def _bound(outwards: Sequence[tuple[float, float]], n_groups: int) -> float:
+    """The first value from outside with less than a tenth beyond it, of n groups that the weights add up to.
 
-    So no more than q · (n + 1) of them lie beyond the value or at it; the outermost where even one would be more.
+    One more group is imagined, which may lie anywhere: no more than a tenth of n + 1 lie at the bound or beyond, and
+    where even one would be more, it is the outermost value.
     """
-    outwards = pairs if q < 0.5 else list(reversed(pairs))
-    goal = min(q, 1 - q) * (n_groups + 1)
+    goal = _BEYOND * (n_groups + 1)
     reached, found = 0.0, outwards[0][0]
     for value, weight in outwards:
         reached += weight

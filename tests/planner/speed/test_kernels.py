@@ -117,3 +117,28 @@ def test_a_few_threads_do_not_reach_many_channels() -> None:
 )
 def test_processors_multiply_each_type_its_own_way(type_class: str, instructions: str, kernel: str) -> None:
     assert processor_kernel(type_class, instructions) == kernel
+
+
+def test_the_fork_unpacks_every_type_first_since_the_summer_of_2025() -> None:
+    processor = cpu_device("box", 1e11, 8, beside_gpu=False, instruction_sets=("avx2",))
+    new, old = Setting(engine="ik_llama.cpp", build=3759), Setting(engine="ik_llama.cpp", build=3661)
+
+    def classes(setting: Setting, n_tokens: int) -> set[str]:
+        times = prefill_operators(dense(), layout_on_one(processor, 4), n_tokens, setting=setting)
+        return {time.type_class for time in times if time.operator == "multiply"}
+
+    assert classes(new, 512) == {"unpacked"}
+    assert classes(new, 31) == classes(old, 512) == {"Q4_K"}  # is_dequant_better asks for 32 columns
+    assert classes(CURRENT, 512) == {"Q4_K"}
+
+
+def test_padding_is_multiplied_like_tokens_of_its_type() -> None:
+    times = prefill_operators(mixture(), layout_on_one(WITH_CORES, 4), 512)
+    assert {time.type_class for time in times if time.operator == "multiply_padding"} == {"Q4_K"}
+
+
+def test_a_processor_widens_fp16_but_not_bf16() -> None:
+    # A 7950X multiplies 32 pairs of BF16 an instruction, and FP16 as FP32 in halves of 8 or 16.
+    device = cpu_device("box", 1e11, 1, beside_gpu=False, instruction_sets=("avx2", "avx512f", "avx512_bf16"))
+    assert device.product_flop_per_s("BF16") == pytest.approx(64 * 3.5e9)
+    assert device.product_flop_per_s("F16") == device.product_flop_per_s("F32") == pytest.approx(48 * 3.5e9)

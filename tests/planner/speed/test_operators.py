@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.model.attention import Attention
 from planner.speed.batched import VECTOR_TOKENS
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import (
@@ -20,6 +21,7 @@ from planner.speed.operators import (
     prefill_operators,
 )
 from planner.speed.setting import Setting
+from planner.speed.work import ClassWeights
 from tests.planner.speed.cases import GPU, HOST, dense, mixture
 
 
@@ -41,6 +43,43 @@ def test_a_token_reads_the_cache_at_its_depth() -> None:
     times = decode_operators(dense(), layout_on_one(GPU, 4), 1000)
     # 1000 tokens · 2 heads · 64 elements · keys and values · 2 bytes · 4 layers at 1 TB/s.
     assert ideal(times, "cache") == pytest.approx(1000 * 2 * 64 * 2 * 2 * 4 / 1e12)
+
+
+def test_heads_that_share_a_cache_read_it_again() -> None:
+    times = decode_operators(dense(), layout_on_one(GPU, 4), 1000)
+    # 8 heads share 2 of keys and values: each entry is read by 4 of them, by 3 once more.
+    assert ideal(times, "cache_again") == pytest.approx(3 * ideal(times, "cache"))
+
+
+def test_a_head_with_a_cache_of_its_own_reads_it_once() -> None:
+    alone = Attention(n_heads=8, n_kv_heads=8, key_head_dim=64, value_head_dim=64)
+    layers = tuple(replace(layer, mixer=alone) for layer in dense().layers)
+    times = decode_operators(replace(dense(), layers=layers), layout_on_one(GPU, 4), 1000)
+    assert ideal(times, "cache") == pytest.approx(1000 * 8 * 64 * 2 * 2 * 4 / 1e12)
+    assert ideal(times, "cache_again") == 0
+
+
+def test_a_prompt_reads_the_cache_for_every_tile_of_its_tokens() -> None:
+    times = prefill_operators(dense(), layout_on_one(GPU, 4), 512, 1000)
+    # Half-way 1256 tokens of 2 heads, 64 elements, keys and values, 2 bytes each, for 8 tiles of 64 tokens, 4 layers.
+    assert ideal(times, "batch_cache") == pytest.approx(1256 * 2 * 64 * 2 * 2 * 8 * 4 / 1e12)
+
+
+def test_experts_in_bf16_go_through_a_tile_in_vulkan_even_for_one_token() -> None:
+    def in_bf16(weight: ClassWeights) -> ClassWeights:
+        return replace(weight, type_class="BF16")
+
+    layers = tuple(
+        replace(layer, weights=tuple(in_bf16(weight) for weight in layer.weights))
+        for layer in mixture().layers
+    )
+    model = replace(mixture(), layers=layers)
+    vulkan = replace(GPU, backend="vulkan")
+    times = decode_operators(model, layout_on_one(vulkan, 4), 0)
+    # 1 expert in 16 of 4e9 elements, in 4 layers, by the 32 columns of the smallest tile.
+    assert ideal(times, "tile_experts") == pytest.approx(4 * 2 * 4e9 / 16 * 32 / 100e12)
+    assert ideal(decode_operators(model, layout_on_one(GPU, 4), 0), "tile_experts") == 0
+    assert ideal(decode_operators(mixture(), layout_on_one(vulkan, 4), 0), "tile_experts") == 0
 
 
 def test_a_token_reads_the_experts_it_picks_and_a_batch_reads_them_once() -> None:

@@ -27,6 +27,17 @@ def test_four_of_five_new_residuals_lie_inside() -> None:
     assert found.high_ratio == pytest.approx(2.718281828 ** (0.1 * NormalDist().inv_cdf(0.9)), rel=0.03)
 
 
+@pytest.mark.parametrize(("n", "outermost"), [(9, 1), (12, 1), (19, 2), (28, 2), (29, 3)])
+def test_few_groups_leave_no_more_than_a_tenth_beyond(n: int, outermost: int) -> None:
+    """A new one lies beyond the k-th of n with probability k / (n + 1): of 12, the second would leave 15 % out."""
+    values = [
+        Residual(speed_class="dense_decode", knowledge="both", group=str(i), log_ratio=(i + 1) / 10)
+        for i in range(n)
+    ]
+    (found,) = [spread for spread in spreads(values) if spread.knowledge == "both"]
+    assert found.high_ratio == pytest.approx(2.718281828 ** ((n + 1 - outermost) / 10))
+
+
 def test_a_group_counts_once_however_many_rows_it_has() -> None:
     few = residuals(40, 0.05)
     many = [

@@ -154,3 +154,16 @@ def test_a_name_of_like_cards_is_placed_and_of_unlike_ones_not() -> None:
     assert place(device="RTX 4060 Ti", hardware="RTX 4060 Ti").case.layout.gpus[0].family == "Ada/gddr"
     with pytest.raises(UnplacedError):
         place(device="A100", hardware="A100")
+
+
+def test_a_build_of_the_fork_is_told_by_where_it_was_posted() -> None:
+    """Tables of the fork print the number of what it is compared with: b5688 of llama.cpp, beside pull request 533."""
+    posted = place(
+        engine="ik_llama.cpp",
+        build="860a9e4ee (5688)",
+        source="https://github.com/ikawrakow/ik_llama.cpp/pull/533",
+    )
+    assert posted.case.setting.build is not None
+    assert 3750 <= posted.case.setting.build <= 3780
+    assert place(engine="ik_llama.cpp", build="860a9e4ee (5688)").case.setting.build is None
+    assert place(build="860a9e4ee (5688)").case.setting.build == 5688
