@@ -61,6 +61,7 @@ _SHOWN: Mapping[str, str] = {
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
     "network": "send over the network", "network_wait": "wait for the network",
     "exchange": "wait for other GPUs", "between_gpus": "wait for other GPUs",
+    "between_linked": "wait for other GPUs",
 }  # fmt: skip
 _LAUNCHES = "launch kernels"
 _READING = frozenset(("read weights", "read experts", "read cache"))

@@ -20,7 +20,7 @@ Part = Literal["waiting", "memory", "arithmetic"]
 End = Literal["low", "expected", "high"]  # of the coefficients' ranges
 # Moved in the device's memory though no factor bounds them, and what goes over a link instead.
 _MOVED = frozenset(("state", "activations", "scores"))
-_NOT_MOVED = frozenset(("copy_weights", "between_gpus", "network", "network_wait"))
+_NOT_MOVED = frozenset(("copy_weights", "between_gpus", "between_linked", "network", "network_wait"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,8 @@ def _crossings(
     found = [OperatorTime(device=0, operator=name, type_class="", ideal_s=LAUNCH_S * n_waits * n_batches)]
     if layout.peer_bytes_per_s:
         ideal_s = n_bytes * n_tokens / layout.peer_bytes_per_s
-        found.append(OperatorTime(device=0, operator="between_gpus", type_class="", ideal_s=ideal_s))
+        over = "between_linked" if layout.has_peer_link else "between_gpus"
+        found.append(OperatorTime(device=0, operator=over, type_class="", ideal_s=ideal_s))
     return tuple(found)
 
 

@@ -39,6 +39,8 @@ def test_a_tensor_split_divides_weights_and_caches_and_adds_up_twice_a_layer() -
     linked, _ = split_decode(dense(), layout(4, "tensor", linked=True), 5000)
     assert ideal(linked, "reduce") == 0
     assert ideal(linked, "reduce_linked") == ideal(times, "reduce")
+    assert ideal(linked, "between_gpus") == 0  # nothing goes by way of main memory
+    assert ideal(linked, "between_linked") == ideal(times, "between_gpus")
 
 
 def test_a_row_split_divides_dense_matrices_alone() -> None:
