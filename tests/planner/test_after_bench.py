@@ -39,7 +39,9 @@ def test_the_large_model_is_predicted_after_the_small_one_on_each_machine() -> N
     samples = samples_of(rows)
     found = after_bench(rows, fits_without(samples, fit_effects(samples), "device"))
     assert {prediction.device for prediction in found.predictions} == set(RATES)
-    assert all(prediction.low < prediction.expected < prediction.high for prediction in found.predictions)
+    for prediction in found.predictions:
+        assert prediction.low is not None and prediction.expected is not None and prediction.high is not None
+        assert prediction.low < prediction.expected < prediction.high
     states = {spread.knowledge for spread in found.spreads}
     assert states == {*AFTER_BENCH, "bench_rate"}
     widened = [spread for spread in found.spreads if spread.knowledge in AFTER_BENCH]
