@@ -10,12 +10,12 @@ from planner.api.machines import machine_for
 from planner.api.own_capacity import Engine, OwnCapacity, own_capacity
 from planner.compare.api_task import api_option
 from planner.compare.comparison import Comparison, compare
-from planner.compare.constraints import Constraints
+from planner.compare.constraints import Constraints, Excluded
 from planner.compare.month_load import SECONDS_PER_MONTH
 from planner.compare.options import TASKS_PER_S, ApiOption, OwnOption, Scenario
 from planner.compare.scenario import STATED_UNITS, scenario_for, stated_for_machines
 from planner.compare.uncertainty import DEFAULT_CASES, DEFAULT_SEED
-from planner.errors import PriceError
+from planner.errors import USER_ERRORS, PriceError
 from planner.prices.api import ROUTERS, one_price, same_model_prices
 from planner.prices.book import default_book
 from planner.prices.figure import Figure, Figures, assumed_figures, stated
@@ -81,19 +81,24 @@ def compare_costs(
     """Compares owning with buying tokens, for a model by its name or file.
 
     Each machine's speed is what `planner size` finds for it, within the workload's objectives, or llama.cpp's where no serving engine
-    runs, unless `tasks_per_s` is stated. Deals that nobody published a price for are left out with a note. Raises PlannerError
-    where nothing is left.
+    runs, unless `tasks_per_s` is stated. Machines that the model does not run on, and deals that nobody published a price for, are
+    left out by name. Raises PlannerError where nothing is left.
     """
     assumed = assumed_figures()
     given = stated_figures(question, assumed)
     scenario = scenario_for(workload, assumed, given, n_months=max(1, round(question.years * 12)))
     notes: list[str] = []
     own: list[OwnOption] = []
+    excluded: list[Excluded] = []
     for index, asked in enumerate(machines):
         if progress is not None:
             progress(index / (len(machines) + 2), f"machine {index + 1}")
         machine = machine_for(asked)
-        capacity = _capacity(text, machine, workload, scenario, given, question, quant)
+        try:
+            capacity = _capacity(text, machine, workload, scenario, given, question, quant)
+        except USER_ERRORS as error:
+            excluded.append(Excluded(name=machine.name, reason=str(error)))
+            continue
         options, missing = own_options(machine, capacity, scenario, given, question)
         own.extend(options)
         notes.extend((*capacity.notes, *missing))
@@ -103,7 +108,7 @@ def compare_costs(
     if progress is not None:
         progress((len(machines) + 1) / (len(machines) + 2), "cases")
     found = compare(
-        workload, scenario, own, apis, model=text, constraints=question.constraints, seed=question.seed,
+        workload, scenario, own, apis, model=text, constraints=question.constraints, excluded=excluded, seed=question.seed,
         n_cases=question.n_cases, notes=tuple(dict.fromkeys(notes)),
     )  # fmt: skip
     if progress is not None:

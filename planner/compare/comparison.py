@@ -109,13 +109,14 @@ def compare(
     *,
     model: str,
     constraints: Constraints | None = None,
+    excluded: Sequence[Excluded] = (),
     seed: int = DEFAULT_SEED,
     n_cases: int = DEFAULT_CASES,
     notes: Sequence[str] = (),
 ) -> Comparison:
     """Compares machines and APIs, each way of owning with the cheapest API for its peaks as well.
 
-    Raises PriceError where no option is left.
+    `excluded` are options that were left out before. Raises PriceError where no option is left.
     """
     constraints = constraints or Constraints()
     allowed_own, no_own = sorted_out(
@@ -137,7 +138,7 @@ def compare(
         ),
     ]
     if not alone:
-        reasons = "; ".join(f"{one.name}: {one.reason}" for one in (*no_own, *no_apis)[:3])
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in (*excluded, *no_own, *no_apis)[:3])
         raise PriceError(f"no option is left to compare{f': {reasons}' if reasons else ''}")
     best_api = _cheapest([option for option in alone if option.month.kind == "api"])
     mixed = (
@@ -163,7 +164,7 @@ def compare(
         scenario=scenario,
         constraints=constraints,
         options=tuple(options),
-        excluded=(*no_own, *no_apis),
+        excluded=(*excluded, *no_own, *no_apis),
         duels=duels,
         notes=tuple(notes),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from planner.compare.month_load import MonthLoad, at_least, mean_units, whole
 from planner.compare.staircase import BreakEven, Line
 
-_MOST_STEPS = 200_000
+_MOST_STEPS = 60_000
 _JUST_ABOVE = 1 + 1e-7
 
 

@@ -99,6 +99,17 @@ def test_data_that_stays_in_the_house() -> None:
     assert all("data is to stay on bought" in one["reason"] for one in found["excluded"])
 
 
+def test_a_machine_that_the_model_does_not_run_on_is_left_out_by_name() -> None:
+    found = data("--rps", "0.1", "--on", "RTX 3060 12GB, 16GiB DDR4-3200", "--hosts", "1")
+    (left_out,) = found["excluded"]
+    assert left_out["name"].startswith("RTX 3060")
+    assert "does not fit" in left_out["reason"]
+    assert found["verdict"] == "api"
+    alone = run("--rps", "0.1", "--on", "RTX 3060 12GB, 16GiB DDR4-3200", "--hosts", "0")
+    assert alone.exit_code == 1
+    assert "no option is left to compare: RTX 3060" in alone.output
+
+
 def test_apis_alone_need_no_machine() -> None:
     result = run("--rps", "4", "--api", "google/gemini-2.5-flash-lite", "--hosts", "0")
     assert result.exit_code == 0, result.output
