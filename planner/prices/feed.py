@@ -62,7 +62,7 @@ def feed_of(content: Sequence[dict[str, Any]], *, url: str, fetched: date) -> Fe
     named = f"genai-prices list fetched {fetched}"
     try:
         lines = genai_list.lines_of_raw(list(content), named, fetched)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PriceError(f"{quoted(url)} sent prices that cannot be read: {quoted(first[:160])}") from error
     if not lines:

@@ -118,11 +118,13 @@ def _lines(providers: "Sequence[Provider]", named: str, newest: date) -> Iterato
 
 
 def _periods(model: "ModelInfo", seen: date) -> tuple[Period, ...] | None:
-    """The model's prices one after the other; None when one of them is not per token.
+    """The model's prices one after the other; None when there is none per token.
 
     The package uses its oldest price for every earlier day. Here a price without a start is known from the day it
     was seen or, if its successor began before that, from the day before.
     """
+    if not _conditions(model):
+        return None
     days = sorted(_start_days(model))
     first = min(seen, days[0] - timedelta(days=1)) if days else seen
     starts: list[tuple[date, bool, Schedule, str]] = []
