@@ -21,12 +21,17 @@ def read_cost_file(
     path: Path, known: Figures, units: Mapping[str, str], day: date | None = None
 ) -> tuple[Figure, ...]:
     """The figures of a file; ReadError or PriceError, one line that names the file and the figure, for anything else."""
-    shown = quoted(path)
-    data = read_bounded(path, MAX_BYTES)
+    return parse_costs(read_bounded(path, MAX_BYTES), quoted(path), known, units, day)
+
+
+def parse_costs(
+    data: bytes, shown: str, known: Figures, units: Mapping[str, str], day: date | None = None
+) -> tuple[Figure, ...]:
+    """The figures in the bytes of a file; `shown` stands in messages, already quoted."""
     try:
         tables = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"{shown} is not readable as TOML: {_one_line(error)}") from error
+        raise MalformedError(f"{shown} is not readable as TOML: {quoted(error)[1:-1]}") from error
     return tuple(_figure(name, found, shown, known, units, day) for name, found in tables.items())
 
 
@@ -65,7 +70,3 @@ def _number(value: Any) -> str:
 
 def _text(value: Any, otherwise: str) -> str:
     return " ".join(str(value).split())[:_MAX_TEXT] if value is not None else otherwise
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

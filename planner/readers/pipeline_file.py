@@ -52,14 +52,15 @@ class PipelineAsk:
 
 def read_pipeline(path: Path) -> PipelineAsk:
     """The pipeline in a file; ReadError, one line that names the stage and key, for anything else."""
-    shown = quoted(path)
-    data = read_bounded(path, MAX_BYTES)
+    return parse_pipeline(read_bounded(path, MAX_BYTES), quoted(path))
+
+
+def parse_pipeline(data: bytes, shown: str) -> PipelineAsk:
+    """The pipeline in the bytes of a file; `shown` stands in messages, already quoted."""
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise MalformedError(
-            f"{shown} is not readable as TOML: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise MalformedError(f"{shown} is not readable as TOML: {quoted(error)[1:-1]}") from error
     _known(document, _TOP, shown)
     stages = document.get("stage")
     if not isinstance(stages, list) or not 1 <= len(stages) <= MOST_STAGES:

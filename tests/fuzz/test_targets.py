@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import MalformedError
-from tests.fuzz import card, config, gguf, measurements, ollama, safetensors
+from tests.fuzz import card, config, costs, gguf, measurements, ollama, safetensors
 from tests.fuzz.choices import Choices, change
 from tests.fuzz.harness import check, regressions
 
 TARGETS = {
-    "card": card, "config": config, "gguf": gguf, "measurements": measurements, "ollama": ollama,
+    "card": card, "config": config, "costs": costs, "gguf": gguf, "measurements": measurements, "ollama": ollama,
     "safetensors": safetensors,
 }  # fmt: skip
 both = pytest.mark.parametrize("name", TARGETS)

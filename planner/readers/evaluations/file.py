@@ -24,37 +24,41 @@ def read_evaluation(path: Path) -> tuple[EvaluationResult, ...]:
 
     Raises ReadError, one line, for anything else.
     """
-    data = read_bounded(path, MAX_BYTES)
-    shown = quoted(path)
+    return parse_evaluation(read_bounded(path, MAX_BYTES), quoted(path), path.suffix.casefold())
+
+
+def parse_evaluation(data: bytes, shown: str, suffix: str = ".json") -> tuple[EvaluationResult, ...]:
+    """The results in the bytes of a file; `shown` stands in messages, already quoted."""
     try:
         decoded = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        hint = "; convert it with `inspect log convert --to json`" if path.suffix == ".eval" else ""
+        hint = "; convert it with `inspect log convert --to json`" if suffix == ".eval" else ""
         raise MalformedError(f"{shown} is not text (byte {error.start:,}){hint}") from error
     try:
-        if path.suffix.casefold() == ".csv":
+        if suffix == ".csv":
             return own_results(_csv_rows(decoded, shown), shown)
         return _from_json(decoded, shown)
     except ValueError as error:  # counts that cannot be, as the record itself says
-        raise MalformedError(f"{shown}: {error}") from error
+        raise MalformedError(f"{shown}: {quoted(error)[1:-1]}") from error
 
 
 def _csv_rows(text: str, shown: str) -> list[dict[str, Any]]:
+    found = []
     try:
-        return [
-            dict(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True) if None not in row
-        ]
+        for index, row in enumerate(csv.DictReader(io.StringIO(text, newline=""), strict=True)):
+            if None in row:
+                raise MalformedError(f"{shown}, row {index + 1}: more cells than the header has")
+            found.append(dict(row))
     except csv.Error as error:
-        raise MalformedError(f"{shown} is not readable as CSV: {error}") from error
+        raise MalformedError(f"{shown} is not readable as CSV: {quoted(error)[1:-1]}") from error
+    return found
 
 
 def _from_json(text: str, shown: str) -> tuple[EvaluationResult, ...]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(
-            f"{shown} is not readable as JSON: {' '.join(str(error).split())[:200]}"
-        ) from error
+        raise MalformedError(f"{shown} is not readable as JSON: {quoted(error)[1:-1]}") from error
     if isinstance(document, list):
         rows = [row for row in document if isinstance(row, Mapping)]
         if len(rows) != len(document):

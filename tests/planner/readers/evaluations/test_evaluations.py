@@ -127,6 +127,11 @@ def test_own_rows_of_tasks(tmp_path: Path) -> None:
     assert read(tmp_path, [{"model": "a", "solved": True}, {"model": "a", "solved": 0}])[0].n_solved == 1
 
 
+def test_a_row_with_more_cells_than_the_header_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(PlannerError, match="row 2: more cells"):
+        read(tmp_path, "model,solved\na,1\na,0,7\n", "own.csv")
+
+
 def test_own_rows_of_models(tmp_path: Path) -> None:
     (found,) = read(
         tmp_path, [{"model": "a", "n_tasks": 50, "n_solved": 41, "prompt_tokens": 900, "output_tokens": 200}]
