@@ -29,9 +29,22 @@ LABEL_MEMORY_TOLERANCE = 0.08
 _MAX_NAME_LENGTH = 100
 _MAX_SUGGESTIONS = 5
 
-# A brand in front of a name adds nothing that tells two devices apart.
+# A brand in front of a name adds nothing that tells two devices apart, nor does that a machine passes it on.
 _BRANDS = frozenset(
-    {"nvidia", "geforce", "tesla", "amd", "radeon", "instinct", "intel", "apple", "google", "aws", "habana"}
+    {
+        "nvidia",
+        "geforce",
+        "tesla",
+        "amd",
+        "radeon",
+        "instinct",
+        "intel",
+        "apple",
+        "google",
+        "aws",
+        "habana",
+        "virtualized",
+    }
 )
 # Nor do these behind it: "H100 GPU", "Arc B580 Graphics".
 _KINDS = frozenset({"gpu", "graphics", "accelerator"})

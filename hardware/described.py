@@ -237,7 +237,8 @@ def _accelerator(text: str, name: str, ram_bytes: int | None, rows: tuple[Row, .
             first = error
     if _BARE_NUMBER.fullmatch(name):
         raise _not_understood(text, f"{name!r} is neither a device nor a size with a unit") from first
-    raise DescriptionError(f"{_shown(text)}: {first}") from first
+    message = str(first) if name == text else f"{_shown(text)}: {first}"
+    raise DescriptionError(message) from first
 
 
 def _group(text: str, words: str) -> _Group:

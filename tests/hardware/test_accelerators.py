@@ -32,7 +32,7 @@ def test_a_row_becomes_base_units() -> None:
 @pytest.mark.parametrize(
     "name",
     ["RTX 4090", "rtx 4090", "  RTX   4090 ", "RTX4090", "rtx-4090", "GeForce RTX 4090", "NVIDIA GeForce RTX 4090",
-     "NVIDIA RTX 4090", "4090"],
+     "NVIDIA RTX 4090", "4090", "RTX 4090 GPU", "Virtualized NVIDIA RTX 4090"],
 )  # fmt: skip
 def test_one_device_under_the_names_people_write(name: str) -> None:
     assert find_accelerator(name, ROWS).id == "rtx-4090"
@@ -60,6 +60,7 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
     [
         ("A100", ("A100 SXM4 40GB", "A100 SXM4 80GB", "A100 PCIe 80GB")),
         ("H100", ("H100 SXM5 80GB", "H100 PCIe 80GB")),
+        ("Nvidia H100 GPU", ("H100 SXM5 80GB", "H100 PCIe 80GB")),
         ("NVIDIA A100 80GB", ("A100 SXM4 80GB", "A100 PCIe 80GB")),
         # One profile, but the name covers an 8 GB card as well: still to be spelled out.
         ("RTX 3060", ("GeForce RTX 3060 12GB",)),
