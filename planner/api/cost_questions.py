@@ -176,6 +176,7 @@ def _workload(stage: StageAsk, traffic: Traffic) -> Workload:
         thinking=stage.thinking,
         shared_prefix_tokens=min(stage.shared_prefix_tokens, stage.prompt.low),
         samples=stage.samples,
+        objectives=stage.objectives,
         traffic=traffic,
     )
 

@@ -38,9 +38,16 @@ def month_load(workload: Workload) -> MonthLoad:
             "state it with --rps, or with --set tasks_per_month=VALUE"
         )
     return MonthLoad(
-        tasks_per_month=traffic.tasks_per_s * SECONDS_PER_MONTH,
-        hour_weights=week_weights(traffic.day_profile, traffic.week_profile),
+        tasks_per_month=traffic.tasks_per_s * SECONDS_PER_MONTH, hour_weights=hour_weights(workload)
     )
+
+
+def hour_weights(workload: Workload) -> tuple[tuple[float, float], ...]:
+    """The hours of a workload's week; all alike where it has no objectives: nobody waits, and work is done when it suits."""
+    traffic = workload.traffic
+    if not workload.objectives:
+        return ((1.0, 1.0),)
+    return week_weights(traffic.day_profile, traffic.week_profile)
 
 
 def week_weights(day: tuple[float, ...], week: tuple[float, ...]) -> tuple[tuple[float, float], ...]:

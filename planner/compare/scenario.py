@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hardware.spec import Basis
-from planner.compare.month_load import MonthLoad, month_load, week_weights
+from planner.compare.month_load import MonthLoad, hour_weights, month_load
 from planner.compare.options import GROWTH, TASKS, TASKS_PER_S, Scenario
 from planner.errors import MissingFactError
 from planner.prices.figure import Figure, Figures
@@ -48,10 +48,7 @@ def _load(workload: Workload, tasks: Figure | None) -> MonthLoad:
         return month_load(workload)
     if tasks.value <= 0:
         raise MissingFactError(f"{TASKS} is {tasks.value:g}; state how many tasks come, above 0")
-    traffic = workload.traffic
-    return MonthLoad(
-        tasks_per_month=tasks.value, hour_weights=week_weights(traffic.day_profile, traffic.week_profile)
-    )
+    return MonthLoad(tasks_per_month=tasks.value, hour_weights=hour_weights(workload))
 
 
 def _growth(workload: Workload, figures: Figures) -> Figure:

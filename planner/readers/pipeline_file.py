@@ -11,6 +11,8 @@ from planner.errors import MalformedError
 from planner.quoting import quoted
 from planner.readers.byte_source import read_bounded
 from planner.workload.lengths import Lengths, parse_lengths
+from planner.workload.slo import parse_slo
+from planner.workload.workload import Objective
 
 MAX_BYTES = 256 * 1024
 MOST_STAGES = 20
@@ -18,7 +20,7 @@ _MOST_RUNNERS = 20
 _TOP = ("name", "tasks_per_month", "growth_per_year", "stage")
 _STAGE = (
     "name", "passes", "api", "model", "on", "deals", "tasks_per_s", "prompt_tokens", "output_tokens", "thinking_tokens",
-    "shared_prefix_tokens", "samples",
+    "shared_prefix_tokens", "samples", "slo",
 )  # fmt: skip
 
 
@@ -38,6 +40,7 @@ class StageAsk:
     thinking: Lengths
     shared_prefix_tokens: int
     samples: int
+    objectives: tuple[Objective, ...]  # of one call on own machines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,7 @@ def _stage(found: Any, what: str) -> StageAsk:
             _number(found.get("shared_prefix_tokens", 0), f"{what}: shared_prefix_tokens", 0, 1e8)
         ),
         samples=int(_number(found.get("samples", 1), f"{what}: samples", 1, 999)),
+        objectives=_objectives(found, what),
     )
 
 
@@ -131,6 +135,14 @@ def _number(value: Any, what: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise MalformedError(f"{what} is {quoted(value)}; expected a number from {low:g} to {high:g}")
     return float(value)
+
+
+def _objectives(found: Mapping[str, Any], what: str) -> tuple[Objective, ...]:
+    texts = _texts(found, "slo", what)
+    try:
+        return parse_slo(", ".join(texts)) if texts else ()
+    except ValueError as error:
+        raise MalformedError(f"{what}: slo: {error}") from error
 
 
 def _lengths(found: Mapping[str, Any], key: str, what: str, least: int = 1) -> Lengths:

@@ -299,4 +299,6 @@ def _seed_note(found: Comparison) -> Iterator[str]:
     if found.duel is not None:
         drawn = found.duel.risk
         yield f"{drawn.n_cases:,} cases drawn with seed {drawn.seed}: every figure between its bounds four times in five"
+    if not found.workload.objectives:
+        yield "nobody waits for answers here (no objectives), so work is spread evenly; --processing batch asks for the API's batch price"
     yield "US dollars; figures that nobody stated are assumptions, which --explain lists with their sources"

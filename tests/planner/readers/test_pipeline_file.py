@@ -24,6 +24,7 @@ model = "qwen3-8b"
 on = ["RTX 4090, 64GiB DDR5-5600"]
 deals = ["buy"]
 tasks_per_s = "2(1.5-2.4)"
+slo = "ttft p95<1s, tpot p95<50ms"
 prompt_tokens = "500-2000"
 output_tokens = "lognormal:300:0.5"
 """
@@ -50,6 +51,8 @@ def test_every_key(tmp_path: Path) -> None:
         "2(1.5-2.4)",
     )
     assert worker.thinking.mean == 0
+    assert [str(one) for one in worker.objectives] == ["ttft p95<1s", "tpot p95<50ms"]
+    assert router.objectives == ()
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,7 @@ def test_every_key(tmp_path: Path) -> None:
         ("{ worker = 0.8 }", "3", "passes is no table"),
         ('name = "router"', "name = 4", "expected text"),
         ('model = "qwen3-8b"\n', "", ""),
+        ('slo = "ttft p95<1s, ', 'slo = "ttft soon, ', "stage 2: slo"),
         ("[[stage]]", "[[stag]]", "no key 'stag'"),
         ('name = "triage"', "name = [", "not readable as TOML"),
     ],
