@@ -1,7 +1,11 @@
 """How sure the answer is: draws keep to their bounds, and certain figures give a certain answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planner.compare.horizon import cash_flow
 from planner.compare.uncertainty import Matched, draw, risk
@@ -61,3 +65,21 @@ def test_the_tornado_is_ordered_and_holds_every_figure_that_moves() -> None:
         type(base)(figures=figures, load=base.load, n_months=24), Matched(own=bought(), api=api()), n_cases=10
     )
     assert [swing.figure for swing in found.swings] == ["growth_per_year", "electricity_usd_per_kwh"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.005, 0.2), st.floats(1.0, 3.0))
+def test_a_dearer_api_never_makes_owning_less_likely(usd: float, times: float) -> None:
+    base = scenario(90_000, 24)
+    figures = base.figures.with_figures(
+        figure("electricity_usd_per_kwh", 0.12, 0.05, 0.3),
+        figure("operations_hours_per_month", 8, 2, 24),
+        figure("growth_per_year", 0.2, -0.3, 0.6),
+    )
+    asked = replace(base, figures=figures)
+    own = bought(usd=40_000)
+    cheap = risk(asked, Matched(own=own, api=api(usd)), n_cases=300)
+    dear = risk(asked, Matched(own=own, api=api(usd * times)), n_cases=300)
+    assert dear.probability_own_cheaper >= cheap.probability_own_cheaper
+    # The same cases: only the price differs.
+    assert dear.difference_usd[1] <= cheap.difference_usd[1] + 1e-6
