@@ -16,7 +16,7 @@ from planner.estimate.term import Interval
 from planner.sizing.closed_form import Means, impossible, most_requests_per_s, most_users
 from planner.sizing.option import Seen, SizedFor
 from planner.sizing.question import Limits, SizingQuestion
-from planner.sizing.replica import BUSIEST, Capacity, Replica, capacity, percentile_s, saturation
+from planner.sizing.replica import BUSIEST, LEAST, Capacity, Replica, capacity, percentile_s, saturation
 from planner.sizing.sampled_load import SampledLoad
 from planner.workload.workload import Workload
 
@@ -122,10 +122,11 @@ class ReplicaSearch:
         """What the replica carries within the objectives."""
         if key not in self._capacities:
             replica, serve = self._replica(key, _TIMES[self.question.sized_for]), self.load.serve
-            most = _or_raise(self._bounds[key])
+            most, least = _or_raise(self._bounds[key]), 1.0
             if self.load.unit != "users":
-                most = min(most, BUSIEST * saturation(replica, serve, self.load.n_tasks_per_request))
-            self._capacities[key] = capacity(replica, serve, self.workload.objectives, most)
+                able = saturation(replica, serve, self.load.n_tasks_per_request)
+                most, least = min(most, BUSIEST * able), LEAST * able
+            self._capacities[key] = capacity(replica, serve, self.workload.objectives, most, least)
         return self._capacities[key]
 
     def seen(self, key: ReplicaKey, load: float, *, whole_interval: bool) -> tuple[Seen, ...]:

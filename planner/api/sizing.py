@@ -256,7 +256,7 @@ class _Planning:
             capacity_limit=self.replicas.capacity(key).broken,
             peak=peak,
             average=average,
-            seen=self.replicas.seen(key, peak / n_replicas, whole_interval=False),
+            seen=(),
             usd_per_month=usd_per_month(candidate.offer.usd_per_hour, n_all, hours),
             hours_per_month=hours,
             power_w=None if power_w is None else power_w * n_all,
@@ -274,8 +274,15 @@ class _Planning:
             best: dict[str, Option] = {}
             for option in ordered:
                 best.setdefault(option.offer.accelerator, option)
-            on_front = {id(one) for one in self._front(ordered) if self._is_near(one, ordered[0])}
-            ordered = [one for one in ordered if best[one.offer.accelerator] is one or id(one) in on_front]
+            near = [
+                self._expected(one) for one in ordered if one.is_measured and self._is_near(one, ordered[0])
+            ]
+            on_front = {(one.offer, one.layout) for one in self._front(near)}
+            ordered = [
+                one
+                for one in ordered
+                if best[one.offer.accelerator] is one or (one.offer, one.layout) in on_front
+            ]
         return tuple(self._sure(option) for option in ordered)
 
     def _is_near(self, option: Option, best: Option) -> bool:
@@ -295,6 +302,12 @@ class _Planning:
 
     def _measures(self, option: Option) -> tuple[float, ...]:
         return self._worth(option), option.tightness, -option.headroom
+
+    def _expected(self, option: Option) -> Option:
+        """With what is seen at expected speeds."""
+        load = option.peak / option.n_replicas
+        seen = self.replicas.seen(self.keys[option.offer, option.layout], load, whole_interval=False)
+        return replace(option, seen=seen)
 
     def _sure(self, option: Option) -> Option:
         """With the interval of the speed model carried through, at the load that each replica has at the peak.

@@ -10,7 +10,7 @@ class BlockClock:
 
     def __init__(self, block_tokens: int) -> None:
         self._size = block_tokens
-        self._phases = [0] * block_tokens
+        self._by_turn = [0] * block_tokens  # sequences by the step, of so many, in which they take a block
         self._n = 0
         self._step = 0
 
@@ -21,19 +21,22 @@ class BlockClock:
     def join(self, n_tokens: int) -> int:
         """A sequence with so many tokens begins to grow; returns its phase, with which it leaves again."""
         phase = self.phase_of(n_tokens)
-        self._phases[phase] += 1
+        self._by_turn[-phase % self._size] += 1
         self._n += 1
         return phase
 
     def leave(self, phase: int) -> None:
         """A sequence stops growing."""
-        self._phases[phase] -= 1
+        self._by_turn[-phase % self._size] -= 1
         self._n -= 1
 
     def needed(self, n_steps: int) -> int:
         """Blocks that the next so many steps take: a token that finds its last block full needs a new one."""
         cycles, rest = divmod(n_steps, self._size)
-        return cycles * self._n + sum(self._phases[-(self._step + i) % self._size] for i in range(rest))
+        first = self._step % self._size
+        last = first + rest
+        more = sum(self._by_turn[first:last]) + sum(self._by_turn[: max(0, last - self._size)])
+        return cycles * self._n + more
 
     def steps_within(self, n_blocks: int, at_most: int) -> int:
         """How many steps the given blocks last."""

@@ -20,11 +20,15 @@ def rung(index: int) -> float:
     return load
 
 
-def largest_load(holds: Callable[[float], bool], most: float) -> float | None:
-    """The largest rung at which the objectives hold, below `most`, a load that is surely not carried; None without one."""
+def largest_load(holds: Callable[[float], bool], most: float, least: float = 0.0) -> float | None:
+    """The largest rung at which the objectives hold, from `least` to below `most`; None without one.
+
+    `most` is a load that is surely not carried. A rung below `least` counts as nothing and is not asked; to keep the
+    promise about looser objectives, `least` must not depend on them.
+    """
     low, high = -1, 2**DEPTH  # holds at low, not at high
     while high - low > 1:
         middle = (low + high) // 2
         load = rung(middle)
-        low, high = (middle, high) if load < most and holds(load) else (low, middle)
-    return None if low < 0 else rung(low)
+        low, high = (middle, high) if load < least or (load < most and holds(load)) else (low, middle)
+    return None if low < 0 or rung(low) < least else rung(low)

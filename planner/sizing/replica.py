@@ -18,6 +18,7 @@ Serve = Callable[[Policy, StepTimer, float], SimulationResult]
 # Requests at either end of a run that see an emptier replica than those between.
 _LEFT_OUT_FIRST: Final = 0.2
 _LEFT_OUT_LAST: Final = 0.1
+LEAST: Final = 1 / 32  # of what a replica can do at all: one that carries less is not worth having
 BUSIEST: Final = 0.95  # of what a replica can do at all: beyond it queues grow without end
 
 
@@ -91,8 +92,13 @@ def saturation(replica: Replica, serve: Serve, n_tasks_per_request: float = 1.0)
     return (last - first) / (ends[last] - ends[first]) * n_tasks_per_request * replica.n_attention_replicas
 
 
-def capacity(replica: Replica, serve: Serve, objectives: Sequence[Objective], most: float) -> Capacity:
-    """The largest load at which all objectives hold in the simulation; `most` is one that is surely not carried."""
+def capacity(
+    replica: Replica, serve: Serve, objectives: Sequence[Objective], most: float, least: float = 0.0
+) -> Capacity:
+    """The largest load at which all objectives hold in the simulation.
+
+    `most` is one that is surely not carried, `least` one below which a replica is not worth having.
+    """
     runs: dict[float, tuple[Objective, float] | None] = {}
 
     def holds(load: float) -> bool:
@@ -101,10 +107,12 @@ def capacity(replica: Replica, serve: Serve, objectives: Sequence[Objective], mo
             runs[load] = first_broken(result, objectives, replica.first_token_s)
         return runs[load] is None
 
-    found = largest_load(holds, most)
+    found = largest_load(holds, most, least)
     failed = sorted(load for load, broken in runs.items() if broken is not None)
     broken = runs[failed[0]] if failed else None
-    if broken is None:
+    if broken is None and found is None:
+        words = "it carries next to nothing"
+    elif broken is None:
         words = f"{BUSIEST * 100:g} % busy"
     elif found is None:
         words = f"at the least load already, {broken[0]} is {broken[1]:.3g} s"
