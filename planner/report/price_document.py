@@ -1,5 +1,6 @@
 """`planner price show` as a document: API prices with source and date."""
 
+import statistics
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -8,6 +9,8 @@ from planner.prices.price import ApiPrice
 from planner.prices.schedule_json import schedule_data
 from planner.report.document import Document, Table, listed
 from planner.report.price_amounts import Money
+
+_FEW = 2
 
 
 def price_document(prices: Sequence[ApiPrice], query: str | None, money: Money) -> Document:
@@ -27,7 +30,10 @@ def price_document(prices: Sequence[ApiPrice], query: str | None, money: Money) 
     return Document(
         schema="planner.price/1",
         title="API prices",
-        answer=(f"{len(ordered)} {word} {what}; {money.per_mtok}, from {source_names(ordered)}.",),
+        answer=(
+            f"{len(ordered)} {word} {what}; {money.per_mtok}, from {source_names(ordered)}.",
+            *([_spread(ordered, money)] if query and len(ordered) > _FEW else []),
+        ),
         tables=(
             Table(
                 title="",
@@ -54,6 +60,15 @@ def price_document(prices: Sequence[ApiPrice], query: str | None, money: Money) 
             "prices": [price_data(price) for price in ordered],
         },
     )
+
+
+def _spread(prices: Sequence[ApiPrice], money: Money) -> str:
+    """How far hosts lie apart, in the price that rows are sorted by."""
+    mixed = [price.mixed_usd_per_mtok for price in prices if not price.is_free and not price.is_deprecated]
+    if not mixed:
+        return "None of them is an offer to plan with."
+    low, middle, high = (money.rate_of(usd) for usd in (min(mixed), statistics.median(mixed), max(mixed)))
+    return f"Three tokens in for one out cost from {low} to {high}, in the middle {middle}."
 
 
 def source_names(prices: Sequence[ApiPrice]) -> str:

@@ -130,6 +130,18 @@ def test_scores_are_data_that_a_user_replaces(own_folder: Path) -> None:
     assert table["GPT-5.6 Sol"]["benchmark"] == "LiveBench 2026-06-25"
 
 
+def test_how_far_hosts_lie_apart_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(
+        "provider,model_id,input_per_mtok,output_per_mtok\n"
+        "a,some-model,1,1\nb,some-model,2,2\nc,some-model,3,11\n",
+        encoding="utf-8",
+    )
+    # (3 · 1 + 1) / 4, (3 · 2 + 2) / 4 and (3 · 3 + 11) / 4.
+    text = " ".join(run("some-model", "--price-file", str(path)).stdout.split())
+    assert "Three tokens in for one out cost from 1 to 5, in the middle 2." in text
+
+
 def test_a_history_has_days_and_sources() -> None:
     found = answer("history", "o3", "--provider", "openai")
     prices = [
