@@ -1,0 +1,490 @@
+"""One replica, step by step: who waits, who is read, who decodes, and when each token is there.
+
+Steps that only decode are added up at once until something changes: an answer ends, a request arrives that has room, or
+the pool is full. Everything else is one step after the other, as the engine does it.
+"""
+
+import heapq
+import math
+from collections.abc import Callable, Iterable
+
+from planner.simulate.block_clock import BlockClock
+from planner.simulate.policy import Policy
+from planner.simulate.prefix_cache import PrefixCache
+from planner.simulate.request_spec import RequestSpec
+from planner.simulate.result import RequestTimes, SimulationResult
+from planner.simulate.step_timer import StepTimer
+
+NextRequests = Callable[[RequestSpec, float, bool], Iterable[RequestSpec]]
+
+
+class _Sequence:
+    """A request with a place."""
+
+    __slots__ = (
+        "cached", "decoding", "end_step", "first_s", "hit", "index", "n_preemptions", "own_blocks", "phase",
+        "prompt_left", "remaining", "spec", "uses",
+    )  # fmt: skip
+
+    def __init__(self, index: int, spec: RequestSpec) -> None:
+        self.index = index
+        self.spec = spec
+        self.prompt_left = spec.n_prompt_tokens
+        self.remaining = spec.n_output_tokens  # tokens still to come
+        self.cached = 0  # tokens in the pool while it is read; later as of its first decoding step
+        self.own_blocks = 0  # blocks besides those of a shared beginning
+        self.hit = 0
+        self.first_s: float | None = None
+        self.end_step = 0
+        self.phase = 0
+        self.decoding = False
+        self.uses: int | None = None  # the conversation that it builds on
+        self.n_preemptions = 0
+
+
+class Replica:
+    """The state of one replica between two steps."""
+
+    def __init__(
+        self, policy: Policy, timer: StepTimer, next_requests: NextRequests | None, until_s: float
+    ) -> None:
+        self.policy = policy
+        self.timer = timer
+        self.next_requests = next_requests
+        self.until_s = until_s
+        self.horizon_s = math.inf  # beyond which others may have something for it
+        self.now = 0.0
+        self.step = 0
+        self.pending: list[tuple[float, int, RequestSpec]] = []  # to arrive, by time
+        self.waiting: list[tuple[int, int, int, _Sequence]] = []  # by priority, preempted first, order
+        self.running: dict[int, _Sequence] = {}  # in the order of their admission
+        self.reading: dict[int, _Sequence] = {}  # whose prompts are not read yet
+        self.ends: list[tuple[int, int, _Sequence]] = []  # of those that decode, by step
+        self.n_decoding = 0
+        self.cached_tokens = 0  # of those that decode
+        self.clock = BlockClock(policy.block_tokens)
+        self.prefixes = PrefixCache()
+        self.used_blocks = 0  # idle conversations included
+        self.done: list[RequestTimes] = []
+        self.n_issued = 0
+        self.busy_s = self.running_s = self.waited_s = 0.0
+        self.waiting_since: dict[int, float] = {}
+        self.n_steps = self.n_preemptions = self.n_output = self.n_read = self.peak_blocks = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to serve, or to come."""
+        return not (self.pending or self.waiting or self.running)
+
+    @property
+    def next_s(self) -> float:
+        """When it will do something next: now, or when the next request arrives; never when it is done."""
+        if self.running or self.waiting:
+            return self.now
+        return max(self.now, self.pending[0][0]) if self.pending else math.inf
+
+    def issue(self, spec: RequestSpec) -> None:
+        """A request that is to arrive at its time; one that has passed is there after the step under way."""
+        if spec.arrival_s <= self.until_s:
+            heapq.heappush(self.pending, (spec.arrival_s, self.n_issued, spec))
+            self.n_issued += 1
+
+    def advance(self, until_s: float = math.inf) -> None:
+        """Steps until a time has come or nothing is left; at least one step where there is something to do.
+
+        Steps are whole: the last one may end later.
+        """
+        self.horizon_s = until_s
+        while not self.is_done:
+            self._arrive()
+            if self.running or self.waiting:
+                self._step()
+            elif self.pending:
+                if self.pending[0][0] > until_s:
+                    return
+                self.now = max(self.now, self.pending[0][0])
+                continue
+            if self.now >= until_s:
+                return
+
+    def result(self) -> SimulationResult:
+        """What happened until now."""
+        if self.is_done and self.used_blocks != self.prefixes.n_blocks:
+            raise AssertionError("blocks of the pool were lost")
+        return SimulationResult(
+            requests=tuple(sorted(self.done, key=lambda times: times.index)),
+            end_s=self.now,
+            busy_s=self.busy_s,
+            n_steps=self.n_steps,
+            n_preemptions=self.n_preemptions,
+            n_output_tokens=self.n_output,
+            n_prefill_tokens=self.n_read,
+            mean_running=self.running_s / self.busy_s if self.busy_s else 0.0,
+            mean_waiting=self.waited_s / self.now if self.now else 0.0,
+            peak_blocks=self.peak_blocks,
+        )
+
+    # Arrivals
+
+    def _arrive(self) -> None:
+        while self.pending and self.pending[0][0] <= self.now:
+            arrival_s, index, spec = heapq.heappop(self.pending)
+            refusal = self.policy.refusal(spec.n_prompt_tokens, spec.n_output_tokens)
+            if refusal is not None:
+                self._finish_times(_Sequence(index, spec), None, refusal)
+                continue
+            self.waiting_since[index] = arrival_s
+            heapq.heappush(self.waiting, (spec.priority, 1, index, _Sequence(index, spec)))
+
+    # Steps
+
+    def _step(self) -> None:
+        """One step with prompts in it, or all steps until something changes."""
+        chunks, chunk_tokens, pairs = self._chunks()
+        if not chunks:
+            self._decode()
+            return
+        alone = self.policy.mixing == "prompts_first"
+        n = 0 if alone else self.n_decoding
+        seconds = self.timer.mixed(n, 0 if alone else self.cached_tokens, chunk_tokens, pairs)
+        self._pass(seconds, 1, len(self.running))
+        self.n_read += chunk_tokens
+        if not alone:
+            self._grow(1)
+        for sequence, length in chunks:
+            sequence.prompt_left -= length
+            sequence.cached += length
+            if sequence.prompt_left == 0:
+                del self.reading[sequence.index]
+                self._read_whole(sequence)
+        self._end()
+
+    def _chunks(self) -> tuple[list[tuple[_Sequence, int]], int, int]:
+        """The parts of prompts that the next step reads; admits requests as long as there is room."""
+        policy = self.policy
+        budget = policy.max_batched_tokens
+        if policy.mixing == "mixed":
+            budget -= self.n_decoding
+        self._make_room_to_grow()
+        chunks: list[tuple[_Sequence, int]] = []
+        pairs = 0
+        for sequence in list(self.reading.values()):
+            if budget <= 0:
+                break
+            length = min(sequence.prompt_left, budget)
+            if not self._take_for(sequence, length):
+                continue  # it was sent back itself
+            chunks.append((sequence, length))
+            pairs += length * sequence.cached + length * length // 2
+            budget -= length
+        while budget > 0 and self.waiting and len(self.running) < policy.max_sequences:
+            sequence = self.waiting[0][3]
+            first = self._admit(sequence, budget)
+            if first is None:
+                break
+            heapq.heappop(self.waiting)
+            self.waited_s += self.now - self.waiting_since.pop(sequence.index)
+            if first:
+                chunks.append((sequence, first))
+                pairs += first * sequence.cached + first * first // 2
+                budget -= first
+        return chunks, sum(length for _, length in chunks), pairs
+
+    def _decode(self) -> None:
+        """Steps that only decode, up to the next change."""
+        if not self.n_decoding:
+            if self.waiting and not self.running:
+                raise AssertionError("a request waits for an empty replica")
+            return
+        n_steps = self.ends[0][0] - self.step
+        if self.policy.room == "as_it_grows":
+            free = self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
+            n_steps = max(1, self.clock.steps_within(free, n_steps))
+        empty_s, per_token_s = self.timer.decode(self.n_decoding)
+        first_s = empty_s + per_token_s * self.cached_tokens
+        growth_s = per_token_s * self.n_decoding
+        if self.pending and not self.waiting and len(self.running) < self.policy.max_sequences:
+            n_steps = min(n_steps, _steps_until(self.pending[0][0] - self.now, first_s, growth_s))
+        if self.horizon_s < math.inf:
+            n_steps = min(n_steps, _steps_until(self.horizon_s - self.now, first_s, growth_s))
+        seconds = n_steps * first_s + growth_s * n_steps * (n_steps - 1) / 2
+        self._pass(seconds, n_steps, self.n_decoding)
+        self._grow(n_steps)
+        self._end()
+
+    def _pass(self, seconds: float, n_steps: int, n_running: int) -> None:
+        self.now += seconds
+        self.busy_s += seconds
+        self.running_s += seconds * n_running
+        self.n_steps += n_steps
+
+    def _grow(self, n_steps: int) -> None:
+        """Everything that decodes has that many more tokens."""
+        if self.policy.room == "as_it_grows" and not self._take(self.clock.needed(n_steps)):
+            raise AssertionError("room to grow was made before")
+        self.clock.advance(n_steps)
+        self.step += n_steps
+        self.cached_tokens += n_steps * self.n_decoding
+        self.n_output += n_steps * self.n_decoding
+
+    def _end(self) -> None:
+        """Answers that are whole now."""
+        while self.ends and self.ends[0][0] <= self.step:
+            _, _, sequence = heapq.heappop(self.ends)
+            if not sequence.decoding or sequence.end_step != self.step:
+                continue  # it was sent back since
+            sequence.remaining = 0
+            self._stop_decoding(sequence)
+            self._leave(sequence)
+            self._finish(sequence)
+
+    # Requests
+
+    def _admit(self, sequence: _Sequence, budget: int) -> int | None:
+        """Gives a waiting request its place; tokens of its first chunk, 0 for none to read, None for no room."""
+        found, hit = self._found(sequence)
+        first = self._place(sequence, budget, found, hit)
+        if first is None and found is not None and not self.running:
+            # What it begins with holds more than that, and leaves no room for the rest: read all of it again.
+            first = self._place(sequence, budget, None, 0)
+        return first
+
+    def _place(self, sequence: _Sequence, budget: int, found: int | None, hit: int) -> int | None:
+        policy, spec = self.policy, sequence.spec
+        to_read = 0 if spec.is_prefilled and sequence.first_s is None else sequence.prompt_left - hit
+        length = min(to_read, budget)
+        if policy.room == "reserved":
+            tokens = sequence.prompt_left + sequence.remaining - 1
+        elif to_read:
+            tokens = hit + length
+        else:
+            tokens = sequence.prompt_left
+        if found is not None:
+            self.prefixes.use(found)
+        held = hit // policy.block_tokens
+        blocks = policy.blocks_of(tokens) - held
+        # A prompt is begun only when all of it has room: one that is sent back must not come straight back in.
+        whole = max(blocks, policy.blocks_of(hit + to_read) - held)
+        if not self._has_room(whole + self._kept()) or not self._take(blocks):
+            if found is not None:
+                self.prefixes.release(found)
+            return None
+        sequence.own_blocks = blocks
+        sequence.uses = found
+        sequence.hit += hit
+        sequence.cached = hit
+        sequence.prompt_left -= hit
+        self.running[sequence.index] = sequence
+        if to_read:
+            self.reading[sequence.index] = sequence
+            if length == to_read:
+                # Others of the same step find it already: engines enter blocks when they are given out.
+                self._remember(sequence, hit + length)
+            return length
+        sequence.cached, sequence.prompt_left = sequence.prompt_left + hit, 0
+        self._read_whole(sequence)
+        return 0
+
+    def _found(self, sequence: _Sequence) -> tuple[int | None, int]:
+        """The conversation in the pool with which a request begins, and how many tokens in whole blocks of it."""
+        spec, size = sequence.spec, self.policy.block_tokens
+        if not self.policy.prefix_cache:
+            return None, 0
+        for name, n_tokens in (
+            (spec.conversation, spec.n_prefix_tokens),
+            (spec.shared_conversation, spec.n_shared_tokens),
+        ):
+            if name is not None:
+                there = min(self.prefixes.find(name), n_tokens)
+                # The last prompt token is always read: its output is the first token.
+                hit = min(there, sequence.prompt_left - 1) // size * size
+                if hit:
+                    return name, hit
+        return None, 0
+
+    def _read_whole(self, sequence: _Sequence) -> None:
+        """A prompt is read: its first token is there, and it decodes from here on."""
+        spec = sequence.spec
+        if sequence.first_s is None:
+            sequence.first_s = spec.arrival_s if spec.is_prefilled else self.now
+        if not (spec.is_prefilled and sequence.n_preemptions == 0):
+            self.n_output += 1
+        sequence.remaining -= 1
+        self._remember(sequence, sequence.cached)
+        if sequence.remaining == 0:
+            self._leave(sequence)
+            self._finish(sequence)
+            return
+        sequence.decoding = True
+        sequence.end_step = self.step + sequence.remaining
+        sequence.phase = self.clock.join(sequence.cached)
+        self.n_decoding += 1
+        self.cached_tokens += sequence.cached
+        heapq.heappush(self.ends, (sequence.end_step, sequence.index, sequence))
+
+    def _stop_decoding(self, sequence: _Sequence) -> None:
+        """Takes a sequence out of the sums over those that decode, with what it grew by since."""
+        # It joined with `cached` tokens and `total` steps to go.
+        grown = self._tokens_now(sequence) - sequence.cached
+        if self.policy.room == "as_it_grows":
+            sequence.own_blocks += self.policy.blocks_of(sequence.cached + grown) - self.policy.blocks_of(
+                sequence.cached
+            )
+        sequence.cached += grown
+        self.cached_tokens -= sequence.cached
+        self.clock.leave(sequence.phase)
+        self.n_decoding -= 1
+        sequence.decoding = False
+
+    def _tokens_now(self, sequence: _Sequence) -> int:
+        """Tokens in the pool of a sequence that decodes: all but the one that its last step gave."""
+        spec = sequence.spec
+        return spec.n_prompt_tokens + spec.n_output_tokens - 1 - (sequence.end_step - self.step)
+
+    def _remember(self, sequence: _Sequence, n_tokens: int) -> None:
+        """Lets later requests of the same conversation begin with what is in the pool."""
+        spec, size = sequence.spec, self.policy.block_tokens
+        name, shared = spec.conversation, spec.shared_conversation
+        if not self.policy.prefix_cache or name is None:
+            return
+        if spec.n_kept_tokens is not None:
+            n_tokens = min(n_tokens, spec.n_kept_tokens)
+        whole_blocks = n_tokens // size
+        if not whole_blocks:
+            return
+        n_shared_blocks = 0 if shared is None else min(whole_blocks, spec.n_shared_tokens // size)
+        if shared is not None and n_shared_blocks:
+            self._put(sequence, shared, n_shared_blocks)
+        self._put(sequence, name, whole_blocks, shared if n_shared_blocks else None, n_shared_blocks)
+        if sequence.uses != name:
+            self.prefixes.use(name)
+            if sequence.uses is not None:
+                self.prefixes.release(sequence.uses)
+            sequence.uses = name
+
+    def _put(
+        self,
+        sequence: _Sequence,
+        name: int,
+        n_blocks: int,
+        parent: int | None = None,
+        n_parent_blocks: int = 0,
+    ) -> None:
+        sequence.own_blocks -= self.prefixes.put(
+            name,
+            n_blocks * self.policy.block_tokens,
+            n_blocks,
+            at_most=sequence.own_blocks,
+            parent=parent,
+            n_parent_blocks=n_parent_blocks,
+        )
+
+    def _let_go(self, sequence: _Sequence) -> None:
+        if sequence.uses is not None:
+            self.prefixes.release(sequence.uses)
+            sequence.uses = None
+
+    def _leave(self, sequence: _Sequence) -> None:
+        """Gives its blocks back, but for what a conversation keeps."""
+        self._remember(sequence, sequence.cached)
+        self._let_go(sequence)
+        self.used_blocks -= sequence.own_blocks
+        sequence.own_blocks = 0
+        del self.running[sequence.index]
+        self.reading.pop(sequence.index, None)
+
+    def _send_back(self, sequence: _Sequence) -> None:
+        """No room: its blocks are freed, and it waits at the head of the queue to be read again."""
+        spec = sequence.spec
+        if sequence.decoding:
+            sequence.remaining = sequence.end_step - self.step
+            self._stop_decoding(sequence)
+        self.used_blocks -= sequence.own_blocks
+        sequence.own_blocks = 0
+        self._let_go(sequence)
+        # What it had said is read again with the prompt; the next token comes when that is done.
+        sequence.prompt_left = spec.n_prompt_tokens + spec.n_output_tokens - sequence.remaining
+        sequence.cached = 0
+        sequence.n_preemptions += 1
+        self.n_preemptions += 1
+        del self.running[sequence.index]
+        self.reading.pop(sequence.index, None)
+        self.waiting_since[sequence.index] = self.now
+        heapq.heappush(self.waiting, (spec.priority, 0, sequence.index, sequence))
+
+    def _finish(self, sequence: _Sequence) -> None:
+        self._finish_times(sequence, self.now, None)
+
+    def _finish_times(self, sequence: _Sequence, last_s: float | None, rejected: str | None) -> None:
+        spec = sequence.spec
+        self.done.append(
+            RequestTimes(
+                index=sequence.index,
+                arrival_s=spec.arrival_s,
+                n_prompt_tokens=spec.n_prompt_tokens,
+                n_output_tokens=spec.n_output_tokens,
+                first_s=sequence.first_s,
+                last_s=last_s,
+                n_preemptions=sequence.n_preemptions,
+                n_prefix_hit_tokens=sequence.hit,
+                rejected=rejected,
+            )
+        )
+        if self.next_requests is not None:
+            for following in self.next_requests(spec, self.now, rejected is None):
+                self.issue(following)
+
+    # Blocks
+
+    def _take(self, n_blocks: int, *, kept: int = 0) -> bool:
+        """Takes blocks of the pool, from idle conversations if need be; False when no more than `kept` would be left."""
+        free = self.policy.n_blocks - self.used_blocks - kept
+        if n_blocks > free:
+            if n_blocks > free + self.prefixes.idle_blocks:
+                return False
+            self.used_blocks -= self.prefixes.give_up(n_blocks - free)
+        self.used_blocks += n_blocks
+        self.peak_blocks = max(self.peak_blocks, self.used_blocks)
+        return True
+
+    def _has_room(self, n_blocks: int) -> bool:
+        return n_blocks <= self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
+
+    def _kept(self) -> int:
+        """Blocks that what decodes will take in its next step."""
+        return self.clock.needed(1) if self.policy.room == "as_it_grows" else 0
+
+    def _take_for(self, sequence: _Sequence, length: int) -> bool:
+        """Blocks for a chunk; sends the youngest back until there are some, itself at last (False)."""
+        if self.policy.room == "reserved":
+            return True
+        policy = self.policy
+        needed = policy.blocks_of(sequence.cached + length) - policy.blocks_of(sequence.cached)
+        while not self._take(needed, kept=self._kept()):
+            youngest = self.running[next(reversed(self.running))]
+            self._send_back(youngest)
+            if youngest is sequence:
+                return False
+        sequence.own_blocks += needed
+        return True
+
+    def _make_room_to_grow(self) -> None:
+        """Sends the youngest back until all that decode can take another token."""
+        if self.policy.room == "reserved":
+            return
+        while self.n_decoding > 0:
+            free = self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
+            if self.clock.needed(1) <= free:
+                return
+            self._send_back(self.running[next(reversed(self.running))])
+
+
+def _steps_until(wait_s: float, first_s: float, growth_s: float) -> int:
+    """The fewest steps that take at least `wait_s`: k·first + growth·k·(k − 1)/2 ≥ wait."""
+    if wait_s <= first_s:
+        return 1
+    if growth_s <= 1e-6 * first_s / max(1.0, wait_s / first_s):
+        return max(1, math.ceil(wait_s / first_s))
+    half = growth_s / 2
+    b = first_s - half
+    return max(1, math.ceil((math.sqrt(b * b + 4 * half * wait_s) - b) / (2 * half)))
