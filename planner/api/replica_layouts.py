@@ -14,12 +14,12 @@ from planner.engines.sharding import Parallel
 from planner.engines.vllm.command import serve_command
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError, UnknownArchitectureError
-from planner.estimate.served_model import ServedMemory, ServedModel, ServingGpu
-from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.served.answer import ServingLoad
+from planner.estimate.served.model import ServedMemory, ServedModel, ServingGpu
+from planner.estimate.served.sglang_memory import sglang_memory
+from planner.estimate.served.vllm_memory import vllm_memory
 from planner.estimate.serving_speed.deployment import Deployment
 from planner.estimate.serving_speed.step_timer import Bound, serving_step_timer
-from planner.estimate.sglang_memory import sglang_memory
-from planner.estimate.vllm_memory import vllm_memory
 from planner.model.opened_model import OpenedModel
 from planner.simulate.policy import Policy
 from planner.sizing.closed_form import Means

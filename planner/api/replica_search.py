@@ -10,7 +10,7 @@ from planner.api.serving_facts import serving_facts
 from planner.api.serving_machines import ServingMachines
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
-from planner.estimate.served_model import ServingGpu
+from planner.estimate.served.model import ServingGpu
 from planner.estimate.serving_speed.step_timer import Bound
 from planner.estimate.term import Interval
 from planner.sizing.closed_form import Means, impossible, most_requests_per_s, most_users

@@ -15,15 +15,15 @@ from planner.engines.sglang.settings import SglangSettings
 from planner.engines.vllm.command import serve_command
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.apart_answer import ApartAnswer, ApartSpeed, ApartWorkers, Role
-from planner.estimate.served_model import ServedMemory, ServedModel
-from planner.estimate.serving_answer import USUAL_LOAD, ServingEngine, ServingLoad
+from planner.estimate.served.answer import USUAL_LOAD, ServingEngine, ServingLoad
+from planner.estimate.served.apart_answer import ApartAnswer, ApartSpeed, ApartWorkers, Role
+from planner.estimate.served.model import ServedMemory, ServedModel
+from planner.estimate.served.sglang_memory import sglang_memory
+from planner.estimate.served.vllm_memory import vllm_memory
 from planner.estimate.serving_speed.apart import Apart, ApartTimes, Workers, apart_times
 from planner.estimate.serving_speed.deployment import Deployment
 from planner.estimate.serving_speed.served_latency import interval, kind_apart
-from planner.estimate.sglang_memory import sglang_memory
 from planner.estimate.term import Term
-from planner.estimate.vllm_memory import vllm_memory
 from planner.progress import Progress
 
 _VLLM_ROLE = ("--kv-transfer-config", '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}')

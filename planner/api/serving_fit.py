@@ -17,10 +17,10 @@ from planner.engines.vllm.command import serve_command
 from planner.engines.vllm.prefix_reuse import prefix_block_tokens as vllm_prefix_block
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.served_model import ServedModel, served_model
-from planner.estimate.serving_answer import USUAL_LOAD, ServingAnswer, ServingLoad, ServingRow
-from planner.estimate.sglang_memory import sglang_memory
-from planner.estimate.vllm_memory import vllm_memory
+from planner.estimate.served.answer import USUAL_LOAD, ServingAnswer, ServingLoad, ServingRow
+from planner.estimate.served.model import ServedModel, served_model
+from planner.estimate.served.sglang_memory import sglang_memory
+from planner.estimate.served.vllm_memory import vllm_memory
 from planner.model.formats.layout import lay_out
 from planner.model.formats.online import online_plan
 from planner.model.opened_model import OpenedModel

@@ -11,7 +11,7 @@ from hardware.units import MIB
 from planner.api.machines import fleet_for, machine_for
 from planner.errors import MissingFactError
 from planner.estimate.peer_links import peer_link_bytes_per_s
-from planner.estimate.served_model import ServingGpu, visible_bytes
+from planner.estimate.served.model import ServingGpu, visible_bytes
 from planner.estimate.serving_speed.fabric import Fabric
 
 # A described card is taken as empty but for the process that asks: its CUDA context.

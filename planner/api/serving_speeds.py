@@ -7,9 +7,9 @@ from planner.api.serving_facts import serving_facts
 from planner.api.serving_machines import ServingMachines
 from planner.engines.prefix_reuse import found_tokens
 from planner.engines.sharding import Parallel
-from planner.estimate.served_model import ServedModel
-from planner.estimate.served_prefix import prefix_terms
-from planner.estimate.serving_answer import PrefixReuse, ServingLoad, ServingSpeed
+from planner.estimate.served.answer import PrefixReuse, ServingLoad, ServingSpeed
+from planner.estimate.served.model import ServedModel
+from planner.estimate.served.prefix import prefix_terms
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.own_loads import corrected, n_loads_of
 from planner.estimate.serving_speed.rank_load import rank_load

@@ -7,8 +7,8 @@ from pathlib import Path
 from planner.errors import MalformedError
 from planner.estimate.llama_cpp_rows.predict import LoadPredictor
 from planner.estimate.llama_cpp_rows.row import COLUMNS as LOAD_COLUMNS
-from planner.estimate.served_rows import Resolve
-from planner.estimate.served_rows import predict as predict_served
+from planner.estimate.served.rows import Resolve
+from planner.estimate.served.rows import predict as predict_served
 from planner.estimate.validation import Prediction, Score, scores
 from planner.progress import Progress
 from planner.quoting import quoted

@@ -21,7 +21,7 @@ from planner.engines.sharding import Parallel
 from planner.engines.vllm.command import parse_serve_command
 from planner.engines.vllm.settings import LATEST as LATEST_VLLM
 from planner.engines.vllm.settings import VllmSettings
-from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.served.answer import ServingLoad
 from planner.estimate.serving_speed.apart import Workers
 from planner.report.apart_document import apart_document
 from planner.report.document import Document

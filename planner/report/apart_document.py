@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from hardware.units import MILLI, format_bytes
-from planner.estimate.apart_answer import ApartAnswer, ApartSpeed, ApartWorkers
+from planner.estimate.served.apart_answer import ApartAnswer, ApartSpeed, ApartWorkers
 from planner.report.document import Document, Table
 from planner.report.estimate_terms import interval_data, term_data
 from planner.report.served_prefix import shown_interval

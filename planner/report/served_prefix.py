@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hardware.units import MILLI, format_bytes
-from planner.estimate.serving_answer import PrefixReuse, ServingSpeed
+from planner.estimate.served.answer import PrefixReuse, ServingSpeed
 from planner.estimate.term import Interval, Term
 from planner.report.document import Table
 from planner.report.estimate_terms import interval_data, term_data

@@ -5,8 +5,8 @@ from typing import Any
 
 from hardware.units import MILLI, format_bytes
 from planner.engines.sharding import Parallel
-from planner.estimate.served_model import RankMemory, ServedMemory, ServingGpu
-from planner.estimate.serving_answer import ServingAnswer, ServingRow
+from planner.estimate.served.answer import ServingAnswer, ServingRow
+from planner.estimate.served.model import RankMemory, ServedMemory, ServingGpu
 from planner.report.document import Document, Table
 from planner.report.estimate_terms import term_data
 from planner.report.served_prefix import prefix_data, prefix_tables, shown_interval, speed_data

@@ -9,8 +9,8 @@ from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.apart_answer import ApartAnswer
-from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.served.answer import ServingLoad
+from planner.estimate.served.apart_answer import ApartAnswer
 from planner.estimate.serving_speed.apart import Workers
 from planner.report.apart_document import apart_document
 

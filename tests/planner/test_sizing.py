@@ -15,7 +15,7 @@ from planner.api.serving_speeds import serving_deployment
 from planner.api.sizing import size
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.served.answer import ServingLoad
 from planner.estimate.serving_speed.step_timer import serving_step_timer
 from planner.simulate.drawn_requests import DrawnRequests
 from planner.simulate.policy import Policy

@@ -25,7 +25,7 @@ from planner.estimate.llama_cpp_rows.row import LoadRow
 from planner.estimate.llama_cpp_rows.settings import RowPlacement, row_flags, row_placement
 from planner.estimate.llama_cpp_rows.storage import row_storage
 from planner.estimate.memory import DeviceLoad, memory_loads
-from planner.estimate.served_component import Component
+from planner.estimate.served.component import Component
 from planner.estimate.term import Term
 from planner.model.network import Network
 from planner.model.storage import Storage, StoredWeight

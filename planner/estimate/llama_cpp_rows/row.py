@@ -16,7 +16,7 @@ from typing import Final
 from hardware.units import GIB, MIB
 from planner.engines.ik_llama_cpp.command_line import CommandLine, parse
 from planner.errors import MalformedError
-from planner.estimate.served_component import number, whole
+from planner.estimate.served.component import number, whole
 
 Row = Mapping[str, str]
 

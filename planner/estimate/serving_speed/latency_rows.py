@@ -26,7 +26,7 @@ from hardware.spec import Accelerator
 from hardware.units import GIB, MILLI
 from planner.engines.sharding import Parallel, split_problem
 from planner.errors import MissingFactError
-from planner.estimate.served_names import candidates
+from planner.estimate.served.names import candidates
 from planner.estimate.serving_speed.apart_runs import ApartRun
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, run_settings

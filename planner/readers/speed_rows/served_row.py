@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from planner.estimate.served_names import candidates
+from planner.estimate.served.names import candidates
 from planner.estimate.serving_speed.row_sources import SourceDevice
 from planner.readers.measurements.llama_bench_fields import COLUMNS
 from planner.readers.speed_rows.models import UnplacedError

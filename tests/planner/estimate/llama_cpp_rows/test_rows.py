@@ -10,7 +10,7 @@ from planner.estimate.llama_cpp_rows.model import Known, RowModel, row_model
 from planner.estimate.llama_cpp_rows.names import file_name, names, stored_as
 from planner.estimate.llama_cpp_rows.predict import LoadPrediction, LoadPredictor
 from planner.estimate.llama_cpp_rows.row import LoadRow
-from planner.estimate.served_component import Component
+from planner.estimate.served.component import Component
 from planner.readers.catalogue_lookup import known_networks
 from planner.readers.recorded_network import network_of_columns
 

@@ -13,7 +13,7 @@ from planner.engines.sglang.settings import SglangSettings
 from planner.engines.vllm.prefix_reuse import prefix_block_tokens
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.serving_answer import ServingLoad
+from planner.estimate.served.answer import ServingLoad
 from planner.estimate.serving_speed.deployment import batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.step_time import prompt_step_s

@@ -8,9 +8,9 @@ from planner.engines.sglang.pool import tokens_of_kv_bytes
 from planner.engines.sglang.settings import LATEST, SglangSettings
 from planner.engines.sharding import Parallel, stage_problem
 from planner.errors import MalformedError, MissingFactError
-from planner.estimate.served_component import Component, number, whole
-from planner.estimate.served_model import ServedModel
-from planner.estimate.sglang_memory import model_cell, pool_after_load, sglang_weights
+from planner.estimate.served.component import Component, number, whole
+from planner.estimate.served.model import ServedModel
+from planner.estimate.served.sglang_memory import model_cell, pool_after_load, sglang_weights
 
 Row = Mapping[str, str]
 

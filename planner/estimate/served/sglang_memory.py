@@ -7,7 +7,7 @@ from planner.engines.sglang.pool import DRAFT_CHARGED, Cell, TokenPool, cell, re
 from planner.engines.sglang.settings import SglangSettings, chunk_tokens, static_fraction
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
-from planner.estimate.served_model import (
+from planner.estimate.served.model import (
     OTHER,
     RankMemory,
     ServedMemory,
@@ -15,7 +15,7 @@ from planner.estimate.served_model import (
     ServingGpu,
     weight_terms,
 )
-from planner.estimate.served_spread import kv_bounds
+from planner.estimate.served.spread import kv_bounds
 from planner.estimate.term import Term
 
 # What is gone before the engine looks at free memory: context, NCCL, libraries.

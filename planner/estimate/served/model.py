@@ -12,7 +12,7 @@ from planner.engines.rank_weights import RankWeights, rope_table_bytes
 from planner.engines.sharding import Parallel
 from planner.engines.vllm.cache_pool import Capacity
 from planner.errors import MissingFactError
-from planner.estimate.served_spread import Bounds
+from planner.estimate.served.spread import Bounds
 from planner.estimate.term import Term
 from planner.model.experts import Experts
 from planner.model.formats.layout import FormatLayout, lay_out

@@ -21,7 +21,7 @@ from planner.engines.vllm.settings import (
     utilization,
 )
 from planner.errors import MissingFactError
-from planner.estimate.served_model import (
+from planner.estimate.served.model import (
     ACTIVATION,
     GRAPHS,
     OTHER,
@@ -31,7 +31,7 @@ from planner.estimate.served_model import (
     ServingGpu,
     weight_terms,
 )
-from planner.estimate.served_spread import kv_bounds
+from planner.estimate.served.spread import kv_bounds
 from planner.estimate.term import Term
 from planner.model.network import Network
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from hardware.spec import Machine
 from planner.engines.sharding import Parallel
-from planner.estimate.served_model import ServedMemory, ServingGpu
+from planner.estimate.served.model import ServedMemory, ServingGpu
 from planner.estimate.serving_speed.served_latency import ServedLatency
 from planner.estimate.term import Term
 from planner.model.opened_model import OpenedModel

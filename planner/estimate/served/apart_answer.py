@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hardware.spec import Machine
-from planner.estimate.served_model import ServedMemory, ServingGpu
-from planner.estimate.serving_answer import ServingEngine, ServingLoad
+from planner.estimate.served.answer import ServingEngine, ServingLoad
+from planner.estimate.served.model import ServedMemory, ServingGpu
 from planner.estimate.serving_speed.apart import Workers
 from planner.estimate.term import Interval, Term
 from planner.model.opened_model import OpenedModel

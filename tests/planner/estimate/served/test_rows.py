@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.estimate.served_component import Component
-from planner.estimate.served_names import candidates
-from planner.estimate.served_rows import ServedPrediction, predict
+from planner.estimate.served.component import Component
+from planner.estimate.served.names import candidates
+from planner.estimate.served.rows import ServedPrediction, predict
 from planner.readers.catalogue_lookup import catalogue_resolver
 
 SHARED = Path(os.environ.get("PLANNER_EVIDENCE", Path(__file__).parents[4] / "shared"))

@@ -8,10 +8,10 @@ from hardware.spec import Basis
 from hardware.units import GIB
 from planner.engines.release import Release
 from planner.engines.vllm.settings import VllmSettings
-from planner.estimate.served_model import ServingGpu, served_model
-from planner.estimate.served_spread import kv_bounds
+from planner.estimate.served.model import ServingGpu, served_model
+from planner.estimate.served.spread import kv_bounds
+from planner.estimate.served.vllm_memory import vllm_memory
 from planner.estimate.term import Term
-from planner.estimate.vllm_memory import vllm_memory
 from planner.readers.catalogue_lookup import catalogue_resolver
 
 resolve = catalogue_resolver()

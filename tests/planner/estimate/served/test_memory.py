@@ -12,10 +12,10 @@ from planner.engines.sglang.settings import SglangSettings
 from planner.engines.sharding import Parallel
 from planner.engines.vllm.settings import VllmSettings
 from planner.errors import MissingFactError
-from planner.estimate.publisher_layouts import conventional_layout
-from planner.estimate.served_model import ServedModel, ServingGpu, served_model
-from planner.estimate.sglang_memory import sglang_memory
-from planner.estimate.vllm_memory import cache_types, loaded_weights, vllm_memory
+from planner.estimate.served.model import ServedModel, ServingGpu, served_model
+from planner.estimate.served.publisher_layouts import conventional_layout
+from planner.estimate.served.sglang_memory import sglang_memory
+from planner.estimate.served.vllm_memory import cache_types, loaded_weights, vllm_memory
 from planner.readers.catalogue_lookup import catalogue_resolver
 
 resolve = catalogue_resolver()

@@ -19,9 +19,9 @@ from planner.engines.vllm.settings import (
     batched_tokens,
 )
 from planner.errors import MalformedError, MissingFactError, PlannerError
-from planner.estimate.served_component import Component, number, whole
-from planner.estimate.served_model import ACTIVATION, GRAPHS, HIDDEN_BYTES, OTHER, ServedModel, ServingGpu
-from planner.estimate.vllm_memory import cache_types, loaded_weights, pool_capacity, vllm_memory
+from planner.estimate.served.component import Component, number, whole
+from planner.estimate.served.model import ACTIVATION, GRAPHS, HIDDEN_BYTES, OTHER, ServedModel, ServingGpu
+from planner.estimate.served.vllm_memory import cache_types, loaded_weights, pool_capacity, vllm_memory
 
 Row = Mapping[str, str]
 

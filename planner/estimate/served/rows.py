@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from planner.errors import PlannerError
-from planner.estimate.publisher_layouts import conventional_layout, stored_otherwise
-from planner.estimate.served_component import Component
-from planner.estimate.served_model import ServedModel, served_model
-from planner.estimate.served_names import bare_name, candidates
-from planner.estimate.sglang_rows import sglang_components
-from planner.estimate.vllm_rows import row_settings, vllm_components
+from planner.estimate.served.component import Component
+from planner.estimate.served.model import ServedModel, served_model
+from planner.estimate.served.names import bare_name, candidates
+from planner.estimate.served.publisher_layouts import conventional_layout, stored_otherwise
+from planner.estimate.served.sglang_rows import sglang_components
+from planner.estimate.served.vllm_rows import row_settings, vllm_components
 from planner.model.formats.layout import FormatLayout, lay_out
 from planner.model.formats.online import ONLINE_METHODS, online_plan
 from planner.model.opened_model import OpenedModel
