@@ -3,7 +3,7 @@
     python benchmarks/synthetic.py --smollm2 SmolLM2-135M.gguf --gemma gemma-3-270m.gguf
 
 The two files are real models; the third, of the shape of Llama-3.2-1B, is compared with its own full-depth file of
-random weights. Every repetition of the whole model is timed between those of the shallow files, in one process, so
+random weights. Every repetition of the whole model is timed beside those of the shallow files, in one process, so
 a slow phase of the machine meets all of them; compared are lower quartiles of time, by the wall clock and by the
 processor's. Threads wait for each other by spinning: on a busy machine, measure with --threads 1. The exit status is
 1 when a wall-clock error is above 8 % for decode or 10 % for prefill.
@@ -28,7 +28,7 @@ from planner.api.inspecting import inspect
 from planner.api.models import described_models, open_model
 from planner.bench.protocol import BenchRequest
 from planner.bench.runner import run_child
-from planner.bench.synthetic import COMMAND, other_bytes
+from planner.bench.synthetic import COMMAND, turns
 from planner.bench.synthetic_file import write_shallow_file
 from planner.bench.synthetic_plan import ShallowFile, SyntheticPlan, plan_synthetic
 from planner.estimate.described_model import DescribedModel
@@ -113,13 +113,17 @@ def run(
     """Times the whole model and the shallow files in turn; by the wall clock and by the processor's."""
     cpu_facts = inspect().cpu
     cache_bytes = cpu_facts.cache_l3_bytes if cpu_facts else None
-    other = [0, *(other_bytes(model, file, cache_bytes) for file in plan.files)]
+    how = turns(model, plan.files, cache_bytes)
+    # The whole model has turns of its own: its caches are as its own weights leave them.
+    groups = [[0], *([number + 1 for number in group] for group in how.groups)]
     request = json.loads(
         BenchRequest(
             model_path=paths[0], n_threads=options.threads, budget_s=options.budget_s, n_gpu_layers=0
         ).to_json()
     )
-    files = [{"path": str(path), "sweep_bytes": n} for path, n in zip(paths, other, strict=True)]
+    files = [
+        {"path": str(path), "sweep_bytes": n} for path, n in zip(paths, (0, *how.other_bytes), strict=True)
+    ]
     wall, cpu = Times(), Times()
 
     def take(event: dict[str, Any]) -> None:
@@ -128,7 +132,7 @@ def run(
             cpu.add(event, "cpu_s")
 
     ended = run_child(
-        json.dumps({**request, "mode": "synthetic", "files": files}),
+        json.dumps({**request, "mode": "synthetic", "files": files, "groups": groups}),
         take,
         load_limit_s=300,
         measure_limit_s=3 * options.budget_s + 60,

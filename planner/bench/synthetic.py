@@ -33,6 +33,7 @@ _PHASES: tuple[Phase, ...] = ("prefill", "decode")
 _WRITING_SHARE = 0.1  # of the progress display
 _MEASURE_MARGIN_S = 60.0
 _COLD_CACHES = 4  # times the last-level cache: whatever was read that long ago is not in it
+_LITTLE_MORE = 1.2  # times the whole model: as much is read between two uses, near enough
 _UNKNOWN_CACHE_BYTES = 128 * MIB  # as much as the largest of common processors
 _ENOUGH_ROUNDS = 5
 _Key = tuple[Phase, int, int]  # phase, depth, tokens
@@ -77,7 +78,7 @@ def bench_synthetic(
     what was measured as far as there is enough of it.
     `request.model_path` is not read. `cache_bytes` is the last-level cache, None where unknown.
     """
-    other = [other_bytes(model, file, cache_bytes) for file in plan.files]
+    how = turns(model, plan.files, cache_bytes)
     answers = _Answers()
     with scratch_folder(folder) as scratch:
         started = time.monotonic()
@@ -95,7 +96,7 @@ def bench_synthetic(
         stopped: KeyboardInterrupt | None = None
         try:
             ended = run_child(
-                _request_line(request, paths, other),
+                _request_line(request, paths, how),
                 take,
                 load_limit_s=request.load_limit_s,
                 measure_limit_s=2 * request.budget_s + _MEASURE_MARGIN_S,
@@ -105,7 +106,8 @@ def bench_synthetic(
         except KeyboardInterrupt as interrupt:
             ended, stopped = Ended(problem=STOPPED, hint=None), interrupt
     files = tuple(
-        _shallow_run(model, answers, index, file, other[index]) for index, file in enumerate(plan.files)
+        _shallow_run(model, answers, index, file, how.other_bytes[index])
+        for index, file in enumerate(plan.files)
     )
     synthetic = Synthetic(
         n_layers=model.network.n_layers,
@@ -134,23 +136,48 @@ def _write(plan: SyntheticPlan, scratch: Path, progress: Progress | None) -> lis
     ]
 
 
-def other_bytes(model: DescribedModel, file: ShallowFile, cache_bytes: int | None) -> int:
-    """What the whole model reads between two uses of the same weight, as far as a cache could notice."""
-    chosen = set(file.layers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """Which files decode token by token in turn, and what else is read before each of their steps."""
+
+    groups: tuple[tuple[int, ...], ...]
+    other_bytes: tuple[int, ...]  # by file
+
+
+def turns(model: DescribedModel, files: Sequence[ShallowFile], cache_bytes: int | None) -> Turns:
+    """Turns in which about as much is read between two uses of a weight as in the whole model.
+
+    Files in turn read each other's share of it, as the engine reads: with both threads, in the order of the layers. A
+    cache keeps more of what is used so than of memory that is swept. Where all files together would read much more than
+    the whole model does and a cache could notice, each has turns of its own and a sweep makes up for the rest.
+    """
     whole = sum(weight.read_bytes_per_token for weight in model.storage.weights)
-    here = sum(
+    needed = min(whole, _COLD_CACHES * (cache_bytes or _UNKNOWN_CACHE_BYTES))
+    each = [_read_bytes(model, file) for file in files]
+    numbers = tuple(range(len(files)))
+    if sum(each) <= _LITTLE_MORE * whole or needed < whole:
+        swept = max(0.0, needed - sum(each)) / len(files)
+        return Turns(groups=(numbers,), other_bytes=tuple(int(swept) for _ in files))
+    return Turns(
+        groups=tuple((number,) for number in numbers),
+        other_bytes=tuple(int(max(0.0, needed - here)) for here in each),
+    )
+
+
+def _read_bytes(model: DescribedModel, file: ShallowFile) -> float:
+    chosen = set(file.layers)
+    return sum(
         weight.read_bytes_per_token
         for weight in model.storage.weights
         if weight.layer is None or weight.layer in chosen
     )
-    cold = _COLD_CACHES * (cache_bytes or _UNKNOWN_CACHE_BYTES)
-    return max(0, int(min(whole, cold) - here))
 
 
-def _request_line(request: BenchRequest, paths: Sequence[Path], other: Sequence[int]) -> str:
+def _request_line(request: BenchRequest, paths: Sequence[Path], how: Turns) -> str:
     facts = json.loads(request.to_json())
-    files = [{"path": str(path), "sweep_bytes": n} for path, n in zip(paths, other, strict=True)]
-    return json.dumps({**facts, "mode": "synthetic", "files": files})
+    files = [{"path": str(path), "sweep_bytes": n} for path, n in zip(paths, how.other_bytes, strict=True)]
+    groups = [list(group) for group in how.groups]
+    return json.dumps({**facts, "mode": "synthetic", "files": files, "groups": groups})
 
 
 def _shallow_run(

@@ -1,12 +1,15 @@
 """The process that times shallow files in turn, as one after the other they would find the caches of the whole model.
 
-Run as `python -P -m planner.bench.synthetic_child`. Between two timed steps so much other memory is read as the
-whole model would have touched and the shallow one has not: a file that fits into the last-level cache would
-otherwise run from it, which the whole model does not.
+Run as `python -P -m planner.bench.synthetic_child`. Files of a group decode token by token in turn: between two uses of
+a weight the engine then reads as much as the whole model would have, and a slow phase of the machine meets all of them.
+Where they are too small for that, other memory is read between two timed steps: a file that fits into the
+last-level cache would otherwise run from it, which the whole model does not.
 """
 
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +56,36 @@ class _File:
         if len(self._other):
             self._other.max()
 
-    def timed(self, context: Context, phase: Phase, n_tokens: int, depth: int) -> tuple[float, float]:
-        """Seconds of wall clock and of processor that one repetition took."""
+    def prepare(self, context: Context, depth: int) -> None:
+        """Empties the cache and fills it to a depth."""
         context.clear()
         if depth:
             context.fill(depth, self._saved.setdefault(depth, SavedState()))
-        if phase == "prefill":
-            work = context.prompt_work(n_tokens)
-            self.sweep()
-            return _clocked(lambda: context.run_prompt(work))
-        wall = cpu = 0.0
-        for step in context.generation_work(n_tokens):
-            self.sweep()
-            step_wall, step_cpu = _clocked(lambda step=step: context.run_generation([step]))
-            wall += step_wall
-            cpu += step_cpu
-        return wall, cpu
+
+    def prompt(self, context: Context, n_tokens: int, depth: int) -> tuple[float, float]:
+        """Seconds of wall clock and of processor that a prompt took."""
+        self.prepare(context, depth)
+        work = context.prompt_work(n_tokens)
+        self.sweep()
+        return _clocked(lambda: context.run_prompt(work))
+
+
+def _generated(
+    files: Sequence[_File], contexts: Sequence[Context], n_tokens: int, depth: int
+) -> list[tuple[float, float]]:
+    """Seconds of wall clock and of processor that each file's tokens took, of all files in turn."""
+    for file, context in zip(files, contexts, strict=True):
+        file.prepare(context, depth)
+    steps = [context.generation_work(n_tokens) for context in contexts]
+    wall, cpu = [0.0] * len(files), [0.0] * len(files)
+    for token in range(n_tokens):
+        for index, (file, context) in enumerate(zip(files, contexts, strict=True)):
+            file.sweep()
+            step = [steps[index][token]]
+            step_wall, step_cpu = _clocked(partial(context.run_generation, step))
+            wall[index] += step_wall
+            cpu[index] += step_cpu
+    return list(zip(wall, cpu, strict=True))
 
 
 def _clocked(work: Any) -> tuple[float, float]:
@@ -118,22 +135,32 @@ def _measure(files: list[_File], threadpool: Any, request: dict[str, Any], repor
             break
         for phase, n_tokens, depth in tests:
             # The order turns round, so that a phase of the machine does not always meet the same file first.
-            for number in sorted(range(len(files)), reverse=bool(index % 2)):
-                file = files[number]
-                context = file.context(phase, n_tokens, depth, threadpool)
-                wall_s, cpu_s = file.timed(context, phase, n_tokens, depth)
-                reporter.send(
-                    "sample",
-                    file=number,
-                    round=index,
-                    phase=phase,
-                    n_tokens=n_tokens,
-                    n_depth=depth,
-                    sample_s=wall_s,
-                    cpu_s=cpu_s,
-                    done_fraction=_LOADING_SHARE + (1 - _LOADING_SHARE) * min(1.0, elapsed_s / budget_s),
-                    text=f"shallow file {number + 1}: {n_tokens / wall_s:,.1f} tok/s",
-                )
+            for group in sorted(request["groups"], reverse=bool(index % 2)):
+                numbers = sorted(group, reverse=bool(index % 2))
+                chosen = [files[number] for number in numbers]
+                contexts = [file.context(phase, n_tokens, depth, threadpool) for file in chosen]
+                found = _repetition(chosen, contexts, phase, n_tokens, depth)
+                for number, (wall_s, cpu_s) in zip(numbers, found, strict=True):
+                    reporter.send(
+                        "sample",
+                        file=number,
+                        round=index,
+                        phase=phase,
+                        n_tokens=n_tokens,
+                        n_depth=depth,
+                        sample_s=wall_s,
+                        cpu_s=cpu_s,
+                        done_fraction=_LOADING_SHARE + (1 - _LOADING_SHARE) * min(1.0, elapsed_s / budget_s),
+                        text=f"shallow file {number + 1}: {n_tokens / wall_s:,.1f} tok/s",
+                    )
+
+
+def _repetition(
+    files: Sequence[_File], contexts: Sequence[Context], phase: Phase, n_tokens: int, depth: int
+) -> list[tuple[float, float]]:
+    if phase == "decode":
+        return _generated(files, contexts, n_tokens, depth)
+    return [file.prompt(context, n_tokens, depth) for file, context in zip(files, contexts, strict=True)]
 
 
 def _wanted(request: dict[str, Any]) -> tuple[tuple[Phase, int], ...]:
@@ -144,8 +171,8 @@ def _probe(file: _File, phase: Phase, wanted: int, depth: int, threadpool: Any) 
     """Seconds per token of a first, small run, which also touches every weight for the first time."""
     context = file.context(phase, wanted, depth, threadpool)
     n_tokens = min(wanted, _PROBE_TOKENS if phase == "prefill" else 1)
-    file.timed(context, phase, n_tokens, 0)
-    return min(file.timed(context, phase, n_tokens, 0)[0] for _ in range(_PROBE_TRIES)) / n_tokens
+    tries = [_repetition([file], [context], phase, n_tokens, 0) for _ in range(1 + _PROBE_TRIES)]
+    return min(wall_s for [(wall_s, _)] in tries[1:]) / n_tokens
 
 
 if __name__ == "__main__":

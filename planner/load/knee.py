@@ -37,17 +37,13 @@ def find_knee(points: Sequence[LoadPoint]) -> Knee | None:
     ordered = sorted(points, key=lambda point: point.concurrency)
     if len(ordered) < 2 or ordered[0].concurrency != 1:
         return None
-    capacity = median(point.requests_per_s for point in ordered if is_plateau(point, ordered))
+    highest = max(point.requests_per_s for point in ordered)
+    capacity = median(point.requests_per_s for point in ordered if point.requests_per_s >= _PLATEAU * highest)
     return Knee(
         requests_per_s=capacity,
         concurrency=max(1.0, capacity * ordered[0].e2e_s),
         is_reached=is_saturated(ordered),
     )
-
-
-def is_plateau(point: LoadPoint, points: Sequence[LoadPoint]) -> bool:
-    """Whether it is one of the levels that tell the capacity."""
-    return point.requests_per_s >= _PLATEAU * max(one.requests_per_s for one in points)
 
 
 def is_saturated(points: Sequence[LoadPoint]) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 
 from planner.bench.endpoint.load_run import Send, Stop, run_closed, run_open
 from planner.bench.endpoint.stream import Limits
-from planner.load.knee import LoadPoint, is_plateau, is_saturated
+from planner.load.knee import LoadPoint, is_saturated
 from planner.load.load_summary import LoadLevel, summarize
 from planner.load.load_test import LoadQuestion
 from planner.load.plans import endless_plans, poisson_plans
@@ -33,7 +33,6 @@ _STUDENT_T: Final = (
 _RAMP: Final = 1.5  # times an answer of half the concurrency
 _GRACE_S: Final = 10.0
 _MOST_ERRORS: Final = 0.1  # of a level's requests; above it a sweep rises no further
-_DECIDES: Final = 2.0  # the levels that decide the knee get so many times the time of others
 
 
 class LoadLevels:
@@ -112,16 +111,12 @@ class LoadLevels:
             concurrency *= 2
 
     async def _take_turns(self, each_s: float) -> None:
-        """Loads again whichever level is known least, until all are known well or the time is up."""
+        """Loads again whichever level had the least time, until all are known well or the time is up."""
         while not self._stop.is_asked and self._n_left() != 0:
             lasting = {
                 concurrency: max(each_s, _WORTH_WHILE * self._answer_s(concurrency))
                 for concurrency in self._stretches
             }
-            deciding = {
-                round(point.concurrency) for point in self.points() if is_plateau(point, self.points())
-            }
-            deciding.add(1)
             open_ones = [
                 concurrency
                 for concurrency, wanted_s in lasting.items()
@@ -130,10 +125,7 @@ class LoadLevels:
             ]
             if not open_ones:
                 return
-            found = min(
-                open_ones,
-                key=lambda n: len(self._stretches[n]) * lasting[n] / (_DECIDES if n in deciding else 1.0),
-            )
+            found = min(open_ones, key=lambda n: len(self._stretches[n]) * lasting[n])
             await self._closed(found, lasting[found])
 
     def _is_known(self, concurrency: int) -> bool:
