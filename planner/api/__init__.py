@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from planner.api.fleets import fit_catalogue_fleet, fit_fleet
     from planner.api.inspecting import inspect
     from planner.api.llama_cpp_factors import speed_factors, speed_spreads
-    from planner.api.load_testing import load_test
+    from planner.api.load_testing import keep_load, load_test
     from planner.api.machine_offers import offered_machines
     from planner.api.machines import (
         bench_folder,
@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from planner.api.sizing import size
     from planner.api.speed_calibration import calibrate_speed, write_speed_calibration
     from planner.api.stored_runs import (
+        StoredLoad,
         StoredRun,
         import_runs,
+        list_loads,
         list_runs,
         remove_runs,
         stored_run,
@@ -100,12 +102,15 @@ _MODULES = {
     "BenchAnswer": "benchmarks",
     "BenchSettings": "benchmarks",
     "bench": "benchmarks",
+    "keep_load": "load_testing",
     "load_test": "load_testing",
     "bench_in_ollama": "ollama_bench",
     "DEFAULT_DISK_BYTES": "synthetic",
     "plan_synthetic_bench": "synthetic",
     "bench_synthetic": "synthetic",
+    "StoredLoad": "stored_runs",
     "StoredRun": "stored_runs",
+    "list_loads": "stored_runs",
     "import_runs": "stored_runs",
     "list_runs": "stored_runs",
     "stored_run": "stored_runs",
@@ -171,6 +176,7 @@ __all__ = [
     "Given",
     "MemoryValidation",
     "SpeedValidation",
+    "StoredLoad",
     "StoredRun",
     "TuneAnswer",
     "add_model",
@@ -208,8 +214,10 @@ __all__ = [
     "gather_fleet",
     "import_runs",
     "inspect",
+    "keep_load",
     "learn_workload",
     "list_calibrations",
+    "list_loads",
     "list_models",
     "list_runs",
     "load_test",

@@ -1,9 +1,11 @@
-"""Load a server and say what it gave."""
+"""Load a server, say what it gave, and keep it."""
 
 from pathlib import Path
 
+from planner.api.machines import loads_folder
 from planner.bench.endpoint.load_test import run_load_test
 from planner.bench.endpoint.server import base_url_of
+from planner.bench.load_store import StoredLoad, save_load
 from planner.load.load_test import Call, LoadQuestion, LoadTest
 from planner.load.request_record import RequestPlan
 from planner.progress import Progress
@@ -28,6 +30,8 @@ def load_test(
     budget_s: float = 120.0,
     most_requests: int | None = None,
     seed: int = 0,
+    device: str = "",
+    precision: str = "",
     progress: Progress | None = None,
 ) -> LoadTest:
     """Loads a server that speaks OpenAI's protocol; a trace is followed for the budget or `most_requests`."""
@@ -48,6 +52,8 @@ def load_test(
             budget_s=budget_s,
             most_requests=most_requests,
             seed=seed,
+            device=device,
+            precision=precision,
         ),
         api_key=api_key,
         progress=progress,
@@ -65,3 +71,8 @@ def trace_plans(trace: Path, limit: int) -> tuple[RequestPlan, ...]:
         )
         for one in requests
     )
+
+
+def keep_load(test: LoadTest) -> StoredLoad:
+    """Keeps a test beside the benchmarks."""
+    return StoredLoad(path=save_load(test, loads_folder()), run=test)

@@ -104,3 +104,8 @@ def _not_yet_taught(runs: Sequence[BenchRun], fingerprint: str) -> tuple[BenchRu
 def bench_folder() -> Path:
     """Where benchmark runs are kept."""
     return data_folder() / "benchmarks"
+
+
+def loads_folder() -> Path:
+    """Where load tests are kept."""
+    return data_folder() / "loads"

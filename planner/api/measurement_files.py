@@ -1,13 +1,18 @@
 """Measurement files of every format, runs of our own benchmarks among them."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from hardware.inspect import inspect_machine, machine_fingerprint
 from hardware.units import GIB, GIGA
+from planner.bench.load_store import LOADS
 from planner.bench.store import is_run, run_from
 from planner.errors import MalformedError
 from planner.estimate.measurement import BenchRun, Measurement
+from planner.load.load_summary import LoadLevel
+from planner.load.load_test import LoadTest
 from planner.quoting import quoted
 from planner.readers.measurement_table import MeasurementTable
 from planner.readers.measurements.format import MeasurementFormat
@@ -19,7 +24,10 @@ from planner.readers.measurements.llama_bench_fields import (
     devices_of,
 )
 from planner.readers.measurements.registry import read_measurements
+from planner.readers.measurements.serving_fields import ServingLoad, serving_table
 from planner.readers.measurements.text import MeasurementText
+
+_MOST_FAILED: Final = 0.02  # of a level's requests; with more its times are those of another load
 
 
 def measurement_table(path: str | Path, given: Given = NOTHING_GIVEN) -> MeasurementTable:
@@ -27,7 +35,7 @@ def measurement_table(path: str | Path, given: Given = NOTHING_GIVEN) -> Measure
 
     Raises a ReadError for a file that is none, and MissingFactError where a person has to add what it leaves out.
     """
-    return read_measurements(Path(path), given, (OWN_RUN,))
+    return read_measurements(Path(path), given, (OWN_RUN, OWN_LOAD))
 
 
 def _recognises(file: MeasurementText) -> bool:
@@ -46,9 +54,56 @@ def _read(file: MeasurementText, given: Given) -> MeasurementTable:
     return MeasurementTable(name=file.name, columns=COLUMNS, rows=tuple(rows))
 
 
-__all__ = ["OWN_RUN", "Given", "measurement_table", "run_rows"]
+__all__ = ["OWN_LOAD", "OWN_RUN", "Given", "load_table", "measurement_table", "run_rows"]
 
 OWN_RUN: Final = MeasurementFormat(name="planner bench run", recognises=_recognises, read=_read)
+
+
+def _read_loads(file: MeasurementText, given: Given) -> MeasurementTable:
+    rows: list[Mapping[str, str]] = []
+    columns: tuple[str, ...] = ()
+    for item in file.objects or ():
+        if not LOADS.is_one(item):
+            continue
+        try:
+            table = load_table(LOADS.of(item), file.name, given)
+        except ValueError as error:
+            raise MalformedError(f"{quoted(file.name)} is no load test: {error}") from None
+        rows += table.rows
+        columns = table.columns
+    return MeasurementTable(name=file.name, columns=columns, rows=tuple(rows))
+
+
+OWN_LOAD: Final = MeasurementFormat(
+    name="planner load test",
+    recognises=lambda file: any(LOADS.is_one(item) for item in file.objects or ()),
+    read=_read_loads,
+)
+
+
+def load_table(test: LoadTest, file: str, given: Given = NOTHING_GIVEN) -> MeasurementTable:
+    """Each level of a load test as the latencies of a serving engine; MissingFactError where nobody said what served it."""
+    said = replace(
+        given,
+        device=given.device or test.question.device or None,
+        quantization=given.quantization or test.question.precision or None,
+    )
+    return serving_table(file, [_load(test, level) for level in test.levels], said)
+
+
+def _load(test: LoadTest, level: LoadLevel) -> ServingLoad:
+    few = level.n_failed > _MOST_FAILED * (level.n_good + level.n_failed)
+    return ServingLoad(
+        engine=test.engine,
+        model=test.model,
+        n_prompt_tokens=level.mean_prompt_tokens or None,
+        n_output_tokens=level.mean_output_tokens or None,
+        ttft_s=None if level.ttft is None else level.ttft.mean,
+        tpot_s=None if level.tpot is None else level.tpot.mean,
+        n_at_once=level.concurrency,
+        mean_at_once=level.mean_under_way,
+        left_out=f"{level.n_failed} of {level.n_good + level.n_failed} requests failed" if few else "",
+    )
 
 
 def run_rows(run: BenchRun, file: str, given: Given) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import click
 from planner import api
 from planner.cli.options import format_option, mendable_errors
 from planner.cli.render import render
+from planner.load.load_test import LoadTest
 from planner.report.bench_document import runs_document
 
 
@@ -16,7 +17,7 @@ from planner.report.bench_document import runs_document
 @format_option
 @mendable_errors
 def command(file: Path, here: bool, output_format: str) -> None:
-    """Keep what llama-bench printed as JSON or JSON lines, or a run of `planner bench` from elsewhere.
+    """Keep what llama-bench printed as JSON or JSON lines, or a run of `planner bench` or `planner load` from elsewhere.
 
     Without --here the runs are kept for comparing and belong to no machine that is estimated for.
 
@@ -25,4 +26,6 @@ def command(file: Path, here: bool, output_format: str) -> None:
       llama-bench -m model.gguf -o json > runs.json; planner bench import runs.json --here
     """
     stored = api.import_runs(file, here=here)
-    render(runs_document([(item.id, item.run) for item in stored], (), api.this_machine()), output_format)
+    loads = [(item.id, item.run) for item in stored if isinstance(item.run, LoadTest)]
+    benchmarks = [(item.id, item.run) for item in stored if not isinstance(item.run, LoadTest)]
+    render(runs_document(benchmarks, (), api.this_machine(), loads), output_format)

@@ -12,13 +12,18 @@ from planner.report.bench_document import runs_document
 @format_option
 @mendable_errors
 def command(output_format: str) -> None:
-    """List the benchmarks that are kept, newest first, with the ids that the other commands take.
+    """List the benchmarks and load tests that are kept, newest first, with the ids that the other commands take.
 
     \b
     Example:
       planner bench list
     """
     stored, warnings = api.list_runs()
-    render(
-        runs_document([(item.id, item.run) for item in stored], warnings, api.this_machine()), output_format
+    loads, more = api.list_loads()
+    document = runs_document(
+        [(item.id, item.run) for item in stored],
+        (*warnings, *more),
+        api.this_machine(),
+        [(item.id, item.run) for item in loads],
     )
+    render(document, output_format)

@@ -70,6 +70,11 @@ _PROMPT, _OUTPUT = "512", "128"
     show_default=True,
     help="The same lengths and times for the same seed; words differ.",
 )
+@click.option("--device", default="", metavar="DEVICE",
+              help='What serves it, such as "4x H100 SXM": later estimates of such a server then use the test.')  # fmt: skip
+@click.option("--quant", "precision", default="", metavar="TYPE",
+              help="The weights' precision (bf16, fp8, fp4), where not as published.")  # fmt: skip
+@click.option("--no-save", is_flag=True, help="Do not keep the test.")
 @format_option
 @mendable_errors
 def command(
@@ -86,17 +91,22 @@ def command(
     budget_s: float,
     max_requests: int | None,
     seed: int,
+    device: str,
+    precision: str,
+    no_save: bool,
     output_format: str,
 ) -> None:
     """Load a server that speaks OpenAI's protocol: latencies, throughput, and where it saturates.
 
     vLLM, SGLang, llama-server, LM Studio and hosted servers. Without --concurrency, --rate or --trace the number of
-    requests at once is doubled until that brings no more. Ctrl-C ends it with what was measured.
+    requests at once is doubled until that brings no more. Ctrl-C ends it with what was measured. The test is kept;
+    `planner bench list|show|compare|export|rm` know it.
 
     \b
     Examples:
       planner load http://localhost:8000
       planner load http://localhost:8000 --prompt 256-4096 --rate 1,2,4
+      planner load http://localhost:8000 --device "H100 SXM"
       planner load http://localhost:8000 --trace trace.csv --max-requests 500
       planner load https://api.example.com --model NAME --api-key-env KEY
     """
@@ -122,8 +132,11 @@ def command(
             budget_s=budget_s,
             most_requests=max_requests,
             seed=seed,
+            device=device,
+            precision=precision,
             progress=progress,
         )
-    render(load_document(test), output_format)
+    kept = None if no_save else api.keep_load(test).id
+    render(load_document(test, kept), output_format)
     if test.is_stopped:
         sys.exit(130)

@@ -10,6 +10,8 @@ from planner.load.raw_load import RawLoad
 from planner.load.request_record import RequestRecord
 
 PERCENTILES = (50, 90, 95, 99)
+_MOST_KEPT = 10_000
+_DIGITS = 5  # of seconds, in what is kept of single requests
 _FEWEST = 5  # requests of a steady part; with fewer the whole stretch is used, and that is said
 
 
@@ -24,6 +26,17 @@ class Percentiles:
     def of(self, percent: int) -> float:
         """One of them."""
         return self.at[PERCENTILES.index(percent)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredRequests:
+    """The requests that percentiles are of, column by column, the first _MOST_KEPT of them."""
+
+    sent_s: tuple[float, ...]
+    ttft_s: tuple[float, ...]
+    e2e_s: tuple[float, ...]
+    n_prompt_tokens: tuple[int, ...]
+    n_output_tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +63,7 @@ class LoadLevel:
     latest_send_s: float  # how far this program itself fell behind
     # Requests per second of the steady part of each stretch, by the tokens that arrived in it; none of an open loop.
     rates_per_s: tuple[float, ...] = ()
+    requests: MeasuredRequests | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -133,6 +147,7 @@ def summarize(
             for part in parts
             if is_steady and part.window_s > 0 and mean_output_tokens
         ),
+        requests=_kept(measured[:_MOST_KEPT]),
         notes=tuple(notes),
     )
 
@@ -199,6 +214,16 @@ def _steady(raw: RawLoad) -> tuple[float, float]:
         return 0.0, 0.0
     ends = [record.token_s[-1] for record in raw.records if record.is_good]
     return start_s, max((end for end in ends if start_s < end <= raw.stopped_s), default=start_s)
+
+
+def _kept(records: Sequence[RequestRecord]) -> MeasuredRequests:
+    return MeasuredRequests(
+        sent_s=tuple(round(record.sent_s, _DIGITS) for record in records),
+        ttft_s=tuple(round(record.ttft_s, _DIGITS) for record in records),
+        e2e_s=tuple(round(record.e2e_s, _DIGITS) for record in records),
+        n_prompt_tokens=tuple(record.n_prompt_tokens or 0 for record in records),
+        n_output_tokens=tuple(record.n_output_tokens or 0 for record in records),
+    )
 
 
 def _last_end(raw: RawLoad) -> float:

@@ -29,6 +29,8 @@ class LoadQuestion:
     most_requests: int | None = None  # of the whole test: hosted servers cost money
     highest_concurrency: int = 256
     seed: int = 0
+    device: str = ""  # what serves it, in the user's words ("4x H100 SXM"): the server does not tell
+    precision: str = ""  # of the weights, where not as published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +54,8 @@ class LoadTest:
     client_cpu_s: float
     is_stopped: bool
     notes: tuple[str, ...]
+    engine: str = (
+        ""  # "vllm", "sglang" or "llama.cpp", by the names of its counters; "" where they do not tell
+    )
+    engine_build: str = ""
+    n_trace_requests: int = 0

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from hardware.units import format_bytes
 from planner.estimate.measurement import BenchRun, Measurement, Phase
 from planner.estimate.speed import SpeedEstimate
+from planner.load.load_test import LoadTest
 from planner.report.document import Document, Table
+from planner.report.kept_loads import loads_table
+from planner.report.load_document import load_data
 from planner.report.quantities import interval, rate
 from planner.report.run_data import run_data
 
@@ -72,8 +75,13 @@ def _cells(measured: Measurement) -> tuple[str | int, ...]:
     )
 
 
-def runs_document(runs: Sequence[tuple[str, BenchRun]], warnings: Sequence[str], here: str) -> Document:
-    """The benchmarks that are kept, newest first; `here` is this machine's fingerprint."""
+def runs_document(
+    runs: Sequence[tuple[str, BenchRun]],
+    warnings: Sequence[str],
+    here: str,
+    loads: Sequence[tuple[str, LoadTest]] = (),
+) -> Document:
+    """The benchmarks and load tests that are kept, newest first; `here` is this machine's fingerprint."""
     rows = []
     for run_id, run in reversed(runs):
         tests = ", ".join(f"{m.name} {rate(m.quartile_tokens_per_s)}" for m in run.measurements)
@@ -87,20 +95,28 @@ def runs_document(runs: Sequence[tuple[str, BenchRun]], warnings: Sequence[str],
                 tests,
             )
         )
-    n = len(runs)
+    n, n_loads = len(runs), len(loads)
+    said = f"{n} benchmark{'' if n == 1 else 's'}"
+    if loads:
+        said += f" and {n_loads} load test{'' if n_loads == 1 else 's'}"
+    table = (
+        Table(
+            title="",
+            headers=("id", "measured (UTC)", "model", "engine", "machine", "tok/s at the lower quartile"),
+            rows=tuple(rows),
+        ),
+    )
     return Document(
         schema="planner.bench_list/1",
         title="Benchmarks",
-        answer=(f"{n} benchmark{'' if n == 1 else 's'} kept.",),
-        tables=(
-            Table(
-                title="",
-                headers=("id", "measured (UTC)", "model", "engine", "machine", "tok/s at the lower quartile"),
-                rows=tuple(rows),
-            ),
-        ),
+        answer=(f"{said} kept.",),
+        tables=(*(table if runs or not loads else ()), *((loads_table(loads),) if loads else ())),
         notes=tuple(warnings),
-        data={"runs": [{"id": run_id, **run_data(run)} for run_id, run in runs], "warnings": list(warnings)},
+        data={
+            "runs": [{"id": run_id, **run_data(run)} for run_id, run in runs],
+            "loads": [{"id": test_id, **load_data(test)} for test_id, test in loads],
+            "warnings": list(warnings),
+        },
     )
 
 

@@ -10,16 +10,27 @@ from planner.report.outside_text import plain
 from planner.report.quantities import rate
 
 
-def load_document(test: LoadTest) -> Document:
-    """One load test, the answer first."""
+def load_document(test: LoadTest, kept: str | None = None) -> Document:
+    """One load test, the answer first; `kept` is the id under which it was kept just now."""
     return Document(
         schema="planner.load/1",
         title=f"Load test of {plain(test.model)}",
         answer=_answer(test),
         tables=(_levels(test), *_account(test)),
-        notes=test.notes,
-        data=load_data(test),
+        notes=(*test.notes, *_kept_notes(test, kept)),
+        data={**({} if kept is None else {"id": kept}), **load_data(test)},
     )
+
+
+def _kept_notes(test: LoadTest, kept: str | None) -> tuple[str, ...]:
+    if kept is None:
+        return ()
+    use = (
+        "later estimates of this model on this device use it"
+        if test.question.device
+        else "with --device and what serves it, later estimates would use it"
+    )
+    return (f"kept as {kept} (planner bench show {kept}); {use}",)
 
 
 def _answer(test: LoadTest) -> tuple[str, ...]:
@@ -43,8 +54,8 @@ def _answer(test: LoadTest) -> tuple[str, ...]:
             "per second."
         )
     lengths = f"Prompts of {test.question.prompt} tokens, answers of {test.question.output}."
-    if test.question.trace:
-        lengths = f"{len(test.question.trace)} requests of a trace."
+    if test.n_trace_requests:
+        lengths = f"{test.n_trace_requests:,} requests of a trace."
     return said, lengths
 
 
@@ -127,7 +138,11 @@ def load_data(test: LoadTest) -> dict[str, Any]:
         "prompt_tokens": str(question.prompt),
         "output_tokens": str(question.output),
         "n_shared_prefix_tokens": question.n_shared_prefix_tokens,
-        "n_trace_requests": len(question.trace),
+        "n_trace_requests": test.n_trace_requests,
+        "engine": test.engine,
+        "engine_build": test.engine_build,
+        "device": question.device,
+        "precision": question.precision,
         "seed": question.seed,
         "output_length_is_forced": test.decides_length,
         "lengths_counted_by_server": test.is_counted,
@@ -174,6 +189,7 @@ def _level_data(level: LoadLevel) -> dict[str, Any]:
         "mean_output_tokens": level.mean_output_tokens,
         "cached_fraction": level.cached_fraction,
         "latest_send_s": level.latest_send_s,
+        "stretch_requests_per_s": list(level.rates_per_s),
         **{
             f"{name}_s": _percentile_data(found)
             for name, found in (

@@ -13,11 +13,14 @@ from hardware.inspect import inspect_machine, machine_fingerprint
 from planner import api
 from planner.api import llama_cpp_factors, machines
 from planner.api.llama_cpp_factors import forget_calibration
+from planner.bench.load_store import save_load
 from planner.bench.store import save_run
 from planner.cli.main import planner
 from planner.estimate.measurement import BenchRun
 from planner.estimate.serving_speed.rate_rows import COLUMNS as RATE_COLUMNS
 from planner.speed.factors import Factors
+from tests.planner.bench.test_load_store import TEST as LOAD
+from tests.planner.bench.test_load_store import level
 from tests.planner.bench.test_store import RUN
 from tests.planner.readers.measurements.sampled import SAMPLES
 
@@ -155,7 +158,7 @@ def test_serving_loads_correct_their_deployment_and_stand_beside_benchmarks(tmp_
     assert after["tpot_s"]["expected"] != before["tpot_s"]["expected"]
     width = [speed["tpot_s"]["high"] / speed["tpot_s"]["low"] for speed in (before, after)]
     assert width[1] < width[0]
-    assert "loads of your calibration" in run(*ask[:-2]).stdout
+    assert "measured loads of yours" in " ".join(run(*ask[:-2]).stdout.split())
     answer("calibrate", "--use", "packaged")
     assert times() == before
 
@@ -259,3 +262,23 @@ def test_stopped_in_the_middle_keeps_nothing(
     with pytest.raises(KeyboardInterrupt):
         api.calibrate_own([slower(tmp_path, 1.5)], date="2026-01-02", progress=stop)
     assert not data_folder.exists()
+
+
+def test_kept_load_tests_correct_their_deployment_without_a_calibration(data_folder: Path) -> None:
+    ask = ("fit", "Qwen/Qwen3-32B", "--engine", "vllm", "--on", "2x H100 SXM", "--format", "json")
+
+    def times() -> Any:
+        speeds = json.loads(run(*ask).stdout)["speeds"]
+        return next(speed for speed in speeds if speed["n_requests"] == 8)
+
+    before = times()
+    unsaid = replace(LOAD, question=replace(LOAD.question, device=""))
+    save_load(unsaid, data_folder / "loads")  # nobody said what served it: it teaches nothing
+    assert times() == before
+    # Both levels took twice the time per token that is expected here: later ones are moved that way.
+    expected_s = before["tpot_s"]["expected"]
+    slow = replace(LOAD, levels=(level(4, 2 * expected_s), level(8, 2 * expected_s)))
+    save_load(slow, data_folder / "loads")
+    after = times()
+    assert after["n_own_loads"] == 2
+    assert after["tpot_s"]["expected"] > 1.2 * expected_s

@@ -13,8 +13,8 @@ from hardware.units import MILLI
 from planner.bench.endpoint.load_levels import LoadLevels
 from planner.bench.endpoint.load_run import Send, Stop
 from planner.bench.endpoint.prompt_text import prompt_of
-from planner.bench.endpoint.server import Server, counters, find_server
-from planner.bench.endpoint.server_metrics import account
+from planner.bench.endpoint.server import Server, counters, engine_build, find_server
+from planner.bench.endpoint.server_metrics import account, engine_of
 from planner.bench.endpoint.stream import Limits, request_body, send
 from planner.errors import BenchError
 from planner.load.knee import find_knee
@@ -25,6 +25,7 @@ from planner.progress import Progress
 
 _LIMITS: Final = Limits()
 _NOTEWORTHY_CACHED: Final = 0.05
+_MOST_TOLD: Final = 3  # kinds of errors
 
 
 def run_load_test(
@@ -57,6 +58,8 @@ async def _run(
             client, question.base_url, question.model, question.call, clock=clock, limits=limits
         )
         before = await counters(client, question.base_url)
+        engine = engine_of(before)
+        build = await engine_build(client, question.base_url, engine)
         cpu_before = time.process_time()
         send_one = sender(question, server, client, clock, limits)
         test = LoadLevels(question, send_one, clock, limits, stop, progress)
@@ -89,6 +92,9 @@ async def _run(
         client_cpu_s=cpu_s,
         is_stopped=stop.is_asked,
         notes=_notes(server, levels, wall_s, cpu_s, bool(before), stop),
+        engine=engine,
+        engine_build=build,
+        n_trace_requests=len(question.trace),
     )
 
 
@@ -142,6 +148,11 @@ def _notes(
     stop: Stop,
 ) -> tuple[str, ...]:
     found = [note for level in levels for note in level.notes]
+    found += [
+        f"{n:,} request{'s' if n > 1 else ''} {_at(level)} failed: {text}"
+        for level in levels
+        for text, n in level.errors[:_MOST_TOLD]
+    ][:_MOST_TOLD]
     if not server.scale.is_counted:
         found.append(
             "the server does not count tokens: prompt lengths are words, output lengths pieces of text"
@@ -165,3 +176,7 @@ def _notes(
     if stop.is_asked:
         found.append("stopped early: what follows was measured until then")
     return tuple(found)
+
+
+def _at(level: LoadLevel) -> str:
+    return f"at {level.concurrency} at once" if level.concurrency else f"at {level.offered_per_s or 0:.3g}/s"

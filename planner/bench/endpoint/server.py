@@ -143,3 +143,28 @@ async def counters(client: Any, base_url: str) -> Mapping[str, float]:
     if response.status_code != 200:
         return {}
     return read_counters(response.content[:_MAX_PAGE_BYTES].decode("utf-8", "replace"))
+
+
+# Where engines tell their version, and under which key: vllm/entrypoints/openai, sglang/srt/entrypoints, tools/server.
+_VERSIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "vllm": ("/version", "version"),
+    "sglang": ("/get_server_info", "version"),
+    "llama.cpp": ("/props", "build_info"),
+}
+_MAX_VERSION_CHARACTERS: Final = 80
+
+
+async def engine_build(client: Any, base_url: str, engine: str) -> str:
+    """The engine's version in its own words; "" where it does not tell."""
+    import httpx2
+
+    if engine not in _VERSIONS:
+        return ""
+    path, key = _VERSIONS[engine]
+    try:
+        response = await client.get(base_url + path, timeout=10.0)
+        found = response.json() if response.status_code == 200 else {}
+    except (httpx2.HTTPError, ValueError, RecursionError):
+        return ""  # older or guarded servers have no such page: an engine without a version is no fault of the test
+    said = found.get(key) if isinstance(found, dict) else None
+    return said[:_MAX_VERSION_CHARACTERS] if isinstance(said, str) else ""

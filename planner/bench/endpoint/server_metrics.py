@@ -22,6 +22,15 @@ _TTFT: Final = ("vllm:time_to_first_token_seconds", "sglang:time_to_first_token_
 _E2E: Final = ("vllm:e2e_request_latency_seconds", "sglang:e2e_request_latency_seconds")
 
 
+_ENGINES: Final[Mapping[str, str]] = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp"}
+
+
+def engine_of(counters: Mapping[str, float]) -> str:
+    """The engine whose counters these are; "" where none of their names tells."""
+    starts = {name.partition(":")[0] for name in counters}
+    return next((engine for start, engine in _ENGINES.items() if start in starts), "")
+
+
 def read_counters(text: str) -> Mapping[str, float]:
     """Values of a Prometheus page, those with labels added up; lines that are none are passed over."""
     found: dict[str, float] = {}

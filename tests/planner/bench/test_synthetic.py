@@ -196,7 +196,7 @@ def test_the_run_is_the_extrapolation_and_says_so_everywhere(tmp_path: Path) -> 
             1,
         ),  # the two files read about what the model does: one after the other stands for it
         (
-            "gemma-3-270m",
+            "gemma-3-270m-it",
             GIB,
             2,
         ),  # both hold the large vocabulary: together they read far more than the model
