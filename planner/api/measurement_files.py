@@ -102,6 +102,7 @@ def _load(test: LoadTest, level: LoadLevel) -> ServingLoad:
         tpot_s=None if level.tpot is None else level.tpot.mean,
         n_at_once=level.concurrency,
         mean_at_once=level.mean_under_way,
+        n_answered=level.n_good,
         left_out=f"{level.n_failed} of {level.n_good + level.n_failed} requests failed" if few else "",
     )
 

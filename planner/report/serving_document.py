@@ -117,7 +117,9 @@ def _choices_table(answer: ServingAnswer) -> Table:
 def _own_loads(answer: ServingAnswer) -> tuple[str, ...]:
     n_loads = max((speed.n_own_loads for speed in answer.speeds), default=0)
     return (
-        (f"times are moved by {n_loads} measured loads of yours; planner calibrate --show, planner bench list",)
+        (
+            f"times are moved by {n_loads} measured loads of yours; planner calibrate --show, planner bench list",
+        )
         if n_loads
         else ()
     )
