@@ -4,7 +4,11 @@ from typing import Any
 
 import click
 
+from hardware.errors import HardwareError
+from hardware.interconnect import NetworkLink
+from hardware.remote import parse_network
 from planner import api
+from planner.cli.apart_option import ApartWorkersType
 from planner.cli.options import (
     TOKENS,
     assume_option,
@@ -36,6 +40,10 @@ from planner.sizing.simulated import SimulationQuestion
               help="vllm, sglang: tensor-parallel GPUs; the fewest on which it starts when left out.")  # fmt: skip
 @click.option("--pp", type=click.IntRange(1, 64), default=1, show_default=True,
               help="vllm, sglang: pipeline stages, beside --tp.")  # fmt: skip
+@click.option("--apart", type=ApartWorkersType(), default=None,
+              help="vllm, sglang: workers that read prompts and workers that decode, such as 1xtp4+2xtp8, in place of --tp.")  # fmt: skip
+@click.option("--network", metavar="RATE ROUNDTRIP", default=None,
+              help='The network between machines of --apart, such as "400Gbit/s 10us".')  # fmt: skip
 @click.option("--quantize", type=click.Choice(["fp8"]), default=None,
               help="vllm: quantize 16-bit weights while loading.")  # fmt: skip
 @click.option("--kv-cache-dtype", "cache_type", default="auto", show_default=True,
@@ -67,6 +75,8 @@ def command(
     peak: bool,
     tp: int | None,
     pp: int,
+    apart: Any,
+    network: str | None,
     quantize: str | None,
     cache_type: str,
     max_seqs: int | None,
@@ -90,17 +100,22 @@ def command(
     Examples:
       planner simulate llama-3.1-8b-instruct --on "H100 SXM" --workload chat --rps 6
       planner simulate llama-3.3-70b-instruct --on "4x H100 SXM" --tp 4 --users 64
+      planner simulate llama-3.3-70b-instruct --on "8x H100 SXM" --apart 1xtp4+1xtp4 --rps 2
       planner simulate qwen3-8b --on "RTX 4090, 64GiB" --engine llama.cpp --slots 8 --rps 0.5
     """
     if engine == "llama.cpp":
+        _refuse(engine, apart=apart, network=network)
         _refuse(engine, tp=tp, quantize=quantize, max_seqs=max_seqs, pp=None if pp == 1 else pp)
     else:
         _refuse(engine, slots=slots, unified=unified or None, quant=quant)
+    if apart is not None and tp is not None:
+        raise click.UsageError("--apart says how its workers are split; leave --tp out")
     if pp > 1 and tp is None:
         raise click.UsageError("--pp needs --tp beside it")
     question = SimulationQuestion(
         engine=engine,
         ranks=None if tp is None else Parallel(tensor=tp, pipeline=pp),
+        apart=apart,
         quantize=quantize,
         cache_type=cache_type,
         limits=Limits(max_sequences=max_seqs, max_batched_tokens=max_batched_tokens),
@@ -114,8 +129,19 @@ def command(
         seed=seed,
     )
     with patient_progress("Simulating") as progress:
-        answer = api.simulate(ref, workload.read(), question, on=on, assume=assume, progress=progress)
+        answer = api.simulate(
+            ref, workload.read(), question, on=on, network=_network(network), assume=assume, progress=progress
+        )
     render(simulation_document(answer), output_format)
+
+
+def _network(text: str | None) -> NetworkLink | None:
+    if text is None:
+        return None
+    try:
+        return parse_network(text)
+    except (ValueError, HardwareError) as error:
+        raise click.UsageError(f"--network: {error}") from error
 
 
 def _refuse(engine: str, **given: object) -> None:

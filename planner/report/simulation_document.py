@@ -126,7 +126,8 @@ def _state(answer: SimulationAnswer) -> Table:
             "unknown" if answer.wh_per_mtok is None else f"{answer.wh_per_mtok / 1000:,.3g} kWh",
         ),
     ]
-    return Table(title="One replica, and power of all", headers=("", "value"), rows=tuple(rows), right=(1,))
+    title = "All workers" if answer.question.apart else "One replica, and power of all"
+    return Table(title=title, headers=("", "value"), rows=tuple(rows), right=(1,))
 
 
 def simulation_data(answer: SimulationAnswer) -> dict[str, Any]:

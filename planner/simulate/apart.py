@@ -38,6 +38,24 @@ class ApartResult:
     reading: tuple[SimulationResult, ...]
     decoding: tuple[SimulationResult, ...]
 
+    def together(self) -> SimulationResult:
+        """All replicas as one: sums of what they did, and the mean of how busy they were."""
+        every = (*self.reading, *self.decoding)
+        end_s = max(one.end_s for one in every)
+        return SimulationResult(
+            requests=self.requests,
+            end_s=end_s,
+            busy_s=sum(one.busy_s for one in every) / len(every),
+            n_steps=sum(one.n_steps for one in every),
+            n_preemptions=sum(one.n_preemptions for one in every),
+            n_output_tokens=sum(one.n_output_tokens for one in every),
+            n_prefill_tokens=sum(one.n_prefill_tokens for one in every),
+            mean_running=sum(one.mean_running * one.busy_s for one in self.decoding)
+            / max(sum(one.busy_s for one in self.decoding), 1e-12),
+            mean_waiting=sum(one.mean_waiting * one.end_s for one in every) / end_s if end_s else 0.0,
+            peak_blocks=max(one.peak_blocks for one in self.decoding),
+        )
+
 
 def simulate_apart(
     reading: Side,

@@ -69,11 +69,15 @@ class SampledLoad:
         """How many tasks there are for each request."""
         return len(self.tasks) / len(self.requests)
 
-    def serve(self, policy: Policy, timer: StepTimer, load: float) -> SimulationResult:
-        """The run of one replica; with an infinite load all tasks wait from the start."""
+    def drawn(self, load: float) -> DrawnRequests:
+        """The requests of one run; with an infinite load all tasks wait from the start."""
         users = max(1, round(load)) if self.unit == "users" and not math.isinf(load) else None
         rate = min(load, _ALL_AT_ONCE) if users is None else None
-        drawn = DrawnRequests(self.workload, self.tasks, tasks_per_s=rate, users=users, seed=self.seed)
+        return DrawnRequests(self.workload, self.tasks, tasks_per_s=rate, users=users, seed=self.seed)
+
+    def serve(self, policy: Policy, timer: StepTimer, load: float) -> SimulationResult:
+        """The run of one replica."""
+        drawn = self.drawn(load)
         return simulate(policy, timer, drawn.first(), next_requests=drawn.following)
 
 

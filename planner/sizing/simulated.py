@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from planner.engines.sharding import Parallel
+from planner.estimate.serving_speed.apart import Workers
 from planner.estimate.term import Interval
 from planner.simulate.policy import Policy
 from planner.simulate.result import SimulationResult
@@ -21,6 +22,7 @@ class SimulationQuestion:
 
     engine: str = "vllm"  # or "sglang", "llama.cpp"
     ranks: Parallel | None = None  # None: the fewest GPUs on which the engine starts
+    apart: tuple[Workers, Workers] | None = None  # in its place: workers that read prompts, and that decode
     quantize: str | None = None  # while loading, in vLLM
     cache_type: str = "auto"
     limits: Limits = ENGINES_OWN

@@ -7,7 +7,8 @@ import pytest
 from planner import api
 from planner.engines.sharding import Parallel
 from planner.errors import MissingFactError
-from planner.sizing.simulated import SimulationQuestion
+from planner.estimate.serving_speed.apart import Workers
+from planner.sizing.simulated import SimulationAnswer, SimulationQuestion
 from planner.workload.lengths import parse_lengths
 from planner.workload.overrides import Overrides
 from planner.workload.slo import parse_slo
@@ -107,3 +108,26 @@ def test_requests_longer_than_the_context_are_refused_before_anything_is_simulat
     workload = api.workload_for("chat", replace(LENGTHS, prompt=parse_lengths("200000"), tasks_per_s=1.0))
     with pytest.raises(MissingFactError, match="longer than 131,072 tokens"):
         api.simulate(MODEL, workload, SHORT, on=MACHINE)
+
+
+def test_prompts_read_apart_leave_the_time_per_token_alone() -> None:
+    workload = api.workload_for("rag", Overrides(tasks_per_s=1.5))
+    ranks = Parallel(tensor=4)
+    apart = (Workers(count=1, ranks=ranks), Workers(count=1, ranks=ranks))
+    together = api.simulate("llama-3.3-70b-instruct", workload, replace(SHORT, ranks=ranks), on="8x H100 SXM")
+    parted = api.simulate("llama-3.3-70b-instruct", workload, replace(SHORT, apart=apart), on="8x H100 SXM")
+
+    def p95(answer: SimulationAnswer, measure: str) -> float:
+        return next(t.seconds.expected for t in answer.times if (t.measure, t.percent) == (measure, 95))
+
+    assert p95(parted, "tpot") < p95(together, "tpot")
+    assert parted.layout == "BF16 1 × TP4 to read + 1 × TP4 to decode"
+    assert parted.saturation is not None and parted.capacity is not None
+
+
+def test_workers_apart_need_gpus_and_a_network_between_machines() -> None:
+    workload = api.workload_for("rag", Overrides(tasks_per_s=1.0))
+    ranks = Parallel(tensor=8)
+    apart = (Workers(count=1, ranks=ranks), Workers(count=1, ranks=ranks))
+    with pytest.raises(MissingFactError, match="take 16 GPUs, 8x H100 SXM has 8"):
+        api.simulate("llama-3.3-70b-instruct", workload, replace(SHORT, apart=apart), on="8x H100 SXM")

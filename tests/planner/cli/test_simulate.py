@@ -38,6 +38,9 @@ def test_options_of_another_engine_are_usage_errors() -> None:
         (("--slots", "4"), "--slots means nothing to vllm"),
         (("--engine", "llama.cpp", "--tp", "2"), "--tp means nothing to llama.cpp"),
         (("--pp", "2"), "--pp needs --tp"),
+        (("--apart", "1xtp1+1xtp1", "--tp", "1"), "leave --tp out"),
+        (("--engine", "llama.cpp", "--apart", "1xtp1+1xtp1"), "--apart means nothing to llama.cpp"),
+        (("--network", "fast"), "is no network"),
         (("--rps", "1", "--users", "2"), "give one"),
         (("--slo", "fast"), "no objective"),
     ):
