@@ -12,6 +12,7 @@ from hardware.spec import Machine
 from planner.api.machines import fleet_for
 from planner.errors import PriceError
 from planner.prices.machine_hour import figures_of, machine_hour
+from planner.sizing.counts import scaled_interval
 from planner.sizing.offer import Deal, Offer
 from profiles.loader import purchase_rows, rent_rows
 
@@ -20,7 +21,7 @@ RENTED_SIZES: Final = (1, 2, 4, 8)  # GPUs of a machine
 
 @dataclass(frozen=True, kw_only=True)
 class OfferedMachine:
-    """An offer with the machine that it is of."""
+    """An offer with the machine that it is of, or with one of those that a network joins to it."""
 
     offer: Offer
     machine: Machine
@@ -51,8 +52,15 @@ def priced_machines(deal: Deal) -> tuple[OfferedMachine, ...]:
 
 
 def named_machines(texts: Iterable[str], deal: Deal) -> tuple[OfferedMachine, ...]:
-    """The machines that a person names, priced where the profiles can; raises DescriptionError for one without a GPU."""
-    return tuple(offered_machine(describe_machine(text), text, deal) for text in texts)
+    """The machines that a person names, priced where the profiles can; "2x DGX H100" is one offer of two that are joined.
+
+    Raises DescriptionError for one without a GPU.
+    """
+    found = []
+    for text in texts:
+        joined = described_machines(text)
+        found.append(offered_machine(joined[0], text, deal, n_joined=len(joined)))
+    return tuple(found)
 
 
 def fleet_machines(fleet: Fleet) -> tuple[OfferedMachine, ...]:
@@ -73,8 +81,11 @@ def owned_machines(text: str, machines: Sequence[Machine]) -> tuple[OfferedMachi
     return (replace(offered, offer=replace(offered.offer, n_available=len(machines))),)
 
 
-def offered_machine(machine: Machine, description: str, deal: Deal) -> OfferedMachine:
-    """A machine as an offer, priced where the profiles can; DescriptionError for one that no serving engine runs on."""
+def offered_machine(machine: Machine, description: str, deal: Deal, *, n_joined: int = 1) -> OfferedMachine:
+    """A machine, or several that a network joins, as one offer, priced where the profiles can.
+
+    Raises DescriptionError for one that no serving engine runs on.
+    """
     gpus = [gpu for gpu in machine.gpus if gpu.memory_bytes is not None]
     if not gpus:
         raise DescriptionError(
@@ -97,10 +108,11 @@ def offered_machine(machine: Machine, description: str, deal: Deal) -> OfferedMa
             description=description,
             accelerator_id=accelerator.id if accelerator else None,
             accelerator=accelerator.name if accelerator else gpus[0].name,
-            n_gpus=len(gpus),
-            usd_per_hour=usd,
+            n_gpus=len(gpus) * n_joined,
+            n_nodes=n_joined,
+            usd_per_hour=usd if usd is None else scaled_interval(usd, n_joined),
             deal=deal,
-            power_w=power_w,
+            power_w=None if power_w is None else power_w * n_joined,
         ),
         machine=machine,
     )

@@ -42,6 +42,7 @@ class ReplicaKey:
     ranks: Parallel
     limits: Limits
     link_bytes_per_s: float | None = None  # between its ranks, where it has several
+    joined: str | None = None  # the machine whose network joins its ranks, where they are on several
 
 
 @dataclass(frozen=True)

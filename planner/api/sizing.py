@@ -24,7 +24,7 @@ from planner.sizing.option import Goal, Layout, Option, Plan, Rejection, split_w
 from planner.sizing.question import Limits, SizingQuestion
 from planner.sizing.sampled_load import sampled_load
 from planner.sizing.search import Candidate, Found, best_of_each_offer
-from planner.sizing.splits import splits
+from planner.sizing.splits import spanning_splits, splits
 from planner.workload.workload import Workload
 
 _FEW_TIMES: Final = 3.0
@@ -146,8 +146,9 @@ class _Planning:
     # Candidates
 
     def _candidates(self, offered: OfferedMachine) -> Iterator[Candidate]:
-        machines = serving_machines(offered.machine)
-        n_gpus = machines.gpus_per_machine
+        n_nodes = offered.offer.n_nodes
+        machines = replace(serving_machines(offered.machine), count=n_nodes)
+        n_gpus = machines.n_gpus
         kinds = {one.name for one in offered.machine.gpus}
         if len(kinds) > 1:
             self._reject(
@@ -156,7 +157,12 @@ class _Planning:
             return
         for index, checkpoint in enumerate(self.replicas.models):
             for engine in self.question.engines:
-                for ranks in splits(checkpoint.model.network, n_gpus):
+                network = checkpoint.model.network
+                for ranks in (
+                    splits(network, n_gpus)
+                    if n_nodes == 1
+                    else spanning_splits(network, machines.gpus_per_machine, n_nodes)
+                ):
                     for limits in self.question.limits:
                         key = _replica_key(machines, index, engine, ranks, limits)
                         try:
@@ -334,7 +340,8 @@ def _replica_key(
     machines: ServingMachines, checkpoint: int, engine: str, ranks: Parallel, limits: Limits
 ) -> ReplicaKey:
     link = peer_link_bytes_per_s(machines.machine) if ranks.n_devices > 1 else None
+    spans = ranks.n_devices > machines.gpus_per_machine
     return ReplicaKey(
         accelerator=machines.gpu.name, gpu=machines.gpu, checkpoint=checkpoint, engine=engine, ranks=ranks, limits=limits,
-        link_bytes_per_s=link,
+        link_bytes_per_s=link, joined=machines.machine.name if spans else None,
     )  # fmt: skip

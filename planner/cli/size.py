@@ -43,7 +43,7 @@ class Budget(click.ParamType[float]):
 @reference_argument()
 @workload_options
 @click.option("--machine", "machines", multiple=True, metavar="MACHINE",
-              help='Only this machine, such as "4x H100 SXM" or p5.48xlarge; may be given again. Otherwise 1, 2, 4 and 8 of '
+              help='Only this machine, such as "4x H100 SXM", p5.48xlarge or, two that are joined, "2x DGX H100"; may be given again. Otherwise 1, 2, 4 and 8 of '
               "every accelerator with a price.")  # fmt: skip
 @click.option("--have", metavar="MACHINES", default=None,
               help='What machines that you own carry: fleet:PATH, or "4x p5.48xlarge".')  # fmt: skip

@@ -28,18 +28,20 @@ def surviving_capacity(
     return max(0, n_machines + n_spares - n_failed) * replicas_per_machine * capacity_per_replica
 
 
+def scaled_interval(found: Interval, factor: float) -> Interval:
+    """So many times as much."""
+    return Interval(
+        low=found.low * factor,
+        expected=found.expected * factor,
+        high=found.high * factor,
+        basis=found.basis,
+        source=found.source,
+    )
+
+
 def usd_per_month(usd_per_hour: Interval | None, n_machines: int, hours: float) -> Interval | None:
     """Machines kept for so many hours of a month; None without a price."""
-    if usd_per_hour is None:
-        return None
-    scale = n_machines * hours
-    return Interval(
-        low=usd_per_hour.low * scale,
-        expected=usd_per_hour.expected * scale,
-        high=usd_per_hour.high * scale,
-        basis=usd_per_hour.basis,
-        source=usd_per_hour.source,
-    )
+    return None if usd_per_hour is None else scaled_interval(usd_per_hour, n_machines * hours)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

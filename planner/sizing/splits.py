@@ -36,3 +36,16 @@ def splits(network: Network, n_gpus: int) -> tuple[Parallel, ...]:
         for ranks in sorted(found, key=lambda ranks: ranks.n_devices)
         if split_problem(network, ranks) is None
     )
+
+
+def spanning_splits(network: Network, gpus_per_machine: int, n_machines: int) -> tuple[Parallel, ...]:
+    """Ways to spread one replica over all GPUs of machines that a network joins.
+
+    A pipeline stage on each machine; and for mixtures of experts whole experts on each rank, with an attention within each
+    machine or on each rank.
+    """
+    n = gpus_per_machine * n_machines
+    tried = [Parallel(tensor=gpus_per_machine, pipeline=n_machines)]
+    if network.is_mixture_of_experts():
+        tried += [Parallel(tensor=n, expert=n, attention_replicas=replicas) for replicas in (n_machines, n)]
+    return tuple(ranks for ranks in tried if split_problem(network, ranks) is None)

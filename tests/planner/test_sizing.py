@@ -230,3 +230,16 @@ def test_requests_that_are_longer_than_the_model_are_turned_away_or_refused() ->
     few = replace(CHAT, prompt=parse_lengths("lognormal:700:0.8:60000"))
     found = plan("8x H100 SXM", workload=few, max_model_len=5_000)
     assert any("are longer than 5,000 tokens and are turned away" in note for note in found.notes)
+
+
+def test_a_model_for_no_single_machine_goes_over_two() -> None:
+    # 671 billion parameters in FP8 are more than 8 × 80 GB; two machines cost and draw twice as much as one.
+    found = plan("DGX H100", "2x DGX H100", model="deepseek-v3", workload=at(1.0, "tpot p95<100ms"))
+    (option,) = found.options
+    assert (option.offer.n_nodes, option.offer.n_gpus, option.layout.n_gpus) == (2, 16, 16)
+    one = offered_machines(("DGX H100",), None, "on-demand")[0].offer
+    assert one.usd_per_hour is not None and option.usd_per_month is not None
+    assert option.usd_per_month.expected == pytest.approx(
+        2 * one.usd_per_hour.expected * HOURS_PER_MONTH * option.n_machines
+    )
+    assert {one.stage for one in found.rejections if one.machine == "DGX H100"} == {"memory"}

@@ -9,7 +9,7 @@ from planner.api.models import open_model
 from planner.engines.sharding import Parallel, split_problem
 from planner.sizing.budget import parse_budget
 from planner.sizing.demand import Demand, demand_of
-from planner.sizing.splits import splits
+from planner.sizing.splits import spanning_splits, splits
 from planner.workload.lengths import parse_lengths
 from planner.workload.workload import Traffic, Workload
 
@@ -71,3 +71,14 @@ def test_heads_that_do_not_divide_go_over_pipeline_stages() -> None:
     network = open_model("smollm2-135m-instruct").network  # 9 heads
     assert split_problem(network, Parallel(tensor=2)) is not None
     assert splits(network, 4) == (Parallel(), Parallel(pipeline=2), Parallel(pipeline=4))
+
+
+def test_machines_that_are_joined_hold_a_stage_each_or_all_experts_together() -> None:
+    dense = open_model("llama-3.3-70b-instruct").network
+    assert spanning_splits(dense, 8, 2) == (Parallel(tensor=8, pipeline=2),)
+    experts = open_model("gpt-oss-120b").network  # 64 heads, 128 experts
+    assert spanning_splits(experts, 8, 2) == (
+        Parallel(tensor=8, pipeline=2),
+        Parallel(tensor=16, expert=16, attention_replicas=2),
+        Parallel(tensor=16, expert=16, attention_replicas=16),
+    )
