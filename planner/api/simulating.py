@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, get_args
 
 from hardware.interconnect import NetworkLink
@@ -12,23 +13,27 @@ from planner.api.models import open_model
 from planner.api.serving_machines import serving_machines
 from planner.api.simulated_deployments import Deployed, of_apart, of_engine, of_llama_cpp
 from planner.api.taken_load import taken_load
+from planner.errors import MissingFactError
 from planner.estimate.serving_speed.step_timer import Bound
 from planner.estimate.term import Interval
 from planner.prices.machine_hour import figures_of
 from planner.progress import Progress
+from planner.readers.request_log import read_request_log
 from planner.simulate.result import SimulationResult
 from planner.sizing.closed_form import means_of, most_requests_per_s, most_users
 from planner.sizing.demand import demand_of
 from planner.sizing.option import Seen
 from planner.sizing.replica import BUSIEST, Capacity, Replica, Serve, capacity, percentile_s, saturation
-from planner.sizing.sampled_load import SampledLoad, sampled_load
+from planner.sizing.sampled_load import SampledLoad, logged_load, sampled_load
 from planner.sizing.simulated import PERCENTILES, SeenTime, SimulationAnswer, SimulationQuestion
+from planner.workload.learned import learn
 from planner.workload.workload import Measure, Objective, Workload
 
 BOUNDS: Final = get_args(Bound)
 _LEAST_S: Final = 1e-9
 
 
+_LONGEST_NAME: Final = 60
 DEFAULT_QUESTION: Final = SimulationQuestion()
 
 
@@ -39,17 +44,21 @@ def simulate(
     *,
     on: str | Machine | None = None,
     network: NetworkLink | None = None,
+    trace: Path | None = None,
     assume: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> SimulationAnswer:
-    """Simulates a model on a machine under a workload.
+    """Simulates a model on a machine under a workload, or under a trace's own requests within a workload's objectives.
 
     Raises MissingFactError with the engine's reason where it does not start, or with what is not known.
     """
     opened = open_model(text, assume, progress)
-    load, length, turned_away = taken_load(
-        opened, sampled_load(workload, question.n_requests, question.seed), question.n_context_tokens
+    load = (
+        sampled_load(workload, question.n_requests, question.seed)
+        if trace is None
+        else _replayed(trace, workload, question)
     )
+    load, length, turned_away = taken_load(opened, load, question.n_context_tokens)
     if question.engine == "llama.cpp":
         machine = machine_for(on)
         deployed = of_llama_cpp(text, machine, question, length, assume)
@@ -60,6 +69,22 @@ def simulate(
         deployed = build(opened, machines, question, load, length)
     deployed = replace(deployed, notes=(*turned_away, *deployed.notes))
     return _answer(deployed, machine, load, question, progress)
+
+
+def _replayed(trace: Path, workload: Workload, question: SimulationQuestion) -> SampledLoad:
+    """A trace at its own rate; the workload's rate where a person gave one."""
+    log = read_request_log(trace, limit=question.n_requests)
+    learned = learn(log, trace.stem[:_LONGEST_NAME]).workload
+    is_given = any(one.basis == "given" and one.key.startswith("traffic.") for one in workload.sources)
+    traffic = workload.traffic if is_given else learned.traffic
+    if traffic.tasks_per_s is None:
+        raise MissingFactError(
+            "a trace's requests come at their own times; give --rps, not --users, to change their rate"
+        )
+    asked = replace(
+        learned, traffic=traffic, objectives=workload.objectives, availability=workload.availability
+    )
+    return logged_load(asked, log)
 
 
 def _answer(

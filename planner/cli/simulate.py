@@ -1,5 +1,6 @@
 """`planner simulate`."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -59,6 +60,8 @@ from planner.sizing.simulated import SimulationQuestion
               help="llama.cpp: the preset, where REF is not a GGUF.")  # fmt: skip
 @click.option("--context", type=TOKENS, default=None,
               help="Longest request, prompt and answer; the workload's longest when left out.")  # fmt: skip
+@click.option("--trace", type=click.Path(path_type=Path, dir_okay=False), default=None,
+              help="A log's own requests at their own times, as many as --requests; --rps brings them closer or further apart.")  # fmt: skip
 @click.option("--requests", "n_requests", type=click.IntRange(100, 200_000), default=2000, show_default=True,
               help="Requests of a run.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
@@ -85,6 +88,7 @@ def command(
     unified: bool,
     quant: Any,
     context: int | None,
+    trace: Path | None,
     n_requests: int,
     seed: int,
     assume: tuple[str, ...],
@@ -130,7 +134,14 @@ def command(
     )
     with patient_progress("Simulating") as progress:
         answer = api.simulate(
-            ref, workload.read(), question, on=on, network=_network(network), assume=assume, progress=progress
+            ref,
+            workload.read(),
+            question,
+            on=on,
+            network=_network(network),
+            trace=trace,
+            assume=assume,
+            progress=progress,
         )
     render(simulation_document(answer), output_format)
 

@@ -60,6 +60,7 @@ class DrawnRequests:
     tasks_per_s: float | None = None
     users: int | None = None
     seed: int = 0
+    times: tuple[float, ...] = ()  # of the tasks at one per second, in the place of drawn ones
     _begun: int = 0
     _tasks: dict[int, _Task] = field(default_factory=dict)
 
@@ -76,7 +77,10 @@ class DrawnRequests:
             for _ in range(min(self.users or 0, len(self.plan))):
                 yield from self._begin(0.0)
             return
-        times = arrivals_s(self.workload.traffic, tasks_per_s=self.tasks_per_s, seed=self.seed)
+        rate = self.tasks_per_s
+        times: Iterable[float] = (when / rate for when in self.times)
+        if not self.times:
+            times = arrivals_s(self.workload.traffic, tasks_per_s=rate, seed=self.seed)
         for _, arrival_s in zip(self.plan, times, strict=False):
             yield from self._begin(arrival_s)
 

@@ -13,7 +13,8 @@ from planner.simulate.result import SimulationResult
 from planner.simulate.simulator import simulate
 from planner.simulate.step_timer import StepTimer
 from planner.sizing.option import LoadUnit
-from planner.workload.draw import DrawnTask, draw_tasks
+from planner.workload.draw import DrawnCall, DrawnTask, draw_tasks
+from planner.workload.logged_request import RequestLog
 from planner.workload.workload import Workload
 
 _FEWEST_TASKS: Final = 50
@@ -27,6 +28,7 @@ class SampledLoad:
     workload: Workload
     tasks: tuple[DrawnTask, ...]
     seed: int
+    times: tuple[float, ...] = ()  # of the tasks at one per second, where a log has told them
 
     @property
     def unit(self) -> LoadUnit:
@@ -55,14 +57,15 @@ class SampledLoad:
 
     def within(self, n_tokens: int) -> "SampledLoad | None":
         """What an engine takes that turns longer requests away, and with them the rest of their tasks; None for nothing."""
-        kept = []
-        for task in self.tasks:
+        kept, times = [], []
+        for index, task in enumerate(self.tasks):
             calls = tuple(
                 takewhile(lambda call: call.n_prompt_tokens + call.n_generated_tokens <= n_tokens, task.calls)
             )
             if calls:
                 kept.append(DrawnTask(calls=calls))
-        return SampledLoad(self.workload, tuple(kept), self.seed) if kept else None
+                times += self.times[index : index + 1]
+        return SampledLoad(self.workload, tuple(kept), self.seed, tuple(times)) if kept else None
 
     @property
     def n_tasks_per_request(self) -> float:
@@ -73,7 +76,9 @@ class SampledLoad:
         """The requests of one run; with an infinite load all tasks wait from the start."""
         users = max(1, round(load)) if self.unit == "users" and not math.isinf(load) else None
         rate = min(load, _ALL_AT_ONCE) if users is None else None
-        return DrawnRequests(self.workload, self.tasks, tasks_per_s=rate, users=users, seed=self.seed)
+        return DrawnRequests(
+            self.workload, self.tasks, tasks_per_s=rate, users=users, seed=self.seed, times=self.times
+        )
 
     def serve(self, policy: Policy, timer: StepTimer, load: float) -> SimulationResult:
         """The run of one replica."""
@@ -91,3 +96,28 @@ def sampled_load(workload: Workload, n_requests: int, seed: int) -> SampledLoad:
         if n >= n_requests and len(tasks) >= _FEWEST_TASKS:
             break
     return SampledLoad(workload, tuple(tasks), seed)
+
+
+def logged_load(workload: Workload, log: RequestLog) -> SampledLoad:
+    """A log's own requests at their own times, each a task; the workload says its rate and what must be kept to.
+
+    Which prompts begin alike is left out: each is read whole.
+    """
+    requests = log.requests
+    first = requests[0].arrival_s
+    per_s = (len(requests) - 1) / (requests[-1].arrival_s - first)
+    tasks = tuple(
+        DrawnTask(
+            calls=(
+                DrawnCall(
+                    n_prompt_tokens=one.n_prompt_tokens,
+                    n_known_tokens=0,
+                    n_thinking_tokens=min(one.n_thinking_tokens or 0, one.n_output_tokens - 1),
+                    n_output_tokens=one.n_output_tokens
+                    - min(one.n_thinking_tokens or 0, one.n_output_tokens - 1),
+                ),
+            )
+        )
+        for one in requests
+    )
+    return SampledLoad(workload, tasks, 0, tuple((one.arrival_s - first) * per_s for one in requests))

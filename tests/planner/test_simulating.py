@@ -1,6 +1,7 @@
 """Deployments under workloads: what the answer says follows from the runs, and agrees with the search for machines."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -131,3 +132,22 @@ def test_workers_apart_need_gpus_and_a_network_between_machines() -> None:
     apart = (Workers(count=1, ranks=ranks), Workers(count=1, ranks=ranks))
     with pytest.raises(MissingFactError, match="take 16 GPUs, 8x H100 SXM has 8"):
         api.simulate("llama-3.3-70b-instruct", workload, replace(SHORT, apart=apart), on="8x H100 SXM")
+
+
+def test_a_trace_is_served_at_its_own_times_or_at_another_rate(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    # Ten at once every ten seconds: one per second in the mean.
+    rows = "".join(f"{index // 10 * 10},600,50\n" for index in range(300))
+    path.write_text(f"arrival_s,n_prompt_tokens,n_output_tokens\n{rows}", encoding="utf-8")
+    workload = api.workload_for("chat")
+    own = api.simulate(MODEL, workload, SHORT, on=MACHINE, trace=path)
+    assert own.load == pytest.approx(299 / 290, rel=1e-4)
+    assert len(own.run.requests) == 300
+    starts = sorted({times.arrival_s for times in own.run.requests})
+    assert starts[:3] == pytest.approx([0, 10, 20], rel=1e-4)
+    faster = api.simulate(
+        MODEL, api.workload_for("chat", Overrides(tasks_per_s=4.0)), SHORT, on=MACHINE, trace=path
+    )
+    assert faster.run.end_s == pytest.approx(own.run.end_s * own.load / 4.0, rel=0.05)
+    with pytest.raises(MissingFactError, match="give --rps, not --users"):
+        api.simulate(MODEL, api.workload_for("chat", Overrides(concurrency=3)), SHORT, on=MACHINE, trace=path)
