@@ -57,7 +57,8 @@ class SampledLoad:
 
     def within(self, n_tokens: int) -> "SampledLoad | None":
         """What an engine takes that turns longer requests away, and with them the rest of their tasks; None for nothing."""
-        kept, times = [], []
+        kept: list[DrawnTask] = []
+        times: list[float] = []
         for index, task in enumerate(self.tasks):
             calls = tuple(
                 takewhile(lambda call: call.n_prompt_tokens + call.n_generated_tokens <= n_tokens, task.calls)
