@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 from planner.errors import PriceError
 from planner.prices import genai_list, names
-from planner.prices.book import PriceBook, default_book
+from planner.prices.book import Key, PriceBook, default_book
 from planner.prices.line import PriceLine
 from planner.prices.price import ApiPrice
 from profiles.loader import reference_api_rows
@@ -65,7 +65,9 @@ def one_price(
     """
     book = book or default_book()
     lines = one_line(provider, model_id, book=book)
-    price = book.price_on(lines[0].key, _day(at))
+    price = book.known_on(lines[0].key, _day(at)) or book.price_on(
+        _sold_now_as(provider, model_id, lines, book), _day(at)
+    )
     if price.model_id.casefold() != model_id.strip().casefold():
         price = price.with_note(f"the list has no {model_id.strip()[:120]!r}; this is {price.model_id!r}")
     return price
@@ -91,6 +93,13 @@ def one_line(provider: str, model_id: str, *, book: PriceBook | None = None) -> 
         ids = ", ".join(lines[0].model_id for lines in found[:5])
         raise PriceError(f"{wanted[:120]!r} may mean several models at {host}: {ids}; give one of these")
     return found[0]
+
+
+def _sold_now_as(provider: str, model_id: str, lines: Sequence[PriceLine], book: PriceBook) -> Key:
+    """The id under which the package prices a name that a list had of its own once; else the name's own."""
+    listed = genai_list.listed_id(provider.strip().casefold(), model_id.strip())
+    key = (lines[0].provider, "" if listed is None else listed.casefold())
+    return key if key in book.by_model() else lines[0].key
 
 
 def reference_prices(*, at: datetime | None = None, book: PriceBook | None = None) -> tuple[ApiPrice, ...]:

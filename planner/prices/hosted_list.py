@@ -13,7 +13,7 @@ from profiles.loader import hosted_prices
 
 @cache
 def hosted_lines() -> tuple[PriceLine, ...]:
-    """Every row of the extract; each price is known from the day of the file."""
+    """Every row of the extract; a price is known on the days on which it was seen, and between two of them."""
     content = hosted_prices()
     try:
         named, day = str(content["source"]), date.fromisoformat(content["as_of"])
@@ -26,12 +26,15 @@ def hosted_lines() -> tuple[PriceLine, ...]:
 
 
 def _line(row: Mapping[str, Any], named: str, day: date) -> PriceLine:
-    periods: tuple[Period, ...] = ()
-    if "schedule" in row:
-        until = date.fromisoformat(row["until"]) if "until" in row else None
-        periods = (
-            Period(since=day, until=until, schedule=schedule_of(row["schedule"]), is_start_known=False),
+    periods = tuple(
+        Period(
+            since=date.fromisoformat(period["since"]),
+            until=date.fromisoformat(period["until"]) if "until" in period else None,
+            schedule=schedule_of(period["schedule"]),
+            is_start_known=False,
         )
+        for period in row.get("periods", ())
+    )
     return PriceLine(
         provider=row["provider"],
         model_id=row["model_id"],

@@ -116,7 +116,7 @@ class PriceLine:
         if day < self.known_from:
             return f"not known before {self.known_from} ({self.source}); asked for {day}"
         earlier = [period for period in self.periods if period.until is not None and period.until <= day]
-        return f"no longer sold at a known price since {earlier[-1].until} ({self.source}); asked for {day}"
+        return f"no known price since {earlier[-1].until} ({self.source}); asked for {day}"
 
 
 def chained(starts: Sequence[tuple[date, bool, Schedule, str]]) -> tuple[Period, ...]:

@@ -61,13 +61,14 @@ def test_the_extract_says_what_it_is_and_holds_hosts_of_open_weights() -> None:
     assert date.fromisoformat(content["as_of"]) >= date(2026, 11, 20)
     hosts = {row["provider"] for row in content["lines"]}
     assert {"deepinfra", "nebius", "lambda", "hyperbolic", "nscale", "scaleway"} <= hosts and len(hosts) >= 15
-    allowed = {"provider", "model_id", "schedule", "context_tokens", "until", "url", "retired"}
+    allowed = {"provider", "model_id", "periods", "context_tokens", "url", "retired"}
     for row in content["lines"]:
-        assert set(row) <= allowed and ("schedule" in row) != ("retired" in row)
+        assert set(row) <= allowed and ("periods" in row or "retired" in row)
+        for period in row.get("periods", ()):
+            assert period["since"] in content["seen"]
+            assert math.isfinite(period["schedule"]["input_usd_per_mtok"])
         if "retired" in row:
             assert date.fromisoformat(row["retired"]) <= date.fromisoformat(content["as_of"])
-            continue
-        assert math.isfinite(row["schedule"]["input_usd_per_mtok"])
 
 
 @pytest.mark.parametrize(

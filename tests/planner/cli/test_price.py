@@ -111,7 +111,14 @@ def test_the_table_is_filtered_and_sorted() -> None:
 
 def test_the_table_of_a_past_day_has_the_prices_of_that_day() -> None:
     spring = {row["model"]: row["in"] for row in rows("table", "--at", "2025-05-01")}
-    assert spring == {"o3": "10", "o1": "15", "GPT-4.5": "75"}
+    assert {name: spring[name] for name in ("o3", "o1", "GPT-4.5")} == {
+        "o3": "10",
+        "o1": "15",
+        "GPT-4.5": "75",
+    }
+    assert "GPT-5.5" not in spring and "Kimi K3" not in spring  # nobody sold them yet
+    summer = {row["model"]: row for row in rows("table", "--at", "2025-07-15")}
+    assert (summer["Llama 3.3 70B Instruct"]["in"], summer["o3"]["in"]) == ("0.2", "2")
     old = run("table", "--at", "2022-08-15", "--all").stdout
     assert "GPT-3" in old and "not known before" in " ".join(old.split())
 

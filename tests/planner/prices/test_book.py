@@ -220,7 +220,7 @@ def test_open_weights_are_found_at_hosts_of_every_source() -> None:
     hosts = {
         price.provider for price in same_model_prices("meta-llama/Llama-3.3-70B-Instruct", most=None, at=NOON)
     }
-    assert {"deepinfra", "nebius", "groq", "novita", "hyperbolic", "scaleway"} <= hosts
+    assert {"deepinfra", "nebius", "novita", "hyperbolic", "scaleway"} <= hosts
     providers = {price.provider for price in api_prices(at=NOON)}
     assert {"deepinfra", "lambda", "nscale", "scaleway", "wandb", "sambanova"} <= providers
 

@@ -82,5 +82,5 @@ def test_a_way_of_processing_that_gets_a_price_begins_no_step() -> None:
 def test_deepseek_v4_flash_fell_and_rose() -> None:
     steps = price_steps(default_book(), ("deepseek", "deepseek-v4-flash"))
     assert [(step.begins, step.price.input_usd_per_mtok) for step in steps] == [
-        ("by 2026-08-16", 0.14), ("2026-08-17", 0.22), ("2026-09-10", 0.15),
+        ("by 2026-06-30", 0.14), ("by 2026-08-16", 0.14), ("2026-08-17", 0.22), ("2026-09-10", 0.15),
     ]  # fmt: skip

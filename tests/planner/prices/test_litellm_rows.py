@@ -11,6 +11,7 @@ import pytest
 from planner.errors import PriceError
 from planner.prices.hosted_extract import extract
 from planner.prices.hosted_list import hosted_lines
+from planner.prices.line import PriceLine
 from planner.prices.litellm_rows import lines_of, model_id_of, schedule_of
 
 DAY = date(2026, 11, 20)
@@ -130,23 +131,55 @@ def test_ids_are_the_providers_own(name: str, model_id: str) -> None:
     assert model_id_of(name) == model_id
 
 
-def test_an_extract_of_a_wheel_reads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wheel = tmp_path / "litellm-9.9.9-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(
-            "litellm/model_prices_and_context_window_backup.json", json.dumps({"deepinfra/a/B": OFF_PEAK})
-        )
-    text = extract(wheel, DAY)
-    monkeypatch.setenv("PLANNER_PROFILES_DIR", str(tmp_path))
-    (tmp_path / "hosted_prices.json").write_text(text, encoding="utf-8")
+def wheel(folder: Path, version: str, rows: dict[str, Any]) -> Path:
+    path = folder / f"litellm-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("litellm/model_prices_and_context_window_backup.json", json.dumps(rows))
+    return path
+
+
+def read_back(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, PriceLine]:
+    monkeypatch.setenv("PLANNER_PROFILES_DIR", str(folder))
+    (folder / "hosted_prices.json").write_text(text, encoding="utf-8")
     hosted_lines.cache_clear()
     try:
-        (line,) = hosted_lines()
-        assert (line.provider, line.model_id, line.source) == ("deepinfra", "a/B", "litellm 9.9.9")
-        assert line.periods[0].schedule == schedule_of(OFF_PEAK)
-        (tmp_path / "hosted_prices.json").write_text('{"source": "x", "lines": []}', encoding="utf-8")
-        hosted_lines.cache_clear()
-        with pytest.raises(PriceError, match="not an extract of prices"):
-            hosted_lines()
+        return {line.model_id: line for line in hosted_lines()}
     finally:
         hosted_lines.cache_clear()
+
+
+def test_an_extract_of_a_wheel_reads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = extract({DAY: wheel(tmp_path, "9.9.9", {"deepinfra/a/B": OFF_PEAK})})
+    line = read_back(tmp_path, text, monkeypatch)["a/B"]
+    assert (line.provider, line.source, line.known_from) == ("deepinfra", "litellm 9.9.9", DAY)
+    assert line.periods[0].schedule == schedule_of(OFF_PEAK)
+    with pytest.raises(PriceError, match="not an extract of prices"):
+        read_back(tmp_path, '{"source": "x", "lines": []}', monkeypatch)
+
+
+def test_a_price_counts_between_two_days_on_which_it_was_seen_and_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [date(2026, 1, 1), date(2026, 4, 1), date(2026, 7, 1), date(2026, 10, 1)]
+    dear = {**PLAIN, "input_cost_per_token": 9e-07}
+    rows: list[dict[str, Any]] = [
+        {"deepinfra/same": PLAIN, "deepinfra/moved": PLAIN, "deepinfra/gap": PLAIN, "deepinfra/gone": PLAIN},
+        {"deepinfra/same": PLAIN, "deepinfra/moved": PLAIN},
+        {"deepinfra/same": PLAIN, "deepinfra/moved": dear, "deepinfra/gap": PLAIN},
+        {"deepinfra/same": PLAIN, "deepinfra/moved": dear, "deepinfra/gap": PLAIN,
+         "deepinfra/gone": {**PLAIN, "deprecation_date": "2026-03-01"}},
+    ]  # fmt: skip
+    wheels = {
+        day: wheel(tmp_path, f"1.{i}.0", of_day)
+        for i, (day, of_day) in enumerate(zip(days, rows, strict=True))
+    }
+    lines = read_back(tmp_path, extract(wheels), monkeypatch)
+
+    def spans(name: str) -> list[tuple[date, date | None]]:
+        return [(period.since, period.until) for period in lines[name].periods]
+
+    assert spans("same") == [(days[0], None)]
+    # Moved at some day between April and July: neither price counts there.
+    assert spans("moved") == [(days[0], date(2026, 4, 2)), (days[2], None)]
+    assert spans("gap") == [(days[0], date(2026, 1, 2)), (days[2], None)]
+    assert spans("gone") == [(days[0], date(2026, 1, 2))] and lines["gone"].retired == date(2026, 3, 1)

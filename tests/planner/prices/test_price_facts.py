@@ -163,7 +163,7 @@ def test_r1_cost_about_a_thirtieth_of_o1() -> None:
         ("openai", "text-davinci-002", FRIDAY, "not sold any more since 2024-01-04"),
         ("openai", "gpt-4.5-preview", FRIDAY, "not sold any more since 2025-07-14"),
         ("openai", "o1", datetime(2024, 12, 16, tzinfo=UTC), "not known before 2024-12-17"),
-        ("deepinfra", "meta-llama/Llama-3.3-70B-Instruct", datetime(2026, 1, 1, tzinfo=UTC), "not known before 2026-11-20"),
+        ("deepinfra", "meta-llama/Llama-3.3-70B-Instruct", datetime(2025, 9, 29, tzinfo=UTC), "not known before 2025-09-30"),
         ("google", "gemini-2.5-flash-lite", datetime(2025, 1, 1, tzinfo=UTC), "not known before 2025-07-22"),
     ],
 )  # fmt: skip
