@@ -1,6 +1,7 @@
 """`planner cost levers`."""
 
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -9,7 +10,10 @@ from planner import api
 from planner.cli.options import CommaList, format_option, mendable_errors
 from planner.cli.price_options import at_option, price_file_option
 from planner.cli.render import render
+from planner.cli.report_files import write_all
+from planner.cli.typed_again import typed_again
 from planner.compare.levers import ANSWER_TOKENS, CONTEXT_TOKENS, SAMPLES, THINKING_TOKENS
+from planner.report.costs.levers_page import levers_page
 from planner.report.levers_document import levers_document
 
 _COUNTS = CommaList(click.IntRange(0, 10_000_000), "N[,…]")
@@ -36,6 +40,12 @@ def _joined(values: tuple[int, ...]) -> str:
     show_default=True,
     help="Answer tokens.",
 )
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=None,
+    help="Write levers.html into this folder as well.",
+)
 @at_option
 @price_file_option
 @format_option
@@ -46,6 +56,7 @@ def command(
     thinking: tuple[int, ...],
     context: tuple[int, ...],
     answer: int,
+    out: Path | None,
     at: datetime | None,
     price_file: Path | None,
     output_format: str,
@@ -56,6 +67,7 @@ def command(
     Examples:
       planner cost levers
       planner cost levers --api google/gemini-2.5-flash-lite --api openai/o3-pro --context 2000,190000
+      planner cost levers --out report/
     """
     found = api.cost_levers(
         models,
@@ -66,4 +78,13 @@ def command(
         context_tokens=context,
         output_tokens=answer,
     )
+    written = []
+    if out is not None:
+        page = levers_page(
+            found, command=typed_again(click.get_current_context(), ("out", "output_format")),
+            planner_version=version("llm-capacity-planner"),
+        )  # fmt: skip
+        written = write_all(out, {"levers.html": page})
     render(levers_document(found), output_format)
+    for path in written:
+        click.echo(f"wrote {path.resolve()}", err=True)
