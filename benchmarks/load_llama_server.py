@@ -1,7 +1,11 @@
-"""Load a real llama-server several times and compare: python benchmarks/load_llama_server.py MODEL.gguf
+"""Load a real server several times and compare the runs, and our counts with the server's own.
 
-Needs xllamacpp (`pip install '.[fit]'`), whose wheel holds llama-server. Prints capacity and knee of each run, how far they
-lie apart, and our counts beside the server's own; exits with 1 when runs differ by more than 10 % or counts by 5 %.
+    python benchmarks/load_llama_server.py MODEL.gguf
+    python benchmarks/load_llama_server.py http://127.0.0.1:8000
+
+A GGUF file is served by the llama-server inside xllamacpp (`pip install '.[fit]'`); an address is of any server that runs
+already. Prints what each run found and how far they lie apart; exits with 1 when figures differ by more than 10 % from
+their median, or counts by 5 %.
 """
 
 import argparse
@@ -9,10 +13,13 @@ import multiprocessing
 import statistics
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from hardware.units import MILLI
 from planner.bench.endpoint.load_test import run_load_test
 from planner.load.load_test import LoadQuestion, LoadTest
 from planner.workload.lengths import parse_lengths
@@ -39,7 +46,7 @@ def serve(model: str, n_slots: int, n_threads: int, address: "multiprocessing.Qu
 def main() -> int:
     """Start, load, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
+    parser.add_argument("model", help="a GGUF file, or the address of a server")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--budget-s", type=float, default=110.0)
     parser.add_argument("--slots", type=int, default=8)
@@ -47,29 +54,39 @@ def main() -> int:
     parser.add_argument("--prompt", default="16-48")
     parser.add_argument("--output", default="32-96")
     options = parser.parse_args()
+    with served(options) as url:
+        question = LoadQuestion(
+            base_url=url,
+            prompt=parse_lengths(options.prompt),
+            output=parse_lengths(options.output),
+            budget_s=options.budget_s,
+            highest_concurrency=2 * options.slots,
+        )
+        tests: list[LoadTest] = []
+        for number in range(1, options.runs + 1):
+            test = run_load_test(question)
+            tests.append(test)
+            show(number, test)
+    return 0 if verdict(tests) else 1
+
+
+@contextmanager
+def served(options: argparse.Namespace) -> Iterator[str]:
+    """The address of the server."""
+    if "://" in options.model:
+        yield options.model
+        return
     context = multiprocessing.get_context("spawn")
     addresses = context.Queue()
     server = context.Process(
         target=serve, args=(options.model, options.slots, options.threads, addresses), daemon=True
     )
     server.start()
-    tests: list[LoadTest] = []
     try:
-        question = LoadQuestion(
-            base_url=addresses.get(timeout=120),
-            prompt=parse_lengths(options.prompt),
-            output=parse_lengths(options.output),
-            budget_s=options.budget_s,
-            highest_concurrency=2 * options.slots,
-        )
-        for number in range(1, options.runs + 1):
-            test = run_load_test(question)
-            tests.append(test)
-            show(number, test)
+        yield addresses.get(timeout=120)
     finally:
         server.terminate()
         server.join()
-    return 0 if verdict(tests) else 1
 
 
 def show(number: int, test: LoadTest) -> None:
@@ -124,6 +141,13 @@ def verdict(tests: list[LoadTest]) -> bool:
         )
         if theirs
     )
+    ttft = [
+        f"{test.own_mean_ttft_s / MILLI:.1f} and {test.account.mean_ttft_s / MILLI:.1f} ms"
+        for test in tests
+        if test.account and test.account.mean_ttft_s and test.own_mean_ttft_s
+    ]
+    if ttft:
+        print(f"mean TTFT here and by the server: {', '.join(ttft)}")
     print(
         f"runs lie up to {max(apart.values()):.1%} from their median, counts {counts:.2%} from the server's"
     )
