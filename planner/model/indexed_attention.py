@@ -28,7 +28,8 @@ class IndexedAttention(Attention):
         return f"{heads} with sparse index"
 
     @property
-    def _index_flop(self) -> int:
+    def index_flop_per_cached_token(self) -> int:
+        """FLOP of scoring one cached key with every index head: 2·h·d."""
         return 2 * self.n_index_heads * self.index_head_dim
 
     @property
@@ -47,13 +48,13 @@ class IndexedAttention(Attention):
     def decode_flop(self, n_context_tokens: Any) -> Any:
         """Attention to the picked tokens, and the index's scores of all of them."""
         seen = least(n_context_tokens, self.top_k_tokens)
-        return self.score_flop_per_cached_token * seen + self._index_flop * n_context_tokens
+        return self.score_flop_per_cached_token * seen + self.index_flop_per_cached_token * n_context_tokens
 
     def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
         """A pick of k tokens is a window of k tokens as far as the count of pairs goes."""
         picked = attended_pairs(n_tokens, n_past_tokens, self.top_k_tokens)
         scored = attended_pairs(n_tokens, n_past_tokens)
-        return self.score_flop_per_cached_token * picked + self._index_flop * scored
+        return self.score_flop_per_cached_token * picked + self.index_flop_per_cached_token * scored
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """Those of the attention, and the index's projections of queries and keys with their norms."""

@@ -100,14 +100,18 @@ class LatentAttention(CachesTokens):
         indexed = self.indexer.score_flop_per_cached_token if self.indexer else 0
         return self.score_flop_per_cached_token * seen + indexed * n_context_tokens
 
+    @property
+    def index_flop_per_cached_token(self) -> int:
+        """FLOP of scoring one cached key with every index head; 0 without an indexer."""
+        return self.indexer.score_flop_per_cached_token if self.indexer else 0
+
     def prefill_flop(self, n_tokens: Any, n_past_tokens: Any = 0) -> Any:
         """Expanded attention, 2·h·(d_nope + d_rope + d_v) a pair, or absorbed; the indexer sees every pair."""
         head = self.qk_nope_head_dim + self.qk_rope_head_dim + self.v_head_dim
         per_pair = self.score_flop_per_cached_token if self.absorbed_prefill else 2 * self.n_heads * head
         # A pick of k tokens is a window of k tokens as far as the count of pairs goes.
         picked = attended_pairs(n_tokens, n_past_tokens, self.top_k_tokens)
-        indexed = self.indexer.score_flop_per_cached_token if self.indexer else 0
-        return per_pair * picked + indexed * attended_pairs(n_tokens, n_past_tokens)
+        return per_pair * picked + self.index_flop_per_cached_token * attended_pairs(n_tokens, n_past_tokens)
 
     def weights(self, hidden_size: int) -> tuple[Weight, ...]:
         """The layer's attention weights, named as llama.cpp stores them (kv_b split into k_b and v_b)."""

@@ -10,7 +10,7 @@ from hardware.spec import Accelerator
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.fabric import Fabric
 from planner.estimate.serving_speed.rank_load import PARTS, RankLoad
-from planner.estimate.serving_speed.schedule import USUAL_SCHEDULE, Schedule
+from planner.estimate.serving_speed.schedule import PROMPTS_FIRST, USUAL_SCHEDULE, Schedule, step_tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +39,11 @@ class Deployment:
         if not 0 <= self.n_cached_tokens < self.n_prompt_tokens:
             raise ValueError("at least one token of a prompt is read")
 
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of prompts in one step: as many as the engine was told, or takes by itself."""
+        return self.schedule.step_tokens or step_tokens(self.engine, self.accelerator.memory_bytes)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -57,6 +62,9 @@ class Batch:
     is_cold: "Floats"  # 1 or 0
     draft_tokens: "Floats"
     held_steps: "Floats"
+    collect_steps: "Floats"
+    step_tokens: "Floats"
+    prompts_first: "Floats"  # 1 or 0
     n_prompt: "Floats"  # tokens of a prompt that are read
     n_cached: "Floats"  # and those that are found in the cache
     n_output: "Floats"
@@ -77,8 +85,9 @@ class Batch:
     experts_per_token: "Floats"
     cache_bytes: "Floats"  # that one sequence's next token reads, half-way through its output
     state_bytes: "Floats"  # read and written
-    mixing_flop: "Floats"
-    prompt_mixing_flop: "Floats"
+    expert_ranks: "Floats"
+    mixing_flop: Mapping[str, "Floats"]
+    prompt_mixing_flop: Mapping[str, "Floats"]
     prompt_cache_bytes: "Floats"  # of the cached tokens that those of a prompt attend to
     counts: Mapping[str, "Floats"]
 
@@ -114,12 +123,11 @@ def batch(deployments: Sequence[Deployment]) -> Batch:
     rows = [_row(one) for one in deployments]
     names = rows[0].keys() if rows else ()
     arrays: dict[str, Any] = {name: np.array([row[name] for row in rows]) for name in names}
-    per_part = {
-        field: {part: arrays.pop(f"{field}:{part}") for part in PARTS}
-        for field in ("part_bytes", "part_elements", "part_flop_per_s")
-    }
-    counts = {name.partition(":")[2]: arrays.pop(name) for name in list(arrays) if name.startswith("count:")}
-    return Batch(**arrays, counts=counts, **per_part)  # type: ignore[arg-type]
+    tables: dict[str, dict[str, Any]] = {}
+    for name in [name for name in arrays if ":" in name]:
+        field, _, key = name.partition(":")
+        tables.setdefault(field, {})[key] = arrays.pop(name)
+    return Batch(**arrays, **tables)
 
 
 def _row(one: Deployment) -> dict[str, Any]:
@@ -142,6 +150,9 @@ def _row(one: Deployment) -> dict[str, Any]:
         "is_cold": float(one.schedule.is_cold),
         "draft_tokens": float(one.schedule.draft_tokens),
         "held_steps": float(one.schedule.held_steps),
+        "collect_steps": float(one.schedule.collect_steps),
+        "step_tokens": float(one.step_tokens),
+        "prompts_first": float(one.engine in PROMPTS_FIRST),
         "n_prompt": float(one.n_prompt_tokens - one.n_cached_tokens),
         "n_cached": float(one.n_cached_tokens),
         "n_output": float(one.n_output_tokens),
@@ -154,19 +165,21 @@ def _row(one: Deployment) -> dict[str, Any]:
         "experts_per_token": float(load.experts_per_token),
         "cache_bytes": cache_bytes,
         "state_bytes": 2.0 * state_bytes,
-        "mixing_flop": float(load.decode_mixing_flop(middle)),
-        "prompt_mixing_flop": float(
-            load.prefill_mixing_flop(one.n_prompt_tokens) - load.prefill_mixing_flop(one.n_cached_tokens)
-        ),
+        "expert_ranks": float(load.ranks.expert),
         "prompt_cache_bytes": shared_bytes,
     }
+    for kind, flop in load.decode_mixing_flop(middle).items():
+        row[f"mixing_flop:{kind}"] = float(flop)
+    before = load.prefill_mixing_flop(one.n_cached_tokens)
+    for kind, flop in load.prefill_mixing_flop(one.n_prompt_tokens).items():
+        row[f"prompt_mixing_flop:{kind}"] = float(flop - before[kind])
     for part in PARTS:
         matrices = load.parts[part]
         row[f"part_bytes:{part}"] = matrices.n_bytes
         row[f"part_elements:{part}"] = matrices.n_elements
         row[f"part_flop_per_s:{part}"] = _unit_rate(device, matrices.unit)
     for name, n in load.counts.items():
-        row[f"count:{name}"] = float(n)
+        row[f"counts:{name}"] = float(n)
     return row
 
 

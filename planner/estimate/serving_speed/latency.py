@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[Any]
 
-# Tokens of prompts in one step: the engines' defaults on data-centre GPUs.
-_STEP_TOKENS: Final = {"vllm": 8192.0, "sglang": 16384.0, "trtllm": 8192.0}
-_PROMPTS_FIRST: Final = frozenset(("sglang",))  # steps of prompts alone, before all decoding
 _SPREAD_INTERFERENCE: Final = 0.94  # of the prompts of a round fall into a request's own decoding
 
 
@@ -54,30 +51,46 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     running = np.minimum(asked, q.most_running)
     decode_step, whole_prompt = decode_period_s(q, rates, running), prompt_step_s(q, rates)
     prompt_step = whole_prompt * q.stage_share  # on the fullest stage
-    step_tokens = np.vectorize(lambda name: _STEP_TOKENS.get(name, 8192.0), otypes=[float])(q.engine)
-    prompts_first = np.isin(q.engine, list(_PROMPTS_FIRST)).astype(float)
-    filling = filling_s(q, rates, whole_prompt, np.maximum(1.0, q.n_prompt / step_tokens))
-    in_step = np.minimum(np.maximum(1.0, step_tokens / q.n_prompt), np.maximum(running, 1.0))
-    in_waves = prompts_first * q.has_like_lengths
+    prompts_first = q.prompts_first
+    chunks = np.maximum(q.n_prompt / q.step_tokens, 1.0)
+    filling = filling_s(q, rates, whole_prompt, chunks)
+    in_step = np.minimum(np.maximum(1.0, q.step_tokens / q.n_prompt), np.maximum(running, 1.0))
+    pooled = prompt_step_s(q, rates, in_step) * q.stage_share / in_step
+    in_waves = prompts_first * q.has_like_lengths * rates.value("kept_waves", q)
+    interference = rates.value("prompt_interference", q)
 
     yielded = tokens_of_a_step(q, rates)
     met = in_waves * 0.5 * running / (running + in_step) + (1 - in_waves) * _SPREAD_INTERFERENCE
-    stalls = running / q.n_output * prompt_step * met * rates.value("prompt_interference", q)
+    stalls = running / q.n_output * prompt_step * met * interference
     tpot = decode_step / yielded + stalls
 
-    burst = (running + in_step) / 2 * prompt_step + (1 - prompts_first) * running / in_step / 2 * decode_step
-    steady = prompt_step * (1 + rates.value("grouped_prompts", q) * (in_step - 1))
-    steady = steady + decode_step * rates.value("first_token_steps", q)
+    # Prompts that come with each step of decoding, and those in the step that a new one has to wait for.
+    coming = np.minimum(running / (q.n_output / yielded), in_step)
+    chained = np.minimum(rates.value("chained_prompts", q), running)
+    before = np.where(q.has_like_lengths > 0, np.maximum(coming, chained), coming)
+    mixed = 1 - prompts_first
+    burst = (running + in_step) / 2 * pooled + mixed * running / in_step / 2 * decode_step
+    wait = mixed * (decode_step + before * prompt_step) + prompts_first * (
+        np.exp(-coming) * decode_step + coming * prompt_step
+    )
+    steady = (
+        rates.value("first_token_steps", q) * wait + (1 + coming) * prompt_step + mixed * chunks * decode_step
+    )
+    # Whoever comes while others are being collected waits for the rest of that time.
+    met_collecting = q.collect_steps * coming * q.replicas
+    held = q.collect_steps * (1 + met_collecting / 2) / (1 + met_collecting)
     first_rounds = in_waves + (1 - in_waves) / q.n_rounds
     served = (
         rates.value("first_token_s", q)
         + filling
-        + q.held_steps * decode_step
+        + (q.held_steps + held) * decode_step
         + first_rounds * burst
         + (1 - first_rounds) * steady
     )
     waited = (asked / running - 1) * (served + q.n_output * tpot)
-    ttft = served + waited + q.is_cold * rates.value("cold_s", q) / q.n_rounds
+    # What is compiled late is what goes on with a prompt that a step has cut off.
+    cuts = running * q.n_prompt > q.step_tokens
+    ttft = served + waited + q.is_cold * cuts * rates.value("cold_s", q) / q.n_rounds
     return Latency(
         decode_step_s=decode_step,
         prompt_step_s=prompt_step,

@@ -173,7 +173,7 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         schedule=_reported(row, n_requests)
         if "n_answered" in row
         else _schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
-        pool_bytes=pool_bytes(accelerator, load, (known or {}).get("memory_share", MEMORY_SHARE)),
+        pool_bytes=pool_bytes(accelerator, load, engine, (known or {}).get("memory_share", MEMORY_SHARE)),
     )
     return LatencyRow(
         deployment=deployment,
@@ -223,7 +223,9 @@ def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> S
         is_cold=bool(known.get("is_cold", 0)),
         draft_tokens=int(known.get("draft_tokens", 0)),
         held_steps=known.get("held_steps", 0.0),
+        collect_steps=known.get("collect_steps", 0.0),
         most_running=None if most is None else int(most),
+        step_tokens=int(known["step_tokens"]) if "step_tokens" in known else None,
     )
 
 
@@ -244,10 +246,17 @@ def measured_day(row: Mapping[str, str]) -> date | None:
     return date.fromisoformat(found[1]) if found else None
 
 
-def pool_bytes(accelerator: Accelerator, load: RankLoad, memory_share: float = MEMORY_SHARE) -> float | None:
+def pool_bytes(
+    accelerator: Accelerator, load: RankLoad, engine: str, memory_share: float = MEMORY_SHARE
+) -> float | None:
     """What an engine has left for caches on one rank; None where the weights alone take more than its share."""
     weights = sum(part.n_bytes for part in load.parts.values()) * load.stage_share
-    pool = memory_share * accelerator.memory_bytes - weights - _BESIDE_WEIGHTS_BYTES
+    used = weights + _BESIDE_WEIGHTS_BYTES
+    # TensorRT-LLM takes its share of what is free then, the others leave the rest of all memory free.
+    if engine == "trtllm":
+        pool = memory_share * (accelerator.memory_bytes - used)
+    else:
+        pool = memory_share * accelerator.memory_bytes - used
     return pool if pool > 0 else None
 
 

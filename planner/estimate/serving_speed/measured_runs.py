@@ -12,7 +12,15 @@ from typing import Final
 
 from profiles.errors import ProfileError
 
-SETTINGS: Final = ("draft_tokens", "held_steps", "most_running", "memory_share", "is_cold")
+SETTINGS: Final = (
+    "draft_tokens",
+    "held_steps",
+    "collect_steps",
+    "most_running",
+    "memory_share",
+    "is_cold",
+    "step_tokens",
+)
 _NUMBERS: Final = ("n_prompt", "n_output", "n_gpus", "n_expert_ranks")
 _EARLY: Final = timedelta(days=2)  # changes are measured shortly before they are made
 

@@ -1,6 +1,7 @@
 """What one GPU of a serving engine computes and moves for one token of a model, by part of the network."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,14 @@ from planner.model.kimi_delta import KimiDeltaAttention
 from planner.model.latent import LatentAttention
 from planner.model.network import LayerGroup, Network
 from planner.model.storage import Storage, StoredWeight
+from planner.model.token_cache import attended_pairs
 from planner.model.weight import Use
 
 PARTS = ("attention", "dense", "experts", "head")
+# What mixes tokens: attention, the scores of a sparse index, recurrence.
+MIXINGS = ("attended", "indexed", "recurrent")
+# Layers by what they launch: every one, and those that launch more.
+LAYERS = ("layer", "moe", "shared", "latent", "indexed", "recurrent", "normed", "scaled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +85,28 @@ class RankLoad:
         states = (len(g.layers) * g.mixer.state_elements for g in self.network.groups if g.mixer)
         return sum(states) / self.ranks.attention
 
-    def decode_mixing_flop(self, n_context_tokens: Any) -> Any:
-        """FLOP of mixing one sequence's next token at a context, on one rank."""
-        flops = [
-            len(g.layers) * g.mixer.decode_flop(n_context_tokens) for g in self.network.groups if g.mixer
-        ]
-        return sum(flops) / self.ranks.attention
+    def decode_mixing_flop(self, n_context_tokens: Any) -> dict[str, Any]:
+        """FLOP of mixing one sequence's next token at a context, on one rank, by kind of mixing."""
+        return self._mixing_flop(lambda mixer: mixer.decode_flop(n_context_tokens), n_context_tokens)
 
-    def prefill_mixing_flop(self, n_tokens: Any) -> Any:
-        """FLOP of mixing a prompt of so many tokens, on one rank."""
-        flops = [len(g.layers) * g.mixer.prefill_flop(n_tokens) for g in self.network.groups if g.mixer]
-        return sum(flops) / self.ranks.attention
+    def prefill_mixing_flop(self, n_tokens: Any) -> dict[str, Any]:
+        """FLOP of mixing a prompt of so many tokens, on one rank, by kind of mixing."""
+        return self._mixing_flop(lambda mixer: mixer.prefill_flop(n_tokens), attended_pairs(n_tokens, 0))
+
+    def _mixing_flop(self, flop_of: Callable[[Any], Any], n_scored: Any) -> dict[str, Any]:
+        found: dict[str, Any] = {kind: 0.0 * n_scored for kind in MIXINGS}
+        for group in self.network.groups:
+            if group.mixer is None:
+                continue
+            flop, n = flop_of(group.mixer), len(group.layers)
+            if not group.mixer.token_caches:
+                found["recurrent"] = found["recurrent"] + n * flop / self.ranks.attention
+                continue
+            # Every rank keeps the whole index and scores it (vLLM and SGLang build it of replicated matrices).
+            indexed = getattr(group.mixer, "index_flop_per_cached_token", 0) * n_scored
+            found["indexed"] = found["indexed"] + n * indexed
+            found["attended"] = found["attended"] + n * (flop - indexed) / self.ranks.attention
+        return found
 
     def read_share(self, n_tokens: Any) -> Any:
         """Share of the routed experts that at least one of n tokens picks: 1 − (1 − k/E)^n."""
@@ -120,7 +137,7 @@ def rank_load(network: Network, storage: Storage, ranks: Parallel) -> RankLoad:
         parts={part: _matrices(by_unit) for part, by_unit in sums.items()},
         active_fraction=active,
         experts_per_token=_experts_per_token(network),
-        counts=_counts(network),
+        counts={**_counts(network), "scaled": network.n_layers if _is_scaled(storage) else 0},
     )
 
 
@@ -160,12 +177,16 @@ def _experts_per_token(network: Network) -> float:
 
 def _counts(network: Network) -> dict[str, int]:
     """How many layers launch what: every layer its usual kernels, some kinds more of them."""
-    counts = dict.fromkeys(("layer", "moe", "latent", "indexed", "recurrent"), 0)
+    counts = dict.fromkeys(LAYERS, 0)
     for group in network.groups:
         n = len(group.layers)
         counts["layer"] += n
         if any(weight.active_experts is not None for weight in group.weights(network.hidden_size)):
             counts["moe"] += n
+        if getattr(group.block, "shared", None) is not None:
+            counts["shared"] += n
+        if getattr(group.mixer, "qk_norm", "none") != "none":
+            counts["normed"] += n
         if isinstance(group.mixer, LatentAttention):
             counts["latent"] += n
             if group.mixer.indexer is not None:
@@ -175,3 +196,12 @@ def _counts(network: Network) -> dict[str, int]:
         elif isinstance(group.mixer, (GatedDeltaNet, KimiDeltaAttention)):
             counts["recurrent"] += n
     return counts
+
+
+def _is_scaled(storage: Storage) -> bool:
+    """Whether layers outside the experts scale blocks of their inputs on the way, as 8-bit blocks of weights ask for."""
+    found = Counter[bool]()
+    for weight in storage.weights:
+        if weight.role.startswith("attn") and weight.use is Use.MATMUL:
+            found[weight.type_name.startswith("FP8") and "x" in weight.type_name] += 1
+    return found[True] > found[False]

@@ -106,7 +106,7 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
         schedule=Schedule(
             has_known_settings=False, draft_tokens=n_drafted, most_running=_most_running(engine, device, row)
         ),
-        pool_bytes=pool_bytes(device, spread),
+        pool_bytes=pool_bytes(device, spread, engine),
     )
     of_replica = float(batch([deployment]).most_running[0])  # raises for what is unknown of the GPU
     replicas = ranks.attention_replicas

@@ -51,8 +51,14 @@ RATES: Final = (
     _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
     _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
     _kernel("prompt_flop_fraction", 0.55, ("family", "engine", "unit"), unit__fp16=0.5, unit__fp4=-0.6),
-    _kernel("expert_flop_fraction", 0.14, ("family", "engine", "unit"), unit__fp4=-0.4),
+    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "unit"), unit__fp4=-0.4),
+    Rate(
+        name="expert_half_rows", scale="positive", start=32.0, axes=("family",), spread=0.7, group_spread=0.3
+    ),
     _kernel("mixing_flop_fraction", 0.5, ("family", "engine")),
+    _kernel("indexed_flop_fraction", 0.2, ()),
+    Rate(name="recurrent_flop_fraction", scale="fraction", start=0.1, axes=()),
+    Rate(name="expert_unevenness", scale="positive", start=0.3, axes=(), spread=1.0),
     Rate(name="routing_evenness", scale="fraction", start=0.6, axes=()),
     Rate(name="decode_mixing_share", scale="fraction", start=0.4, axes=("family", "engine")),
     Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine"), group_spread=1.0),
@@ -60,10 +66,19 @@ RATES: Final = (
     Rate(name="latent_layer_s", scale="positive", start=1e-5, axes=("engine",), group_spread=1.0),
     Rate(name="indexed_layer_s", scale="positive", start=2e-5, axes=()),
     Rate(name="recurrent_layer_s", scale="positive", start=5e-6, axes=()),
-    Rate(name="host_layer_s", scale="positive", start=3e-4, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(name="shared_layer_s", scale="positive", start=1.5e-5, axes=(), spread=0.7),
+    Rate(name="normed_layer_s", scale="positive", start=5e-6, axes=("engine",), spread=0.7),
+    Rate(name="scaled_layer_s", scale="positive", start=1e-5, axes=(), spread=0.7),
+    Rate(name="host_layer_s", scale="positive", start=3e-4, axes=("engine")),
     Rate(
-        name="host_moe_layer_s", scale="positive", start=5e-4, axes=("engine",), spread=4.0, group_spread=2.0
+        name="host_moe_layer_s", scale="positive", start=3e-4, axes=("engine",), spread=1.0, group_spread=0.3
     ),
+    Rate(name="host_shared_layer_s", scale="positive", start=1e-4, axes=(), spread=1.0),
+    Rate(name="host_latent_layer_s", scale="positive", start=2e-4, axes=(), spread=1.0),
+    Rate(name="host_indexed_layer_s", scale="positive", start=3e-4, axes=(), spread=1.0),
+    Rate(name="host_recurrent_layer_s", scale="positive", start=3e-4, axes=(), spread=1.0),
+    Rate(name="host_normed_layer_s", scale="positive", start=5e-5, axes=(), spread=0.7),
+    Rate(name="host_scaled_layer_s", scale="positive", start=1e-4, axes=(), spread=1.0),
     Rate(name="step_s", scale="positive", start=5e-4, axes=("engine",)),
     Rate(name="request_s", scale="positive", start=1e-5, axes=("engine",)),
     Rate(name="collective_s", scale="positive", start=4e-6, axes=("family", "engine")),
@@ -76,11 +91,19 @@ RATES: Final = (
         spread=0.3,
         group_spread=0.2,
     ),
-    Rate(name="first_token_s", scale="positive", start=0.02, axes=("engine",), spread=4.0, group_spread=2.0),
     Rate(
-        name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=4.0, group_spread=2.0
+        name="first_token_s",
+        scale="positive",
+        start=0.02,
+        axes=("family", "engine"),
+        spread=4.0,
+        group_spread=2.0,
     ),
-    Rate(name="grouped_prompts", scale="fraction", start=0.1, axes=("engine",), spread=4.0, group_spread=2.0),
+    Rate(
+        name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=0.5, group_spread=0.5
+    ),
+    Rate(name="chained_prompts", scale="positive", start=1.0, axes=("engine",), spread=0.5),
+    Rate(name="kept_waves", scale="fraction", start=0.75, axes=()),
     Rate(name="cold_s", scale="positive", start=60.0, axes=(), spread=0.5),
     Rate(
         name="draft_acceptance", scale="fraction", start=0.5, axes=("engine",), spread=4.0, group_spread=2.0

@@ -6,10 +6,12 @@
 The maximum is smooth (a norm of order 3), because reading and computing overlap less than wholly.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from planner.estimate.serving_speed.collectives import ACTIVATION_BYTES, layer_collectives_s
 from planner.estimate.serving_speed.deployment import Batch
+from planner.estimate.serving_speed.rank_load import LAYERS
 from planner.estimate.serving_speed.step_rates import StepRates
 
 if TYPE_CHECKING:
@@ -34,10 +36,14 @@ def decode_step_s(
     """
     n_checked = n_running * (1 + q.draft_tokens)
     n_everywhere = n_checked * q.replicas
+    share = rates.value("decode_mixing_share", q)
     layers, head = _step(
         q, rates, n_tokens=n_everywhere, n_attention_tokens=n_checked, n_sampled=n_everywhere,
         moved_bytes=n_running * (q.cache_bytes * cache_share + q.state_bytes),
-        mixing_flop=n_checked * q.mixing_flop * cache_share / rates.value("decode_mixing_share", q),
+        mixing_flop={
+            kind: n_checked * flop * (1.0 if kind == "recurrent" else cache_share / share)
+            for kind, flop in q.mixing_flop.items()
+        },
     )  # fmt: skip
     launches = _launches_s(q, rates)
     # Every drafted token runs through one layer more and through the head.
@@ -58,9 +64,15 @@ def tokens_of_a_step(q: Batch, rates: StepRates) -> "Floats":
     return found
 
 
-def prompt_step_s(q: Batch, rates: StepRates) -> "Floats":
-    """Reading one prompt on every replica of the attention, as a part of a step that others share."""
-    work = prompt_work_s(q, rates, q.n_prompt, q.prompt_mixing_flop, q.prompt_cache_bytes)
+def prompt_step_s(q: Batch, rates: StepRates, n_prompts: "float | Floats" = 1.0) -> "Floats":
+    """Reading so many prompts on every replica of the attention, as a part of a step that others share."""
+    work = prompt_work_s(
+        q,
+        rates,
+        n_prompts * q.n_prompt,
+        {kind: n_prompts * flop for kind, flop in q.prompt_mixing_flop.items()},
+        n_prompts * q.prompt_cache_bytes,
+    )
     return larger(work, prompt_host_s(q, rates))
 
 
@@ -68,7 +80,7 @@ def prompt_work_s(
     q: Batch,
     rates: StepRates,
     n_tokens: "Floats",
-    mixing_flop: "Floats",
+    mixing_flop: Mapping[str, "Floats"],
     cached_bytes: "float | Floats" = 0.0,
 ) -> "Floats":
     """What the GPU takes to read so many tokens of prompts on every replica of the attention, and what they attend to."""
@@ -83,17 +95,18 @@ def prompt_work_s(
 
 def prompt_host_s(q: Batch, rates: StepRates) -> "Floats":
     """Prompts run without graphs: the host launches every kernel, while the GPU works on those before."""
-    total: Floats = q.counts["layer"] * rates.value("host_layer_s", q) + q.counts["moe"] * rates.value(
-        "host_moe_layer_s", q
-    )
-    return total
+    return _of_layers(q, rates, "host_")
 
 
 def _launches_s(q: Batch, rates: StepRates) -> "Floats":
-    launched = ("layer", "moe", "latent", "indexed", "recurrent")
+    return _of_layers(q, rates, "")
+
+
+def _of_layers(q: Batch, rates: StepRates, prefix: str) -> "Floats":
+    """Seconds of every layer, and more for those that launch more."""
     total: Floats = sum(
-        q.counts[kind] * rates.value("layer_s" if kind == "layer" else f"{kind}_layer_s", q)
-        for kind in launched
+        q.counts[kind] * rates.value(f"{prefix}layer_s" if kind == "layer" else f"{prefix}{kind}_layer_s", q)
+        for kind in LAYERS
     )
     return total
 
@@ -106,7 +119,7 @@ def _step(
     n_attention_tokens: "Floats",
     n_sampled: "Floats",
     moved_bytes: "Floats",
-    mixing_flop: "Floats",
+    mixing_flop: Mapping[str, "Floats"],
 ) -> tuple["Floats", "Floats"]:
     """Seconds in the layers and in the head, what is added per launch and per request left out."""
     import numpy as np
@@ -123,15 +136,24 @@ def _step(
     # Tokens of one text pick alike: of n tokens, 1 + (n - 1) · e pick as if they knew nothing of each other.
     apart = 1.0 + np.maximum(n_tokens - 1.0, 0.0) * rates.value("routing_evenness", q)
     picked = 1.0 - (1.0 - q.active_fraction) ** apart
-    experts = larger(
+    # Products over few rows fill the matrix units badly: an expert that is picked has its share of the tokens as rows.
+    rows = n_tokens * q.active_fraction / picked
+    # The fullest of the ranks that share the experts out has more of those that are picked than the mean.
+    of_rank = np.maximum(q.experts_per_token * picked / q.active_fraction / q.expert_ranks, 1e-9)
+    uneven = 1 + rates.value("expert_unevenness", q) * np.sqrt(2 * np.log(q.expert_ranks) / of_rank)
+    filled = rows / (rows + rates.value("expert_half_rows", q))
+    experts = uneven * larger(
         q.part_bytes["experts"] * picked / read_experts,
         2 * q.part_elements["experts"] * q.active_fraction * n_tokens
-        / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q)),
+        / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q) * filled),
         _EXPERT_ORDER,
     )  # fmt: skip
     mixing = larger(
-        moved_bytes / read_cache, mixing_flop / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q))
+        moved_bytes / read_cache,
+        mixing_flop["attended"] / (q.fp16_flop_per_s * rates.value("mixing_flop_fraction", q)),
     )
+    for kind in ("indexed", "recurrent"):
+        mixing = mixing + mixing_flop[kind] / (q.fp16_flop_per_s * rates.value(f"{kind}_flop_fraction", q))
     activations = q.counts["layer"] * n_attention_tokens * q.hidden * ACTIVATION_BYTES / read
     collectives = q.counts["layer"] * layer_collectives_s(q, rates, n_tokens, n_attention_tokens)
     layers = (

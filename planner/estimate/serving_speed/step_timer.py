@@ -10,8 +10,10 @@ Where tokens are drafted, a step counts as its share for one of the tokens that 
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.deployment import Batch, Deployment, batch
+from planner.estimate.serving_speed.rank_load import MIXINGS
 from planner.estimate.serving_speed.served_latency import ServingFacts, interval, kind
+from planner.estimate.serving_speed.step_rates import StepRates
 from planner.estimate.serving_speed.step_time import (
     decode_step_s,
     larger,
@@ -22,7 +24,6 @@ from planner.estimate.serving_speed.step_time import (
 
 Bound = Literal["low", "expected", "high"]
 _POINTS: Final = 64  # of prompt tokens between which times run on a line
-_SOME_FLOP: Final = 1e15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +93,8 @@ def serving_step_timer(
     middle = deployment.n_prompt_tokens + deployment.n_output_tokens // 2
     cached = (half_way - empty) / np.maximum(n * middle, 1.0)
     points = np.unique(np.geomspace(1, max(2, max_batched_tokens), _POINTS).round())
-    token_flop, pair_flop = _mixing_flop(deployment)
-    # Attention over prompts moves no caches, so its seconds are on a line through 0.
-    mixed, unmixed = (prompt_work_s(q, rates, q.n_prompt, np.array([flop])) for flop in (_SOME_FLOP, 0.0))
-    flop_s = stretch * float((mixed - unmixed)[0]) / _SOME_FLOP
+    token_s, pair_s = _mixing_s(deployment, q, rates)
+    none = dict.fromkeys(MIXINGS, np.zeros(1))
 
     def value(name: str) -> float:
         return float(rates.value(name, q)[0])
@@ -104,23 +103,33 @@ def serving_step_timer(
         empty_s=tuple(map(float, empty)),
         cached_token_s=tuple(map(float, cached)),
         chunk_tokens=tuple(map(float, points)),
-        chunk_s=tuple(map(float, stretch * prompt_work_s(q, rates, points, np.zeros(len(points))))),
-        token_mixing_s=flop_s * token_flop,
-        pair_mixing_s=flop_s * pair_flop,
+        chunk_s=tuple(map(float, stretch * prompt_work_s(q, rates, points, none))),
+        token_mixing_s=stretch * token_s,
+        pair_mixing_s=stretch * pair_s,
         host_s=stretch * float(prompt_host_s(q, rates)[0]),
         interference=value("prompt_interference"),
         first_token_s=stretch * value("first_token_s"),
     )
 
 
-def _mixing_flop(deployment: Deployment) -> tuple[float, float]:
-    """FLOP of attention for each token of a prompt and for each pair, such that this length and half of it are exact.
+def _mixing_s(deployment: Deployment, q: Batch, rates: StepRates) -> tuple[float, float]:
+    """Seconds of mixing for each token of a prompt and for each pair, such that this length and half of it are exact.
 
     f(n) = a · n + b · n² / 2. Attention over windows has no pairs at length, and recurrent layers never do.
     """
+    import numpy as np
+
     n = max(2, deployment.n_prompt_tokens)
-    whole = float(deployment.load.prefill_mixing_flop(n))
-    half = float(deployment.load.prefill_mixing_flop(n / 2))
+
+    def seconds(n_tokens: float) -> float:
+        # Prompts move no caches, so mixing is a summand of its own.
+        flop = {
+            kind: np.array([found]) for kind, found in deployment.load.prefill_mixing_flop(n_tokens).items()
+        }
+        without = dict.fromkeys(flop, np.zeros(1))
+        whole, rest = (prompt_work_s(q, rates, q.n_prompt, one) for one in (flop, without))
+        return float((whole - rest)[0])
+
+    whole, half = seconds(n), seconds(n / 2)
     pair = max(0.0, (whole - 2 * half) * 4 / n**2)
-    token = max(0.0, whole - pair * n**2 / 2) / n
-    return token, pair
+    return max(0.0, whole - pair * n**2 / 2) / n, pair
