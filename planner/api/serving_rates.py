@@ -68,6 +68,11 @@ def rate_spreads(rows: Rows, rates: StepRates) -> tuple[Spread, ...]:
     )
 
 
+def closed_loops(rows: Rows) -> tuple[RateRow, ...]:
+    """The rows whose load is a number of requests in flight, from the first answer to the last."""
+    return tuple(one for one in _read(rows)[0].values() if one.load == "loop")
+
+
 def _read(rows: Rows) -> tuple[dict[int, RateRow], list[tuple[int, str]]]:
     reader = row_reader()
     found, reasons = {}, []

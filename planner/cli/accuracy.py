@@ -16,6 +16,7 @@ from typing import Final
 import click
 
 from planner.api.llama_cpp_factors import NOISE_FILE, SCORES_FILE
+from planner.api.serving_simulation_scores import SCORES_FILE as SIMULATION_SCORES_FILE
 from planner.api.speed_scores import write_scores
 from planner.api.validating import validate_memory
 from planner.cli.options import mendable_errors
@@ -25,6 +26,7 @@ from planner.estimate.speed_score_table import scores_from
 from planner.estimate.speed_validation import Part
 from planner.progress import Progress
 from planner.report.accuracy_page import INTRODUCTION, LOADS, SERVED, Compared, section_document
+from planner.report.simulation_accuracy import simulation_text
 from planner.report.speed_accuracy import (
     LLAMA_CPP,
     SERVING,
@@ -119,7 +121,7 @@ def _serving() -> SpeedSection:
     n_rows = sum(score.n_predictions for score in scores["cell"] if score.speed_class == "tpot")
     return SpeedSection(
         title="Speed: vLLM, SGLang and TensorRT-LLM",
-        text=SERVING,
+        text=f"{SERVING.rstrip()}\n\n{simulation_text(calibration_rows(SIMULATION_SCORES_FILE))}",
         answer=f"{n_rows:,} loads were predicted; scored on {rows[0]['date']}.",
         scores=scores,
         noise=None,

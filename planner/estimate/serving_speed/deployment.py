@@ -44,6 +44,11 @@ class Deployment:
         """Tokens of prompts in one step: as many as the engine was told, or takes by itself."""
         return self.schedule.step_tokens or step_tokens(self.engine, self.accelerator.memory_bytes)
 
+    @property
+    def prompts_first(self) -> bool:
+        """Whether the engine reads prompts in steps of their own, before all decoding."""
+        return self.engine in PROMPTS_FIRST
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -152,7 +157,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         "held_steps": float(one.schedule.held_steps),
         "collect_steps": float(one.schedule.collect_steps),
         "step_tokens": float(one.step_tokens),
-        "prompts_first": float(one.engine in PROMPTS_FIRST),
+        "prompts_first": float(one.prompts_first),
         "n_prompt": float(one.n_prompt_tokens - one.n_cached_tokens),
         "n_cached": float(one.n_cached_tokens),
         "n_output": float(one.n_output_tokens),

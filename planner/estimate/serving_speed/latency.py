@@ -4,14 +4,18 @@ With p for reading one prompt, d for a step of decoding, b prompts in one step a
 replica of the attention, O tokens answered to each, of which a step yields a:
 
     tpot_s  = (d + C / (O / a) · p · i) / a
-    burst   = (C + b) / 2 · p                   + C / (2 · b) · d where an engine decodes while it reads prompts
-    steady  = (1 + g · (b − 1)) · p + s · d
+    burst   = (C + b) / 2 · p_b                 + C / (2 · b) · d where an engine decodes while it reads prompts
+    wait    = d + ν' · p                        or e^(−ν) · d + ν · p where prompts have steps of their own
+    steady  = s · wait + (1 + ν) · p            + d in every step that reads, where an engine decodes beside it
     ttft_s  = host time + held back · d + w · burst + (1 − w) · steady + waiting for a place
 
-All slots ask at once in the beginning; in the mean over r rounds that burst counts w = 1/r. Afterwards requests come one
-by one, each when another ends, and hardly wait for each other. An engine that puts prompts before decoding keeps
-requests of like lengths in step, so that most rounds are bursts, and then half of the prompts are read before the
-answers begin.
+All slots ask at once in the beginning; in the mean over r rounds that burst counts w = 1/r, and p_b is a prompt's share
+of a step that reads b of them. Afterwards each question comes when another ends, just after the next step has begun, so
+that it waits for that one: ν = C / (O / a) prompts come with every step, and those of the step before are in its way.
+Requests of like lengths end one step after the other, so that at least one prompt is (ν' ≥ 1); where prompts are read
+before all decoding, they even stay together, and a share of rounds is a burst, of which half of the prompts are read
+before the answers begin. An engine that collects questions for up to T steps makes the first of them wait for all of T,
+and those that come meanwhile for the rest of it.
 """
 
 from dataclasses import dataclass

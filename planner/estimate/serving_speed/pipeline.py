@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 _TENSORS: Final = 2  # hidden vectors and residual
 
 
-def decode_period_s(q: Batch, rates: StepRates, n_running: "Floats") -> "Floats":
+def decode_period_s(
+    q: Batch, rates: StepRates, n_running: "Floats", cache_share: "float | Floats" = 1.0
+) -> "Floats":
     """Seconds between two steps of the same requests, of which so many run on one replica of the attention."""
     import numpy as np
 
     n_batches = np.minimum(q.stages, np.maximum(n_running, 1.0))
     each = n_running / n_batches
-    work = decode_step_s(q, rates, each)
+    work = decode_step_s(q, rates, each, cache_share)
     through = work + hops_s(q, rates, each * (1 + q.draft_tokens))
     found: Floats = np.maximum(through, n_batches * q.stage_share * work)
     return found

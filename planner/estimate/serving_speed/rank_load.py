@@ -94,7 +94,7 @@ class RankLoad:
         return self._mixing_flop(lambda mixer: mixer.prefill_flop(n_tokens), attended_pairs(n_tokens, 0))
 
     def _mixing_flop(self, flop_of: Callable[[Any], Any], n_scored: Any) -> dict[str, Any]:
-        found: dict[str, Any] = {kind: 0.0 * n_scored for kind in MIXINGS}
+        found: dict[str, Any] = dict.fromkeys(MIXINGS, 0.0 * n_scored)
         for group in self.network.groups:
             if group.mixer is None:
                 continue

@@ -39,7 +39,8 @@ PROMPTS_FIRST: Final = frozenset(("sglang",))  # engines with steps of prompts a
 
 def step_tokens(engine: str, memory_bytes: float) -> int:
     """Tokens of prompts that an engine reads in one step if it is not told: `--max-num-batched-tokens` of vLLM,
-    `--chunked-prefill-size` of SGLang, which is larger on GPUs with more memory, `--max_num_tokens` of TensorRT-LLM."""
+    `--chunked-prefill-size` of SGLang, which is larger on GPUs with more memory, `--max_num_tokens` of TensorRT-LLM.
+    """
     if engine == "sglang" and memory_bytes > _LARGE_GPU_BYTES:
         return _SGLANG_STEP_TOKENS_OF_LARGE_GPUS
     return _STEP_TOKENS.get(engine, 8192)

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from planner.estimate.serving_speed.deployment import Batch, Deployment, batch
+from planner.estimate.serving_speed.pipeline import decode_period_s, filling_s
 from planner.estimate.serving_speed.rank_load import MIXINGS
 from planner.estimate.serving_speed.served_latency import ServingFacts, interval, kind
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.estimate.serving_speed.step_time import (
-    decode_step_s,
     larger,
     prompt_host_s,
+    prompt_step_s,
     prompt_work_s,
     tokens_of_a_step,
 )
@@ -41,7 +42,7 @@ class ServingStepTimer:
     pair_mixing_s: float  # and for each pair
     host_s: float  # of launching a step with prompts in it
     interference: float  # of prompts in a step that decodes, a factor on their seconds
-    first_token_s: float  # of the host, for a request's first token: beside the steps that read its prompt
+    first_token_s: float  # of a first token beside the steps that read its prompt: the host, later stages
     _read: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
 
     def decode(self, n_sequences: int) -> tuple[float, float]:
@@ -89,11 +90,14 @@ def serving_step_timer(
     stretch = {"low": within.low, "expected": 1.0, "high": within.high}[bound]
     n = np.arange(max_sequences + 1, dtype=float)
     per_token = stretch / float(tokens_of_a_step(q, rates)[0])
-    empty, half_way = (decode_step_s(q, rates, n, share) * per_token for share in (0.0, 1.0))
+    empty, half_way = (decode_period_s(q, rates, n, share) * per_token for share in (0.0, 1.0))
     middle = deployment.n_prompt_tokens + deployment.n_output_tokens // 2
     cached = (half_way - empty) / np.maximum(n * middle, 1.0)
     points = np.unique(np.geomspace(1, max(2, max_batched_tokens), _POINTS).round())
     token_s, pair_s = _mixing_s(deployment, q, rates)
+    of_stage = stretch * float(q.stage_share[0])  # prompts follow each other through stages of the network
+    chunks = np.maximum(1.0, q.n_prompt / max_batched_tokens)
+    filling = filling_s(q, rates, prompt_step_s(q, rates), chunks)
     none = dict.fromkeys(MIXINGS, np.zeros(1))
 
     def value(name: str) -> float:
@@ -103,12 +107,12 @@ def serving_step_timer(
         empty_s=tuple(map(float, empty)),
         cached_token_s=tuple(map(float, cached)),
         chunk_tokens=tuple(map(float, points)),
-        chunk_s=tuple(map(float, stretch * prompt_work_s(q, rates, points, none))),
-        token_mixing_s=stretch * token_s,
-        pair_mixing_s=stretch * pair_s,
-        host_s=stretch * float(prompt_host_s(q, rates)[0]),
+        chunk_s=tuple(map(float, of_stage * prompt_work_s(q, rates, points, none))),
+        token_mixing_s=of_stage * token_s,
+        pair_mixing_s=of_stage * pair_s,
+        host_s=of_stage * float(prompt_host_s(q, rates)[0]),
         interference=value("prompt_interference"),
-        first_token_s=stretch * value("first_token_s"),
+        first_token_s=stretch * (value("first_token_s") + float(filling[0])),
     )
 
 
