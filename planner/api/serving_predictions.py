@@ -37,6 +37,12 @@ def serving_predictions(
     engine), system or model in turn; "auto" does so by group for exactly the measurements that the packaged fit was
     made from, and predicts everything else with it. Rows with prompts on GPUs of their own are in no fit.
     """
+    if hold_out not in (
+        "auto",
+        "none",
+        *_FOLDS,
+    ):  # what a benchmark teaches of a device: none of them was benchmarked
+        return []
     apart, apart_reasons = apart_intervals(rows, serving_facts())
     found, other_reasons = measured_rows(rows, row_reader())
     reasons = [*apart_reasons, *(item for item in other_reasons if not is_apart(rows[item[0]]))]

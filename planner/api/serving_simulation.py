@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from planner.errors import MissingFactError
-from planner.estimate.serving_speed.deployment import Deployment
+from planner.estimate.serving_speed.deployment import Deployment, batch
+from planner.estimate.serving_speed.latency import compiled_late_s, held_back_s
 from planner.estimate.serving_speed.served_latency import ServingFacts
 from planner.estimate.serving_speed.step_timer import Bound, ServingStepTimer, serving_step_timer
 from planner.simulate.policy import Policy
@@ -79,18 +80,25 @@ def simulated_loop(
     ttft_s = math.fsum(times.ttft_s or 0.0 for times in answered) / len(answered)
     tpot_s = math.fsum(times.tpot_s or 0.0 for times in answered) / len(answered)
     return SimulatedLoop(
-        ttft_s=ttft_s + _beside_steps_s(one, timer, n_slots),
+        ttft_s=ttft_s + _beside_steps_s(one, timer, n_slots, facts),
         tpot_s=tpot_s,
         answered_tokens_per_s=found.n_output_tokens * one.load.ranks.attention_replicas / found.end_s,
     )
 
 
-def _beside_steps_s(one: Deployment, timer: ServingStepTimer, n_slots: int) -> float:
+def _beside_steps_s(one: Deployment, timer: ServingStepTimer, n_slots: int, facts: ServingFacts) -> float:
     """What a first token waits for besides the steps that read its prompt: the host, and an engine that holds back."""
+    import numpy as np
+
     n = min(n_slots, len(timer.empty_s) - 1)
     empty_s, cached_token_s = timer.decode(n)
     step_s = empty_s + cached_token_s * n * (one.n_prompt_tokens + one.n_output_tokens // 2)
-    return timer.first_token_s + (one.schedule.held_steps + one.schedule.collect_steps) * step_s
+    q = batch([one])
+    held = held_back_s(q, np.array([step_s]), np.array([n / one.n_output_tokens]))
+    # The simulation knows one step that is under way; what else passes before a token is sent was fitted.
+    more_steps = facts.rates.value("first_token_steps", q) - 1.0
+    late = compiled_late_s(q, facts.rates, np.array([float(n)]))
+    return timer.first_token_s + float((held + more_steps * step_s + late)[0])
 
 
 class _Questions:

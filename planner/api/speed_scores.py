@@ -28,7 +28,8 @@ def write_scores(table: Path, target: Path, progress: Progress | None = None) ->
         table, hold_out="device-but-one-model", progress=stretch(progress, _OTHERS_SHARE, 1.0)
     )
     before = [prediction.before for prediction in taught.predictions if prediction.before is not None]
-    scores.append((BEFORE_BENCH, speed_scores(before, by_group=True)))
-    scores.append((AFTER_BENCH, taught.group_scores))
+    if before:
+        scores.append((BEFORE_BENCH, speed_scores(before, by_group=True)))
+        scores.append((AFTER_BENCH, taught.group_scores))
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     write_table(target, SCORE_COLUMNS, score_rows(scores, date, table.name))

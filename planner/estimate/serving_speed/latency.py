@@ -80,21 +80,16 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     steady = (
         rates.value("first_token_steps", q) * wait + (1 + coming) * prompt_step + mixed * chunks * decode_step
     )
-    # Whoever comes while others are being collected waits for the rest of that time.
-    met_collecting = q.collect_steps * coming * q.replicas
-    held = q.collect_steps * (1 + met_collecting / 2) / (1 + met_collecting)
     first_rounds = in_waves + (1 - in_waves) / q.n_rounds
     served = (
         rates.value("first_token_s", q)
         + filling
-        + (q.held_steps + held) * decode_step
+        + held_back_s(q, decode_step, coming)
         + first_rounds * burst
         + (1 - first_rounds) * steady
     )
     waited = (asked / running - 1) * (served + q.n_output * tpot)
-    # What is compiled late is what goes on with a prompt that a step has cut off.
-    cuts = running * q.n_prompt > q.step_tokens
-    ttft = served + waited + q.is_cold * cuts * rates.value("cold_s", q) / q.n_rounds
+    ttft = served + waited + compiled_late_s(q, rates, running)
     return Latency(
         decode_step_s=decode_step,
         prompt_step_s=prompt_step,
@@ -103,3 +98,23 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
         tpot_s=tpot,
         ttft_s=ttft,
     )
+
+
+def held_back_s(q: Batch, decode_step_s: "Floats", coming: "Floats") -> "Floats":
+    """Seconds that an engine keeps a new request waiting, of which so many come with each step of decoding.
+
+    Whoever comes while others are being collected waits for the rest of that time.
+    """
+    met = q.collect_steps * coming * q.replicas
+    found: Floats = (q.held_steps + q.collect_steps * (1 + met / 2) / (1 + met)) * decode_step_s
+    return found
+
+
+def compiled_late_s(q: Batch, rates: StepRates, running: "Floats") -> "Floats":
+    """Seconds of compilation while the first requests wait, in the mean over all rounds.
+
+    What is compiled late is what goes on with a prompt that a step has cut off.
+    """
+    cuts = running * q.n_prompt > q.step_tokens
+    found: Floats = q.is_cold * cuts * rates.value("cold_s", q) / q.n_rounds
+    return found

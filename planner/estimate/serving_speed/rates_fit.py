@@ -53,7 +53,7 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
     origin = np.array(
         [to_line(r, r.start) if group == ALL else r.groups.get(group, 0.0) for r, group in names]
     )
-    spread = np.array([r.spread if group == ALL else r.group_spread for r, group in names])
+    spread = np.array([rate.spread_of(group) for rate, group in names])
     weights = _row_weights(measured.groups)
     log_tpot, log_ttft = np.log(measured.tpot_s), np.log(measured.ttft_s)
 

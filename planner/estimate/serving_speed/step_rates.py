@@ -32,6 +32,15 @@ class Rate:
     groups: Mapping[str, float] = field(default_factory=dict)  # summands where groups start, 0 if not named
     spread: float = 2.0  # how freely a fit may move it from its start, as a log ratio
     group_spread: float = 0.4
+    family_spread: float | None = None  # None: like the other groups
+
+    def spread_of(self, group: str) -> float:
+        """How freely a fit may move the number of all ("*") or of a group."""
+        if group == ALL:
+            return self.spread
+        if self.family_spread is not None and group.startswith("family:"):
+            return self.family_spread
+        return self.group_spread
 
 
 def _kernel(name: str, start: float, axes: tuple[Axis, ...], **groups: float) -> Rate:
@@ -99,6 +108,7 @@ RATES: Final = (
         axes=("family", "engine"),
         spread=4.0,
         group_spread=2.0,
+        family_spread=0.3,
     ),
     Rate(name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=0.5),
     Rate(name="chained_prompts", scale="positive", start=1.0, axes=("engine",), spread=0.5),

@@ -136,16 +136,16 @@ def _step(
     # Tokens of one text pick alike: of n tokens, 1 + (n - 1) · e pick as if they knew nothing of each other.
     apart = 1.0 + np.maximum(n_tokens - 1.0, 0.0) * rates.value("routing_evenness", q)
     picked = 1.0 - (1.0 - q.active_fraction) ** apart
-    # Products over few rows fill the matrix units badly: an expert that is picked has its share of the tokens as rows.
-    rows = n_tokens * q.active_fraction / picked
+    # Products over few rows fill the matrix units badly, as if there were more: an expert that is picked has its share
+    # of the tokens as rows.
+    rows = n_tokens * q.active_fraction / picked + rates.value("expert_half_rows", q)
     # The fullest of the ranks that share the experts out has more of those that are picked than the mean.
     of_rank = np.maximum(q.experts_per_token * picked / q.active_fraction / q.expert_ranks, 1e-9)
     uneven = 1 + rates.value("expert_unevenness", q) * np.sqrt(2 * np.log(q.expert_ranks) / of_rank)
-    filled = rows / (rows + rates.value("expert_half_rows", q))
     experts = uneven * larger(
         q.part_bytes["experts"] * picked / read_experts,
-        2 * q.part_elements["experts"] * q.active_fraction * n_tokens
-        / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q) * filled),
+        2 * q.part_elements["experts"] * picked * rows
+        / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q)),
         _EXPERT_ORDER,
     )  # fmt: skip
     mixing = larger(

@@ -36,7 +36,7 @@ def test_what_is_read_attends_to_all_of_the_prompt() -> None:
     assert (q.n_prompt[0], q.n_cached[0]) == (4096, 4096)
     # Attention goes over pairs: of n(n+1)/2 of them the first half of the tokens has a quarter.
     whole = one.load.prefill_mixing_flop(8192)
-    assert q.prompt_mixing_flop[0] == pytest.approx(0.75 * whole, rel=1e-3)
+    assert q.prompt_mixing_flop["attended"][0] == pytest.approx(0.75 * whole["attended"], rel=1e-3)
     # 32 layers of 8 KV heads of 128, keys and values, 2 bytes.
     assert q.prompt_cache_bytes[0] == 4096 * 32 * 2 * 8 * 128 * 2
     short = prompt_step_s(batch([deployment(NAME, n_prompt_tokens=4096)]), START)
