@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _COLUMNS,
         [
             {
-                "id": one.quantity, "quantity": one.quantity, "n_groups": one.n_groups, "n_rows": one.n_rows,
+                "id": one.quantity, "quantity": one.quantity, "n_groups": str(one.n_groups), "n_rows": str(one.n_rows),
                 "closed_form_error": f"{one.closed_form_error:.4f}", "simulated_error": f"{one.simulated_error:.4f}",
                 "date": options.date, "source": _SOURCE,
             }

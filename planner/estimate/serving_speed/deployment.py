@@ -132,7 +132,7 @@ def batch(deployments: Sequence[Deployment]) -> Batch:
     for name in [name for name in arrays if ":" in name]:
         field, _, key = name.partition(":")
         tables.setdefault(field, {})[key] = arrays.pop(name)
-    return Batch(**arrays, **tables)
+    return Batch(**arrays, **tables)  # type: ignore[arg-type]
 
 
 def _row(one: Deployment) -> dict[str, Any]:
