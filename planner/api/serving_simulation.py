@@ -7,6 +7,7 @@ step: what the closed form says of queues and bursts, the scheduler shows. `vali
 
 import math
 import random
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +24,6 @@ from planner.simulate.simulator import simulate
 _MOST_REQUESTS: Final = 4000  # of one run: beyond it more rounds change nothing
 _SHORTEST, _LONGEST = 8 / 9, 10 / 9  # of lengths that are drawn, as shares of their mean
 _TURNAROUND_S: Final = 0.002  # of a client, from an answer's end to the next question, in the mean
-_AMPLE_TOKENS: Final = 1 << 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def pool_tokens(one: Deployment) -> int:
     middle = one.n_prompt_tokens + one.n_output_tokens // 2
     bytes_per_token = float(one.load.cache_elements(middle)) * one.cache_element_bytes / middle
     if one.pool_bytes is None or bytes_per_token <= 0:
-        return _AMPLE_TOKENS
+        return sys.maxsize
     return int(one.pool_bytes / bytes_per_token)
 
 
@@ -98,7 +98,11 @@ def _beside_steps_s(one: Deployment, timer: ServingStepTimer, n_slots: int, fact
     # The simulation knows one step that is under way; what else passes before a token is sent was fitted.
     more_steps = facts.rates.value("first_token_steps", q) - 1.0
     late = compiled_late_s(q, facts.rates, np.array([float(n)]))
-    return timer.first_token_s + float((held + more_steps * step_s + late)[0])
+    # Prompts in steps that decode are counted as what they take of the others; whoever asks waits for all of them.
+    n_prompt = one.n_prompt_tokens
+    shared = 0.0 if one.prompts_first or n == 1 else 1.0 - timer.interference
+    rest_s = shared * timer.mixed(0, 0, n_prompt, n_prompt**2 // 2)
+    return timer.first_token_s + rest_s + float((held + more_steps * step_s + late)[0])
 
 
 class _Questions:

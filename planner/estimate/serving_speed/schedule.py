@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from hardware.units import GB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -33,7 +35,7 @@ USUAL_SCHEDULE: Final = Schedule()
 # Tokens in one step: the engines' defaults on data-centre GPUs.
 _STEP_TOKENS: Final[Mapping[str, int]] = {"vllm": 8192, "sglang": 8192, "trtllm": 8192}
 _SGLANG_STEP_TOKENS_OF_LARGE_GPUS: Final = 16384
-_LARGE_GPU_BYTES: Final = 160 * 10**9
+_LARGE_GPU_BYTES: Final = 160 * GB
 PROMPTS_FIRST: Final = frozenset(("sglang",))  # engines with steps of prompts alone, before all decoding
 
 
