@@ -1,30 +1,27 @@
 """How many of which machine: a model, a workload and machines that can be had, searched for what meets the objectives."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from hardware.units import HOURS_PER_MONTH
+from planner.api.layout_candidates import layout_candidates, replica_key_of
 from planner.api.machine_offers import RENTED_SIZES, OfferedMachine, priced_machines
 from planner.api.models import open_model
-from planner.api.replica_layouts import NoReplica, checkpoints
+from planner.api.replica_layouts import checkpoints
 from planner.api.replica_search import ReplicaKey, ReplicaSearch
-from planner.api.serving_machines import ServingMachines, serving_machines
 from planner.api.taken_load import taken_load
-from planner.engines.sharding import Parallel
-from planner.estimate.peer_links import peer_link_bytes_per_s
 from planner.progress import Progress
 from planner.sizing.closed_form import means_of
 from planner.sizing.counts import n_machines_for, n_machines_within, usd_per_month
 from planner.sizing.demand import Demand, demand_of
 from planner.sizing.front import front
 from planner.sizing.offer import Offer
-from planner.sizing.option import Goal, Layout, Option, Plan, Rejection, split_words
-from planner.sizing.question import Limits, SizingQuestion
+from planner.sizing.option import Goal, Layout, Option, Plan, Rejection, Stage
+from planner.sizing.question import SizingQuestion
 from planner.sizing.sampled_load import sampled_load
 from planner.sizing.search import Candidate, Found, best_of_each_offer
-from planner.sizing.splits import spanning_splits, splits
 from planner.workload.workload import Workload
 
 _FEW_TIMES: Final = 3.0
@@ -103,8 +100,9 @@ class _Planning:
         for index, machine in enumerate(self.machines):
             if self.progress is not None:
                 self.progress(index / len(self.machines) / 2, machine.offer.description)
-            candidates += self._candidates(machine)
+            candidates += layout_candidates(machine, self.replicas, self.rejections)
         found = best_of_each_offer(candidates, self._cost, self._capacity)
+        self._reject_unaffordable(candidates)
         options = [self._option(one) for one in found]
         kept = self._kept(options)
         demand = self.demand
@@ -143,57 +141,38 @@ class _Planning:
             )
         return tuple(notes)
 
-    # Candidates
-
-    def _candidates(self, offered: OfferedMachine) -> Iterator[Candidate]:
-        n_nodes = offered.offer.n_nodes
-        machines = replace(serving_machines(offered.machine), count=n_nodes)
-        n_gpus = machines.n_gpus
-        kinds = {one.name for one in offered.machine.gpus}
-        if len(kinds) > 1:
-            self._reject(
-                offered, "", NoReplica("layout", f"GPUs of several kinds: {', '.join(sorted(kinds))}")
-            )
-            return
-        for index, checkpoint in enumerate(self.replicas.models):
-            for engine in self.question.engines:
-                network = checkpoint.model.network
-                for ranks in (
-                    splits(network, n_gpus)
-                    if n_nodes == 1
-                    else spanning_splits(network, machines.gpus_per_machine, n_nodes)
-                ):
-                    for limits in self.question.limits:
-                        key = _replica_key(machines, index, engine, ranks, limits)
-                        try:
-                            bound = self.replicas.bound(key, machines)
-                        except NoReplica as no:
-                            self._reject(offered, f"{checkpoint.storage} {split_words(ranks)}", no, engine)
-                            continue
-                        yield Candidate(
-                            offer=offered.offer,
-                            key=key,
-                            replicas_per_machine=n_gpus // ranks.n_devices,
-                            bound=bound,
-                        )
-
-    def _reject(self, offered: OfferedMachine, layout: str, no: NoReplica, engine: str = "") -> None:
-        self.rejections.append(
-            Rejection(
-                machine=offered.offer.description,
-                engine=engine,
-                layout=layout,
-                stage=no.stage,
-                reason=no.reason,
-            )
-        )
-
     # Weighing
 
+    def _reject_unaffordable(self, candidates: Sequence[Candidate]) -> None:
+        """Machines of which not even one could be had beside its spares."""
+        if self.goal == "least cost":
+            return
+        spares = self.question.n_spare_machines
+        beside = f" and {spares} to spare" if spares else ""
+        for candidate in {one.offer: one for one in candidates}.values():
+            offer = candidate.offer
+            if self._n_serving(candidate, candidate.bound):
+                continue
+            reason = f"there are {offer.n_available}, which leaves none beside {spares} to spare"
+            stage: Stage = "number"
+            if self.question.usd_per_month is not None:
+                stage, reason = "price", "nobody published a price"
+                if offer.usd_per_hour is not None:
+                    usd = offer.usd_per_hour.expected * HOURS_PER_MONTH * (1 + spares)
+                    reason = (
+                        f"one{beside} cost ${usd:,.0f} a month, more than ${self.question.usd_per_month:,.0f}"
+                    )
+            self.rejections.append(
+                Rejection(machine=offer.description, engine="", layout="", stage=stage, reason=reason)
+            )
+
     def _capacity(self, candidate: Candidate) -> float | None:
-        found = self.replicas.capacity(_key(candidate))
+        if self.progress is not None:
+            index = next(i for i, one in enumerate(self.machines) if one.offer == candidate.offer)
+            self.progress(0.5 + index / len(self.machines) / 2, f"simulating {candidate.offer.description}")
+        found = self.replicas.capacity(replica_key_of(candidate))
         if found.load is None:
-            layout = self.replicas.tried(_key(candidate), None).layout
+            layout = self.replicas.tried(replica_key_of(candidate), None).layout
             self.rejections.append(
                 Rejection(
                     machine=candidate.offer.description, engine=layout.engine, layout=layout.words, stage="simulation",
@@ -236,7 +215,7 @@ class _Planning:
         return self.question.window.hours_per_month(self.demand.average, capacity)
 
     def _option(self, found: Found) -> Option:
-        candidate, key = found.candidate, _key(found.candidate)
+        candidate, key = found.candidate, replica_key_of(found.candidate)
         n = self._n_serving(candidate, found.capacity)
         n_replicas = n * candidate.replicas_per_machine
         demand = self.demand
@@ -328,20 +307,3 @@ class _Planning:
         if not all(one.is_met_at_high if careful else one.is_met for one in seen):
             seen = self.replicas.seen(key, option.capacity_per_replica, whole_interval=True)
         return replace(option, seen=seen)
-
-
-def _key(candidate: Candidate) -> ReplicaKey:
-    if not isinstance(candidate.key, ReplicaKey):
-        raise TypeError(f"{candidate.key!r} is no key of a replica")
-    return candidate.key
-
-
-def _replica_key(
-    machines: ServingMachines, checkpoint: int, engine: str, ranks: Parallel, limits: Limits
-) -> ReplicaKey:
-    link = peer_link_bytes_per_s(machines.machine) if ranks.n_devices > 1 else None
-    spans = ranks.n_devices > machines.gpus_per_machine
-    return ReplicaKey(
-        accelerator=machines.gpu.name, gpu=machines.gpu, checkpoint=checkpoint, engine=engine, ranks=ranks, limits=limits,
-        link_bytes_per_s=link, joined=machines.machine.name if spans else None,
-    )  # fmt: skip

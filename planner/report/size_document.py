@@ -57,12 +57,16 @@ def _sentences(plan: Plan) -> tuple[str, ...]:
     best = plan.best
     asked = listed([str(one) for one in plan.workload.objectives])
     if best is None:
-        nearest = max(reversed(plan.rejections), key=_nearness, default=None)
-        why = f" Nearest: {nearest.machine}, {nearest.layout}: {nearest.reason}." if nearest else ""
+        nearest = max(plan.rejections, key=_nearness, default=None)
+        if nearest is not None and nearest.layout:  # of layouts that fail alike, the last is the largest
+            nearest = max(reversed(plan.rejections), key=_nearness)
+        why = ""
+        if nearest is not None:
+            what = f"{nearest.machine}, {nearest.layout}" if nearest.layout else nearest.machine
+            why = f" Nearest: {what}: {nearest.reason}."
         goal = f"keeps to {asked}" if asked else "serves it"
-        return (
-            f"None of the {plan.n_machines_looked_at} kinds of machine {goal} at {_load(plan.peak, plan.unit)}.{why}",
-        )
+        at = "" if plan.goal == "most load" else f" at {_load(plan.peak, plan.unit)}"
+        return (f"None of the {plan.n_machines_looked_at} kinds of machine {goal}{at}.{why}",)
     return (_headline(plan, best, asked), *_care(plan, best))
 
 
@@ -94,13 +98,19 @@ def _care(plan: Plan, best: Option) -> tuple[str, ...]:
         kept = "all month" if hours >= HOURS_PER_MONTH else f"{hours:,.0f} hours a month"
         return (f"Nobody waits for an answer: machines are kept {kept}.",)
     if plan.sized_for == "low":
-        return ("Sized for the low end of the speeds' 80 % interval.",)
+        return (_limit(best), "Sized for the low end of the speeds' 80 % interval.")
     at_risk = [str(one.objective) for one in best.seen if not one.is_met_at_high]
     if not at_risk:
-        return ("It holds over the whole 80 % interval of the speeds.",)
+        return (_limit(best), "It holds over the whole 80 % interval of the speeds.")
     return (
+        _limit(best),
         f"Sized for expected speeds; at the low end {listed(at_risk)} would not hold (--confidence low sizes for that).",
     )
+
+
+def _limit(best: Option) -> str:
+    """What a replica carries, and what breaks beyond it."""
+    return f"A replica carries up to {_load(best.capacity_per_replica, best.unit)}, limited by {best.capacity_limit}."
 
 
 def _options_table(plan: Plan) -> Table:
@@ -150,11 +160,16 @@ def _shown_rejections(plan: Plan) -> list[Rejection]:
     """For every kind of accelerator without an option, and each way of storing, what came nearest."""
     answered = {_accelerator(option.offer.description) for option in plan.options}
     nearest: dict[tuple[str, str, str], Rejection] = {}
+    out_of_reach = {_accelerator(one.machine) for one in plan.rejections if not one.layout}
     for rejection in plan.rejections:
-        if _accelerator(rejection.machine) in answered:
+        kind = _accelerator(rejection.machine)
+        if kind in answered or (rejection.layout and kind in out_of_reach):
             continue
-        key = (_accelerator(rejection.machine), rejection.engine, rejection.layout.partition(" ")[0])
-        if key not in nearest or _nearness(rejection) >= _nearness(nearest[key]):
+        key = (kind, rejection.engine, rejection.layout.partition(" ")[0])
+        # Of layouts the larger is nearer; of machines that are out of reach, the smaller.
+        other = nearest.get(key)
+        better = other is None or _nearness(rejection) > _nearness(other)
+        if better or (rejection.layout and other is not None and _nearness(rejection) == _nearness(other)):
             nearest[key] = rejection
     return list(nearest.values())
 

@@ -113,7 +113,7 @@ def capacity(
     if broken is None and found is None:
         words = "it carries next to nothing"
     elif broken is None:
-        words = f"{BUSIEST * 100:g} % busy"
+        words = "its throughput"
     elif found is None:
         words = f"at the least load already, {broken[0]} is {broken[1]:.3g} s"
     else:

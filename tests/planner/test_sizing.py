@@ -195,6 +195,8 @@ def test_machines_at_hand_and_budgets_are_asked_what_they_carry() -> None:
         loads.append(0.0 if best is None else best.peak)
         assert best is None or (best.usd_per_month is not None and best.usd_per_month.expected <= budget)
     assert loads[0] == 0.0 and loads == sorted(loads) and loads[-1] > loads[1]
+    (refused,) = (one for one in plan("H100 SXM", usd_per_month=500.0).rejections if one.stage == "price")
+    assert "a month, more than $500" in refused.reason
 
 
 def test_work_that_nobody_waits_for_is_paid_by_the_hour() -> None:

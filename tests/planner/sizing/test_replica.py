@@ -74,7 +74,7 @@ def test_capacity_of_a_single_server_queue() -> None:
 def test_without_objectives_the_bound_decides() -> None:
     found = capacity(Replica(policy=SINGLE, timer=Line()), sampled_load(ONE, 200, 0).serve, (), 0.95)
     assert found.load == pytest.approx(0.95, rel=0.025)
-    assert found.broken == "95 % busy"
+    assert found.broken == "its throughput"
 
 
 def test_an_objective_that_never_holds_says_how_far_off_it_is() -> None:
