@@ -131,6 +131,7 @@ def tried_replica(
                 n_prompt_tokens=max(1, round(means.n_cached_tokens - means.n_output_tokens / 2)),
                 n_output_tokens=max(1, round(means.n_output_tokens)),
             ),
+            n_step_tokens=memory.n_batched_tokens,
         )  # fmt: skip
         policy = Policy(
             max_sequences=memory.n_sequences or _USUAL_SEQUENCES,

@@ -101,7 +101,16 @@ def _speeds(
     fabric = machines.fabric(answer.n_gpus)
 
     def worker(one: ApartWorkers) -> Deployment:
-        found = serving_deployment(model, machines, answer.engine, one.workers.ranks, cache_type, answer.load)
+        found = serving_deployment(
+            model,
+            machines,
+            answer.engine,
+            one.workers.ranks,
+            cache_type,
+            answer.load,
+            0,
+            one.memory.n_batched_tokens,
+        )
         return replace(found, fabric=fabric)
 
     prefill, decode = worker(answer.prefill), worker(answer.decode)

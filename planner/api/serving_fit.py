@@ -116,11 +116,10 @@ def _timed(
     if not best.memory.starts:
         return answer
     asked = (model, machines, answer.engine, best.parallel, cache_type, answer.load)
-    n_pool_tokens = best.memory.capacity.n_tokens
     try:
         if not answer.load.n_prefix_tokens:
-            return replace(answer, speeds=serving_speeds(*asked, n_pool_tokens))
-        prefix, speeds = prefix_reuse(*asked, n_pool_tokens, block)
+            return replace(answer, speeds=serving_speeds(*asked, best.memory))
+        prefix, speeds = prefix_reuse(*asked, best.memory, block)
     except MissingFactError as error:
         return replace(answer, speed_missing=str(error))
     return replace(answer, prefix=prefix, speeds=speeds)

@@ -8,11 +8,12 @@ from planner.api.serving_machines import ServingMachines
 from planner.engines.prefix_reuse import found_tokens
 from planner.engines.sharding import Parallel
 from planner.estimate.served.answer import PrefixReuse, ServingLoad, ServingSpeed
-from planner.estimate.served.model import ServedModel
+from planner.estimate.served.model import ServedMemory, ServedModel
 from planner.estimate.served.prefix import prefix_terms
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.own_loads import corrected, n_loads_of
 from planner.estimate.serving_speed.rank_load import rank_load
+from planner.estimate.serving_speed.schedule import USUAL_SCHEDULE
 from planner.estimate.serving_speed.served_latency import served_latencies
 
 REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -26,15 +27,17 @@ def serving_speeds(
     ranks: Parallel,
     cache_type: str,
     load: ServingLoad,
-    n_pool_tokens: int,
+    memory: ServedMemory,
     n_cached_tokens: int = 0,
 ) -> tuple[ServingSpeed, ...]:
     """Times at 1, 2, 4 … requests at once, as many as the pool holds; raises MissingFactError with what is missing.
 
     `n_cached_tokens` of every prompt are the same, and lie in the pool once.
     """
-    most = most_at_once(load, n_pool_tokens, n_cached_tokens)
-    one = serving_deployment(model, machines, engine, ranks, cache_type, load, n_cached_tokens)
+    most = most_at_once(load, memory.capacity.n_tokens, n_cached_tokens)
+    one = serving_deployment(
+        model, machines, engine, ranks, cache_type, load, n_cached_tokens, memory.n_batched_tokens
+    )
     deployments = [replace(one, n_requests=n) for n in REQUESTS if n <= most]
     loads = own_loads()
     answers = served_latencies(deployments, serving_facts())
@@ -62,8 +65,12 @@ def serving_deployment(
     cache_type: str,
     load: ServingLoad,
     n_cached_tokens: int = 0,
+    n_step_tokens: int | None = None,
 ) -> Deployment:
-    """One replica with one request at a time, to be timed; raises MissingFactError with what is missing."""
+    """One replica with one request at a time, to be timed; raises MissingFactError with what is missing.
+
+    `n_step_tokens` of prompts are read in a step; None for as many as the engine reads on data-centre GPUs.
+    """
     shared = rank_load(model.network, model.layout.storage, ranks)
     cache = model.checkpoint_cache or "" if cache_type == "auto" else cache_type
     return Deployment(
@@ -75,6 +82,7 @@ def serving_deployment(
         n_output_tokens=load.n_output_tokens,
         cache_element_bytes=_CACHE_BYTES.get(cache, 2.0),
         weight_unit=narrowest_unit(shared),
+        schedule=replace(USUAL_SCHEDULE, step_tokens=n_step_tokens),
         n_cached_tokens=n_cached_tokens,
         fabric=machines.fabric(ranks.n_devices),
     )
@@ -87,19 +95,19 @@ def prefix_reuse(
     ranks: Parallel,
     cache_type: str,
     load: ServingLoad,
-    n_pool_tokens: int,
+    memory: ServedMemory,
     block_tokens: int,
 ) -> tuple[PrefixReuse, tuple[ServingSpeed, ...]]:
     """What a prefix of the load's prompts saves, kept in such blocks, and the times with it."""
     n_found = found_tokens(load.n_prefix_tokens, load.n_prompt_tokens, block_tokens)
     asked = (model, machines, engine, ranks, cache_type, load)
-    speeds, without = (serving_speeds(*asked, n_pool_tokens, n) for n in (n_found, 0))
+    speeds, without = (serving_speeds(*asked, memory, n) for n in (n_found, 0))
     reuse = PrefixReuse(
         n_prefix_tokens=load.n_prefix_tokens,
         n_found_tokens=n_found,
         n_read_tokens=load.n_prompt_tokens - n_found,
-        n_at_once=most_at_once(load, n_pool_tokens, n_found),
-        n_at_once_without=most_at_once(load, n_pool_tokens),
+        n_at_once=most_at_once(load, memory.capacity.n_tokens, n_found),
+        n_at_once_without=most_at_once(load, memory.capacity.n_tokens),
         terms=prefix_terms(
             serving_deployment(*asked, n_found),
             speeds[0].latency.prompt_step_s,

@@ -49,6 +49,7 @@ _DRAFTED: Final = "SPEC-DECODE"
 _DRAFT_TOKENS: Final = re.compile(
     r'"method"\s*:\s*"[a-z0-9_]*mtp"\s*,\s*"num_speculative_tokens"\s*:\s*(\d)\b', re.ASCII
 )
+_STEP_TOKENS: Final = re.compile(r"--max-num-batched-tokens[ =](\d{2,6})\b", re.ASCII)
 _DECODING: Final = "decode-phase"
 _REPLICATED: Final = "attention-DP"
 # Of those runs, the most requests in flight of arrivals at a rate were written down (guidellm with --rate).
@@ -95,6 +96,7 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
     if words not in _PRECISIONS:
         raise MissingFactError(f"how weights are stored as {words[:40]!r} is not known")
     spread = reader.load(name, _PRECISIONS[words], ranks)
+    most_running, step_tokens = _limits(engine, device, row)
     deployment = Deployment(
         load=spread,
         accelerator=device,
@@ -104,7 +106,10 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
         n_output_tokens=n_output,
         weight_unit=narrowest_unit(spread),
         schedule=Schedule(
-            has_known_settings=False, draft_tokens=n_drafted, most_running=_most_running(engine, device, row)
+            has_known_settings=False,
+            draft_tokens=n_drafted,
+            most_running=most_running,
+            step_tokens=step_tokens,
         ),
         pool_bytes=pool_bytes(device, spread, engine),
     )
@@ -205,14 +210,19 @@ def _model_name(text: str) -> str:
     return text.replace(" ", "-")
 
 
-def _most_running(engine: str, device: Accelerator, row: Mapping[str, str]) -> int:
-    """Requests that the engine runs at once by its own limit; a row without a version is taken for the newest."""
+def _limits(engine: str, device: Accelerator, row: Mapping[str, str]) -> tuple[int, int | None]:
+    """Requests and tokens of a step by the engine's own limits, or as the row's command line says.
+
+    A row without a version is taken for the newest; None for the tokens that such an engine takes by itself.
+    """
+    told = _STEP_TOKENS.search(row.get("notes", ""))
     if engine in _MOST_RUNNING:
-        return _MOST_RUNNING[engine]
+        return _MOST_RUNNING[engine], int(told[1]) if told else None
     version = row.get("version", "").strip()
     settings = VllmSettings(version=parse_release(version) if version else LATEST)
     size, name = device.memory_bytes, device.name
-    return sequences(settings, batched_tokens(settings, 1, size, name), size, name)
+    usual = batched_tokens(settings, 1, size, name)
+    return sequences(settings, usual, size, name), int(told[1]) if told else usual
 
 
 def _split(row: Mapping[str, str], told: SourceDevice | None) -> tuple[Parallel, int]:

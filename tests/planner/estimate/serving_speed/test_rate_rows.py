@@ -162,3 +162,14 @@ def test_a_batched_bench_generates_for_all_sequences() -> None:
 )
 def test_what_llama_cpp_timed_has_its_reason_too(changes: dict[str, str], reason: str) -> None:
     assert rate_predictions([LLAMA_CPP | changes])[0].reason == reason
+
+
+def test_steps_take_as_many_tokens_as_the_engine_or_its_command_line_says() -> None:
+    # vLLM reads 2,048 tokens in a step on a card of 24 GB, 8,192 on one of 80 GB.
+    for hardware, notes, expected in (
+        ("RTX 3090", "", 2048),
+        ("NVIDIA H100 SXM", "", 8192),
+        ("RTX 3090", "args=--max-num-batched-tokens 4096 --max-num-seqs 8", 4096),
+    ):
+        row = ROW | {"hardware": hardware, "notes": notes, "version": "0.19.0", "n_gpu": "2"}
+        assert read_rate(READER, row).deployment.step_tokens == expected
