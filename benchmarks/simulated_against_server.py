@@ -37,6 +37,7 @@ from planner.workload.lengths import Lengths, parse_lengths
 
 LATENCY_WITHIN, CAPACITY_WITHIN = 0.20, 0.10
 CONTEXT_OF_A_SLOT = 2048
+TURNAROUND_S = 0.002  # of the client, from an answer to the next request: the server begins a step in between
 SERVER = Path(__file__).with_name("llama_server_of_xllamacpp.py")
 
 
@@ -56,7 +57,7 @@ def main() -> int:
     parser.add_argument("--prompt", default="lognormal:48:0.5:200")
     parser.add_argument("--output", default="lognormal:24:0.5:80")
     parser.add_argument(
-        "--bench-s", type=float, default=45.0, help="in the library; a third of it in the server"
+        "--bench-s", type=float, default=45.0, help="twice in the library, half of it in the server"
     )
     parser.add_argument("--load-s", type=float, default=240.0)
     parser.add_argument("--rates", default="0.5,0.75", help="of the measured capacity")
@@ -65,8 +66,13 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["PLANNER_DATA_DIR"] = options.data or tempfile.mkdtemp(prefix="planner-simulated-")
     if options.data is None:
-        for engine, share in (("llama.cpp", 1.0), (f"llama-server={SERVER}", 1 / 3)):
-            settings = BenchSettings(budget_s=options.bench_s * share, engine=engine)
+        # The smoke test, every number of slots that may be taken, and the server's own time.
+        batches = tuple(range(2, options.slots + 1))
+        for settings in (
+            BenchSettings(budget_s=options.bench_s),
+            BenchSettings(budget_s=options.bench_s, batches=batches),
+            BenchSettings(budget_s=options.bench_s / 2, engine=f"llama-server={SERVER}"),
+        ):
             run = bench(str(options.model), settings=settings).run
             told = ", ".join(f"{item.name} {item.quartile_tokens_per_s:.1f}" for item in run.measurements)
             print(f"{run.engine}: {told} tokens/s", flush=True)
@@ -166,7 +172,7 @@ def simulated(test: LoadTest, index: int, replica: SlotReplica) -> SimulationRes
 
     def following(ended: RequestSpec, now_s: float, is_served: bool) -> Iterable[RequestSpec]:
         del ended, is_served
-        return [spec(plan, now_s) for plan in islice(left, 1)]
+        return [spec(plan, now_s + TURNAROUND_S) for plan in islice(left, 1)]
 
     first = [spec(plan, 0.0) for plan in lengths[: level.concurrency]]
     return simulate(policy, timer, first, next_requests=following)

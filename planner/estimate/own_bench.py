@@ -66,7 +66,7 @@ def taught_by_runs(factors: Factors, runs: Sequence[BenchRun], machine: Machine)
         key = (run.model_fingerprint, run.backend, run.n_gpu_layers == 0)
         # What a server took says less of the operators than what the library took.
         if run.model_key and (key not in newest or newest[key].is_served or not run.is_served):
-            newest[key] = run
+            newest[key] = run if key not in newest else _with_tests_of(run, newest[key])
     samples = [sample for run in list(newest.values())[-_MOST_RUNS:] for sample in _samples(run, machine)]
     if not samples:
         return factors
@@ -76,6 +76,15 @@ def taught_by_runs(factors: Factors, runs: Sequence[BenchRun], machine: Machine)
         if of_phase:
             effects = updated(effects, of_phase)
     return replace(factors, effects=effects, before=factors)
+
+
+def _with_tests_of(run: BenchRun, before: BenchRun) -> BenchRun:
+    """A run with those tests of an earlier one that it did not repeat; a server's are worth less than none."""
+    if before.is_served and not run.is_served:
+        return run
+    names = {item.name for item in run.measurements}
+    older = tuple(item for item in before.measurements if item.name not in names and _teaches(item))
+    return replace(run, measurements=(*run.measurements, *older))
 
 
 def _teaches(item: Measurement) -> bool:

@@ -262,3 +262,28 @@ def test_a_run_on_the_cpu_is_not_the_gpus_measurement() -> None:
     assert estimate == without
     assert estimate is not None
     assert estimate.basis is not Basis.MEASURED
+
+
+def test_a_shorter_benchmark_does_not_forget_what_an_earlier_one_taught() -> None:
+    # The first run has a test behind a long context that is three times as slow as expected, the second one none.
+    found = replace(model("llama"), fingerprint="f")
+    box = machine()
+    placement = place(found, box, FLAGS)
+
+    def seconds(depth: int, factors: Factors) -> float:
+        estimate = decode_speed(found, placement, box, replace(FACTS, factors=factors), depth).tokens_per_s
+        assert estimate is not None
+        return 1 / estimate.expected
+
+    plain, _ = benched(found, 1.0, "f")
+    deep = Measurement(
+        phase="decode", n_prompt_tokens=0, n_generated_tokens=128, n_depth_tokens=4096,
+        samples_s=(3 * 128 * seconds(4160, FACTS.factors),) * 5,
+    )  # fmt: skip
+    first = with_operators(replace(plain, measurements=(*plain.measurements, deep)), found, box)
+    alone = taught_by_runs(FACTS.factors, (plain,), box)
+    both = taught_by_runs(FACTS.factors, (first, plain), box)
+    assert seconds(4096, both) > 1.1 * seconds(4096, alone)
+    assert seconds(4096, both) == pytest.approx(
+        seconds(4096, taught_by_runs(FACTS.factors, (first,), box)), rel=1e-6
+    )
