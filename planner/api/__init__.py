@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from planner.api.tuning import TuneAnswer, tune
     from planner.api.validating import MemoryValidation, validate_memory
     from planner.api.validating_speed import SpeedValidation, validate_speed
-    from planner.api.workloads import learn_workload, workload_for, workload_names, workloads
+    from planner.api.workloads import learn_workload, list_workloads, workload_for, workload_names
     from planner.estimate.catalogue import CATALOGUE_CONTEXT
 
 _MODULES = {
@@ -161,7 +161,7 @@ _MODULES = {
     "learn_workload": "workloads",
     "workload_for": "workloads",
     "workload_names": "workloads",
-    "workloads": "workloads",
+    "list_workloads": "workloads",
 }
 __all__ = [
     "CATALOGUE_CONTEXT",
@@ -220,6 +220,7 @@ __all__ = [
     "list_loads",
     "list_models",
     "list_runs",
+    "list_workloads",
     "load_test",
     "machine_for",
     "offered_machines",
@@ -251,7 +252,6 @@ __all__ = [
     "validate_speed",
     "workload_for",
     "workload_names",
-    "workloads",
     "write_speed_calibration",
 ]
 

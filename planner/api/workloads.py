@@ -36,7 +36,7 @@ def workload_names() -> tuple[str, ...]:
     return tuple(workload_presets())
 
 
-def workloads() -> tuple[Workload, ...]:
+def list_workloads() -> tuple[Workload, ...]:
     """Every preset, sorted by name."""
     return tuple(workload_for(name) for name in workload_names())
 

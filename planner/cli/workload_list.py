@@ -18,4 +18,4 @@ def command(output_format: str) -> None:
     Example:
       planner workload list
     """
-    render(workloads_document(api.workloads()), output_format)
+    render(workloads_document(api.list_workloads()), output_format)

@@ -14,7 +14,7 @@ NAMES = ("batch-extraction", "chat", "coding-agent", "rag", "reasoning", "voice"
 
 
 def test_the_presets_are_there() -> None:
-    assert tuple(workload.name for workload in api.workloads()) == NAMES
+    assert tuple(workload.name for workload in api.list_workloads()) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
