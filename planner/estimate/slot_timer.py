@@ -1,7 +1,7 @@
 """Steps of llama-server for a simulation: what a batch of generating slots and of prompt tokens takes.
 
     decode(n)     a + b · tokens in the slots' caches     from the speed of n sequences, caches empty and at a depth
-    mixed(n, …)   decode(n) + P                           P reading so many tokens of prompts
+    mixed(n, …)   decode(n + 1) + P                       P reading all tokens of prompts but one
 
 With a cache for each slot, the engine computes a step in parts in which all sequences have as many tokens
 (`split_equal` of src/llama-batch.cpp): first one token of each, then the rest of the prompts by themselves, so both
@@ -54,7 +54,9 @@ class SlotTimer:
         sampled = self.sample_s * (n_sequences + 1)
         if self.is_unified or not n_sequences:
             return self._read_s(chunk_tokens + n_sequences) + mixing + sampled
-        return self._read_s(chunk_tokens) + self.empty_s[n_sequences] + mixing + sampled
+        # The first token of the prompt is computed with those that decode.
+        beside = self.empty_s[min(n_sequences + 1, len(self.empty_s) - 1)]
+        return (self._read_s(chunk_tokens - 1) if chunk_tokens > 1 else 0.0) + beside + mixing + sampled
 
     def _read_s(self, n_tokens: int) -> float:
         found = self._read.get(n_tokens)
