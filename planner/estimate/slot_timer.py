@@ -5,7 +5,7 @@
 
 With a cache for each slot, the engine computes a step in parts in which all sequences have as many tokens
 (`split_equal` of src/llama-batch.cpp): first one token of each, then the rest of the prompts by themselves, so both
-add up. With one cache for all slots (`--kv-unified`) a part holds whatever comes, and the weights are read once.
+add up; and only sequences with neighbouring numbers, so that idle slots between busy ones part a step. With one cache for all slots (`--kv-unified`) a part holds whatever comes, and the weights are read once.
 Every token that is made is then sampled by the server, one slot after the other.
 """
 
@@ -105,16 +105,29 @@ def slot_timer(
     whole = [prompt_s(n) for n in points]
     pair_s = _pair_s(model, placement, machine, facts, points[-1], whole[-1])
     read = [seconds - pair_s * n * n / 2 for n, seconds in zip(points, whole, strict=True)]
+    is_unified = flags.unified_cache or flags.n_sequences == 1
+    parted = empty if is_unified else [_parted_s(empty, n) for n in counts]
     # Very short ones are no prompts to the engine, but steps of several tokens.
     return SlotTimer(
-        empty_s=(0.0, *empty),
+        empty_s=(0.0, *parted),
         cached_token_s=(0.0, *cached),
         chunk_tokens=(1.0, *map(float, points)),
         chunk_s=(min(empty[0], read[0]), *read),
         pair_s=pair_s,
         sample_s=sample_s,
-        is_unified=flags.unified_cache and flags.n_sequences > 1,
+        is_unified=is_unified,
     )
+
+
+def _parted_s(empty: Sequence[float], n: int) -> float:
+    """A step of n slots that generate, of all there are, where only slots with neighbouring numbers are computed together.
+
+    n of S slots at random lie in n · (S − n + 1) / S rows of neighbours on average.
+    """
+    n_rows = n * (len(empty) - n + 1) / len(empty)
+    whole, part = divmod(n / n_rows, 1)
+    shorter = empty[int(whole) - 1]
+    return n_rows * (shorter + (empty[min(int(whole), len(empty) - 1)] - shorter) * part)
 
 
 def _rate(estimate: SpeedEstimate, bound: Bound) -> float:

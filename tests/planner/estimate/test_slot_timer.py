@@ -29,11 +29,18 @@ def rate(n_sequences: int, depth: int) -> float:
     return found.expected
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 4])
 def test_a_step_of_decoding_is_that_of_the_speed_model(n: int) -> None:
     empty_s, per_token_s = TIMER.decode(n)
     assert empty_s == pytest.approx(n / rate(n, 0))
     assert empty_s + per_token_s * n * 1024 == pytest.approx(n / rate(n, 1024))
+
+
+def test_idle_slots_between_busy_ones_part_a_step() -> None:
+    # Two of four slots lie in 2 · 3 / 4 = 1.5 rows of 4/3 slots on average, three in 1.5 rows of 2.
+    one, two = 1 / rate(1, 0), 2 / rate(2, 0)
+    assert TIMER.decode(2)[0] == pytest.approx(1.5 * (one + (two - one) / 3))
+    assert TIMER.decode(3)[0] == pytest.approx(1.5 * two)
 
 
 def test_a_prompt_alone_takes_what_its_speed_says() -> None:
@@ -47,9 +54,9 @@ def test_a_prompt_alone_takes_what_its_speed_says() -> None:
 def test_reading_beside_decoding_takes_longer_than_either(
     n: int, cached: int, chunk: int, pairs: int
 ) -> None:
-    empty_s, per_token_s = TIMER.decode(n)
     both = TIMER.mixed(n, cached, chunk, pairs)
-    assert both >= empty_s + per_token_s * cached
+    # A prompt may fill the idle slot that parted the step.
+    assert both >= min(TIMER.empty_s[n], TIMER.empty_s[min(n + 1, 4)]) + TIMER.cached_token_s[n] * cached
     assert both >= TIMER.mixed(0, 0, chunk, pairs)
 
 
@@ -57,7 +64,8 @@ def test_one_cache_for_all_slots_reads_the_weights_once() -> None:
     shared = LlamaCppFlags(n_context_tokens=16_384, n_sequences=4, unified_cache=True)
     unified = slot_timer(LLAMA, place(LLAMA, BOX, shared), BOX, FACTS)
     assert unified.mixed(3, 0, 500, 0) < TIMER.mixed(3, 0, 500, 0)
-    assert unified.decode(3) == TIMER.decode(3)
+    assert unified.decode(4) == TIMER.decode(4)
+    assert unified.decode(3)[0] < TIMER.decode(3)[0]
 
 
 def test_bounds_are_in_order() -> None:
