@@ -61,7 +61,12 @@ def _limits(answer: SimulationAnswer) -> tuple[str, ...]:
         if found.load is None:
             said.append(f"No load keeps to the objectives: {found.broken}.")
         else:
-            limit = found.broken if "busy" in found.broken else f"beyond that {found.broken} breaks"
+            names = {str(one.objective) for one in answer.objectives}
+            limit = (
+                f"beyond that {found.broken} breaks"
+                if found.broken in names
+                else "beyond that it cannot keep up"
+            )
             said.append(f"The objectives hold up to {_load(answer, found.load)}; {limit}.")
     if answer.saturation is not None:
         found_at = answer.saturation
