@@ -17,6 +17,9 @@ def main() -> None:
     parser.add_argument("-c", dest="n_ctx", type=int, default=0)
     for name, attribute in (("-np", "n_parallel"), ("-b", "n_batch"), ("-ub", "n_ubatch"), ("-t", "threads")):
         parser.add_argument(name, dest=attribute, type=int, default=None)
+    # Options of three letters that are not passed on, named lest they be read as short ones with a value.
+    for name in ("-ctk", "-ctv", "-fa", "-tb", "-ngl"):
+        parser.add_argument(name)
     options, _ = parser.parse_known_args()
 
     import xllamacpp
