@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import hardware
+import planner
+import profiles
 from hardware.inspect import inspect_machine
+from hardware.store import data_folder
 from planner.api.machine_offers import named_machines, priced_machines
 from planner.api.sizing import size
 from planner.errors import PlannerError
@@ -20,12 +23,13 @@ from planner.sizing.offer import Deal
 from planner.sizing.option import Plan
 from planner.sizing.question import Quantization, SizingQuestion
 from planner.sweep.cell import Answered, Cell, Data
+from planner.sweep.foundations import Foundations
 from planner.sweep.journal import Journal
 from planner.sweep.processes import Processes
 from planner.sweep.ray_cluster import RayCluster
 from planner.sweep.runner import OneProcess, Runner, sweep
 from planner.workload.workload import Workload
-from profiles.loader import model_rows
+from profiles.loader import USER_FOLDER_VARIABLE, model_rows, user_folder
 
 _KEPT: Final = (
     "machine", "accelerator", "n_gpus_per_machine", "n_machines", "n_spare_machines", "n_replicas", "n_gpus", "engine",
@@ -65,7 +69,7 @@ def sweep_sizes(
     with ExitStack() as stack:
         journal = None
         if ways.journal is not None:
-            journal = stack.enter_context(Journal(ways.journal, {"planner": version("llm-capacity-planner")}))
+            journal = stack.enter_context(Journal(ways.journal, {"foundations": _foundations().digest()}))
         return sweep(_runner(ways), answer_cell, cells_of(question), journal, progress)
 
 
@@ -122,12 +126,19 @@ def _runner(ways: SweepWays) -> Runner:
             raise PlannerError(
                 "--ray gives the work to a cluster, --jobs to this machine's cores; give one of them"
             )
-        return RayCluster(ways.ray)
+        return RayCluster(ways.ray, _foundations())
     n = ways.n_workers
     if n is None:
         cpu = inspect_machine().cpu
         n = 1 if cpu is None else cpu.n_usable_threads
     return OneProcess() if n == 1 else Processes(n)
+
+
+def _foundations() -> Foundations:
+    return Foundations(
+        packages=[Path(package.__path__[0]) for package in (hardware, planner, profiles)],
+        own={USER_FOLDER_VARIABLE: user_folder(), "PLANNER_DATA_DIR": data_folder()},
+    )
 
 
 def swept_models(texts: Sequence[str]) -> tuple[str, ...]:

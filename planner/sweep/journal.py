@@ -24,7 +24,7 @@ _MAX_LINE_BYTES: Final = 2**24
 class Journal:
     """The journal of one sweep; open for as long as it runs, and for one sweep at a time.
 
-    `about` says what answers depend on besides the question: versions and profiles. A journal about something else is
+    `about` says what answers depend on besides the question. A journal about something else is
     refused, since its answers would not be those of today.
     """
 

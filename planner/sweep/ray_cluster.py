@@ -4,18 +4,17 @@ Ray asks a cell again whose worker or node died (`max_retries`), so that a death
 """
 
 import importlib
+import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import hardware
-import planner
-import profiles
 from hardware.errors import HardwareError
 from hardware.fleets.ray import check_cluster
 from planner.errors import PlannerError
 from planner.sweep.cell import Answer, Answered, Cell
+from planner.sweep.foundations import Foundations
 from planner.sweep.runner import answered
 
 _RETRIES: Final = 3
@@ -23,16 +22,29 @@ _WAITING_EACH: Final = 4  # cells handed to a core ahead of time
 
 
 class RayCluster:
-    """The cluster at an address ("HOST:PORT", "ray://HOST:10001"; "auto" for this host's)."""
+    """The cluster at an address ("HOST:PORT", "ray://HOST:10001"; "auto" for this host's).
 
-    def __init__(self, address: str) -> None:
+    Its nodes work with copies of the packages and the user's folders here, not with what they hold themselves.
+    """
+
+    def __init__(self, address: str, foundations: Foundations) -> None:
         self._address = address
+        self._foundations = foundations
 
     def run(self, answer: Answer, cells: Sequence[Cell]) -> Iterator[Answered]:
         """In the order in which they are done; raises PlannerError when there is no cluster to ask."""
         if not cells:
             return
         ray = _ray_module()
+        with tempfile.TemporaryDirectory(prefix="planner-sweep-") as folder:
+            variables = self._foundations.copied_into(Path(folder))
+            self._join(ray, folder, variables)
+            try:
+                yield from _spread(ray, answer, cells)
+            finally:
+                ray.shutdown()
+
+    def _join(self, ray: Any, folder: str, variables: Mapping[str, str]) -> None:
         try:
             check_cluster(self._address)
             ray.init(
@@ -40,19 +52,14 @@ class RayCluster:
                 log_to_driver=False,
                 logging_level="ERROR",
                 runtime_env={
-                    "py_modules": [
-                        str(Path(package.__path__[0])) for package in (hardware, planner, profiles)
-                    ],
+                    "py_modules": [str(package) for package in self._foundations.packages],
+                    "working_dir": folder,
                     "excludes": ["**/__pycache__"],
-                    "env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                    "env_vars": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **variables},
                 },
             )
         except (HardwareError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise PlannerError(f"cannot join the Ray cluster at {self._address}: {_line(error)}") from error
-        try:
-            yield from _spread(ray, answer, cells)
-        finally:
-            ray.shutdown()
 
 
 def _spread(ray: Any, answer: Answer, cells: Sequence[Cell]) -> Iterator[Answered]:

@@ -1,6 +1,7 @@
 """Sizes of many models: the same whoever works them out, and gone on with after a stop."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_stopped_sweep_goes_on(tmp_path: Path) -> None:
     again = sweep_sizes(QUESTION, SweepWays(n_workers=1, journal=journal), lambda done, _: steps.append(done))
     assert again == whole
     assert steps[0] == pytest.approx(2 / 4)
+
+
+def test_a_journal_of_other_measurements_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLANNER_DATA_DIR", str(tmp_path / "data"))
+    ways = SweepWays(n_workers=1, journal=tmp_path / "journal")
+    one = replace(QUESTION, models=("qwen3-8b",), machines=("L4",))
+    sweep_sizes(one, ways)
+    kept = tmp_path / "data/loads"
+    kept.mkdir(parents=True)
+    (kept / "load.json").write_text("{}")
+    with pytest.raises(PlannerError, match="another version of the planner or its data"):
+        sweep_sizes(one, ways)
 
 
 def test_names_with_stars_are_those_of_the_catalogue() -> None:
