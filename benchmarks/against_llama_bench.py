@@ -5,8 +5,8 @@
 llama-bench must be built from the same llama.cpp as the installed llama-cpp-python, with the same options (the source is
 in its sdist under vendor/llama.cpp), or linked with the very libraries that are installed. Machines have slow phases of
 seconds to a minute, so the two take turns in short runs of equal length, each first in every other pair. Compared are lower
-quartiles of time: the median of the pairs' ratios, since the two runs of a pair meet the same phase, and beside it the ratio
-over all repetitions together. The exit status is 1 when the median is off by more than the tolerance.
+quartiles of time over all repetitions; beside that stands the median of the pairs' ratios, since the two runs of a pair
+meet the same phase. The exit status is 1 when the ratio over all repetitions is off by more than the tolerance.
 """
 
 import argparse
@@ -91,16 +91,17 @@ def take(run: BenchRun, times: Runs, tokens: dict[str, int]) -> None:
 
 
 def print_row(model: Path, name: str, n_tokens: int, ours: Runs, theirs: Runs) -> float:
-    """Prints one test and returns the median of the pairs' ratios of rates, at lower quartiles of time."""
+    """Prints one test and returns the ratio of the rates at the lower quartile of time, over all repetitions."""
     pairs = [lower_quartile(b) / lower_quartile(a) for a, b in zip(ours[name], theirs[name], strict=True)]
     ours_s, theirs_s = ([s for run in runs[name] for s in run] for runs in (ours, theirs))
+    ratio = lower_quartile(theirs_s) / lower_quartile(ours_s)
     print(
         f"{model.stem:32} {name:6} planner {described(name, n_tokens, ours_s)} | "
-        f"llama-bench {described(name, n_tokens, theirs_s)} | ratio {median(pairs):.3f} "
-        f"({min(pairs):.3f}–{max(pairs):.3f}), of all together {lower_quartile(theirs_s) / lower_quartile(ours_s):.3f}",
+        f"llama-bench {described(name, n_tokens, theirs_s)} | ratio {ratio:.3f}, "
+        f"median of pairs {median(pairs):.3f} ({min(pairs):.3f}–{max(pairs):.3f})",
         flush=True,
     )
-    return median(pairs)
+    return ratio
 
 
 def described(name: str, n_tokens: int, samples_s: list[float]) -> str:
