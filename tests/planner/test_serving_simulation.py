@@ -8,13 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from planner.api.serving_facts import serving_facts
 from planner.api.serving_simulation import pool_tokens, serving_policy, simulated_loop
 from planner.api.serving_simulation_scores import latency_simulation_scores
 from planner.errors import MissingFactError
+from planner.estimate.serving_speed.deployment import batch
+from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.schedule import Schedule
 from planner.estimate.serving_speed.served_latency import served_latencies
 from planner.readers.measurement_table import read_table
@@ -31,24 +33,44 @@ def test_on_measured_loads_its_error_is_the_closed_forms() -> None:
     assert tpot.simulated_error < 0.15  # the packaged fit has seen these rows
 
 
-@given(
+CLOSED_LOOPS = given(
     name=st.sampled_from(("llama-3.1-8b-instruct", "qwen3-30b-a3b")),
     engine=st.sampled_from(("vllm", "sglang", "trtllm")),
     n=st.integers(1, 48),
     n_prompt=st.integers(64, 4096),
     n_output=st.integers(64, 512),
 )
+
+
+@CLOSED_LOOPS
+@settings(max_examples=20, deadline=None)
+def test_a_token_takes_a_step_and_at_most_all_prompts_of_the_others(
+    name: str, engine: str, n: int, n_prompt: int, n_output: int
+) -> None:
+    # Both add the decoding step d and a share of the prompts p that come meanwhile: at least d, at most d + p · C / O.
+    one = deployment(name, engine=engine, n_requests=n, n_prompt_tokens=n_prompt, n_output_tokens=n_output)
+    times = latency(batch([one]), serving_facts().rates)
+    step_s, prompt_s = float(times.decode_step_s[0]), float(times.prompt_step_s[0])
+    for tpot_s in (simulated_loop(one, serving_facts()).tpot_s, float(times.tpot_s[0])):
+        # Lengths are drawn around their mean, hence a hundredth of room.
+        assert 0.99 * step_s <= tpot_s <= 1.01 * (step_s + prompt_s * n / n_output)
+
+
+@CLOSED_LOOPS
 @settings(max_examples=20, deadline=None)
 def test_time_per_token_is_the_closed_forms(
     name: str, engine: str, n: int, n_prompt: int, n_output: int
 ) -> None:
-    # A step's cost does not depend on who counts it: both add d and each prompt's share of the steps between. Requests of
-    # equal length stay in step in the simulation, so that prompts share steps; the shorter the answers, the more that
-    # matters (450 random cases: 11 % at most from 128 tokens on, 19 % below).
-    one = deployment(name, engine=engine, n_requests=n, n_prompt_tokens=n_prompt, n_output_tokens=n_output)
+    # The closed form takes the questions to have drifted apart; they all begin at once, so that takes many rounds: with
+    # ten, prompts of short answers still share steps. Where prompts stop all decoding, its fitted share of them is not
+    # what a scheduler gives where they are most of the time: there the bounds above are all that holds.
+    assume(engine != "sglang" or n_output >= 128)
+    rounds = Schedule() if engine == "sglang" else Schedule(n_rounds=80)
+    one = deployment(
+        name, engine=engine, n_requests=n, n_prompt_tokens=n_prompt, n_output_tokens=n_output, schedule=rounds
+    )
     (closed,) = served_latencies([one], serving_facts())
-    within = 0.15 if n_output >= 128 else 0.3
-    assert simulated_loop(one, serving_facts()).tpot_s == pytest.approx(closed.tpot_s.expected, rel=within)
+    assert simulated_loop(one, serving_facts()).tpot_s == pytest.approx(closed.tpot_s.expected, rel=0.15)
 
 
 def test_littles_law() -> None:
