@@ -167,11 +167,9 @@ class _Apart:
     def _end(self, request: "_Request", last_s: float | None, rejected: str | None) -> None:
         spec = request.spec
         self.done.append(
-            RequestTimes(
-                index=request.index,
-                arrival_s=spec.arrival_s,
-                n_prompt_tokens=spec.n_prompt_tokens,
-                n_output_tokens=spec.n_output_tokens,
+            RequestTimes.of(
+                spec,
+                request.index,
                 first_s=request.first_s,
                 last_s=last_s,
                 n_preemptions=request.n_preemptions,

@@ -32,11 +32,17 @@ class BlockClock:
 
     def needed(self, n_steps: int) -> int:
         """Blocks that the next so many steps take: a token that finds its last block full needs a new one."""
+        if n_steps == 1:
+            return self.needed_next()
         cycles, rest = divmod(n_steps, self._size)
         first = self._step % self._size
         last = first + rest
         more = sum(self._by_turn[first:last]) + sum(self._by_turn[: max(0, last - self._size)])
         return cycles * self._n + more
+
+    def needed_next(self) -> int:
+        """Blocks that the next step takes."""
+        return self._by_turn[self._step % self._size]
 
     def steps_within(self, n_blocks: int, at_most: int) -> int:
         """How many steps the given blocks last."""

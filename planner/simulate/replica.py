@@ -8,38 +8,14 @@ import heapq
 import math
 from collections.abc import Callable, Iterable
 
-from planner.simulate.block_clock import BlockClock
+from planner.simulate.block_pool import BlockPool
 from planner.simulate.policy import Policy
-from planner.simulate.prefix_cache import PrefixCache
 from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import RequestTimes, SimulationResult
+from planner.simulate.sequence import Sequence
 from planner.simulate.step_timer import StepTimer
 
 NextRequests = Callable[[RequestSpec, float, bool], Iterable[RequestSpec]]
-
-
-class _Sequence:
-    """A request with a place."""
-
-    __slots__ = (
-        "cached", "decoding", "end_step", "first_s", "hit", "index", "n_preemptions", "own_blocks", "phase",
-        "prompt_left", "remaining", "spec", "uses",
-    )  # fmt: skip
-
-    def __init__(self, index: int, spec: RequestSpec) -> None:
-        self.index = index
-        self.spec = spec
-        self.prompt_left = spec.n_prompt_tokens
-        self.remaining = spec.n_output_tokens  # tokens still to come
-        self.cached = 0  # tokens in the pool while it is read; later as of its first decoding step
-        self.own_blocks = 0  # blocks besides those of a shared beginning
-        self.hit = 0
-        self.first_s: float | None = None
-        self.end_step = 0
-        self.phase = 0
-        self.decoding = False
-        self.uses: int | None = None  # the conversation that it builds on
-        self.n_preemptions = 0
 
 
 class Replica:
@@ -56,20 +32,18 @@ class Replica:
         self.now = 0.0
         self.step = 0
         self.pending: list[tuple[float, int, RequestSpec]] = []  # to arrive, by time
-        self.waiting: list[tuple[int, int, int, _Sequence]] = []  # by priority, preempted first, order
-        self.running: dict[int, _Sequence] = {}  # in the order of their admission
-        self.reading: dict[int, _Sequence] = {}  # whose prompts are not read yet
-        self.ends: list[tuple[int, int, _Sequence]] = []  # of those that decode, by step
+        self.waiting: list[tuple[int, int, int, Sequence]] = []  # by priority, preempted first, order
+        self.running: dict[int, Sequence] = {}  # in the order of their admission
+        self.reading: dict[int, Sequence] = {}  # whose prompts are not read yet
+        self.ends: list[tuple[int, int, Sequence]] = []  # of those that decode, by step
         self.n_decoding = 0
         self.cached_tokens = 0  # of those that decode
-        self.clock = BlockClock(policy.block_tokens)
-        self.prefixes = PrefixCache()
-        self.used_blocks = 0  # idle conversations included
+        self.pool = BlockPool(policy)
         self.done: list[RequestTimes] = []
         self.n_issued = 0
         self.busy_s = self.running_s = self.waited_s = 0.0
         self.waiting_since: dict[int, float] = {}
-        self.n_steps = self.n_preemptions = self.n_output = self.n_read = self.peak_blocks = 0
+        self.n_steps = self.n_preemptions = self.n_output = self.n_read = 0
 
     @property
     def is_done(self) -> bool:
@@ -95,21 +69,23 @@ class Replica:
         Steps are whole: the last one may end later.
         """
         self.horizon_s = until_s
+        pending = self.pending
         while not self.is_done:
-            self._arrive()
+            if pending and pending[0][0] <= self.now:
+                self._arrive()
             if self.running or self.waiting:
                 self._step()
-            elif self.pending:
-                if self.pending[0][0] > until_s:
+            elif pending:
+                if pending[0][0] > until_s:
                     return
-                self.now = max(self.now, self.pending[0][0])
+                self.now = pending[0][0]
                 continue
             if self.now >= until_s:
                 return
 
     def result(self) -> SimulationResult:
         """What happened until now."""
-        if self.is_done and self.used_blocks != self.prefixes.n_blocks:
+        if self.is_done and not self.pool.holds_only_beginnings:
             raise AssertionError("blocks of the pool were lost")
         return SimulationResult(
             requests=tuple(sorted(self.done, key=lambda times: times.index)),
@@ -121,7 +97,7 @@ class Replica:
             n_prefill_tokens=self.n_read,
             mean_running=self.running_s / self.busy_s if self.busy_s else 0.0,
             mean_waiting=self.waited_s / self.now if self.now else 0.0,
-            peak_blocks=self.peak_blocks,
+            peak_blocks=self.pool.peak,
         )
 
     # Arrivals
@@ -131,15 +107,19 @@ class Replica:
             arrival_s, index, spec = heapq.heappop(self.pending)
             refusal = self.policy.refusal(spec.n_prompt_tokens, spec.n_output_tokens)
             if refusal is not None:
-                self._finish_times(_Sequence(index, spec), None, refusal)
+                self._finish_times(Sequence(index, spec), None, refusal)
                 continue
             self.waiting_since[index] = arrival_s
-            heapq.heappush(self.waiting, (spec.priority, 1, index, _Sequence(index, spec)))
+            heapq.heappush(self.waiting, (spec.priority, 1, index, Sequence(index, spec)))
 
     # Steps
 
     def _step(self) -> None:
         """One step with prompts in it, or all steps until something changes."""
+        self._make_room_to_grow()
+        if not self.reading and not self.waiting:
+            self._decode()
+            return
         chunks, chunk_tokens, pairs = self._chunks()
         if not chunks:
             self._decode()
@@ -159,15 +139,14 @@ class Replica:
                 self._read_whole(sequence)
         self._end()
 
-    def _chunks(self) -> tuple[list[tuple[_Sequence, int]], int, int]:
+    def _chunks(self) -> tuple[list[tuple[Sequence, int]], int, int]:
         """The parts of prompts that the next step reads; admits requests as long as there is room."""
         policy = self.policy
         budget = policy.max_batched_tokens
         if policy.mixing == "mixed":
             budget -= self.n_decoding
-        self._make_room_to_grow()
-        chunks: list[tuple[_Sequence, int]] = []
-        pairs = 0
+        chunks: list[tuple[Sequence, int]] = []
+        n_tokens = pairs = 0
         for sequence in list(self.reading.values()):
             if budget <= 0:
                 break
@@ -176,6 +155,7 @@ class Replica:
                 continue  # it was sent back itself
             chunks.append((sequence, length))
             pairs += length * sequence.cached + length * length // 2
+            n_tokens += length
             budget -= length
         while budget > 0 and self.waiting and len(self.running) < policy.max_sequences:
             sequence = self.waiting[0][3]
@@ -187,8 +167,9 @@ class Replica:
             if first:
                 chunks.append((sequence, first))
                 pairs += first * sequence.cached + first * first // 2
+                n_tokens += first
                 budget -= first
-        return chunks, sum(length for _, length in chunks), pairs
+        return chunks, n_tokens, pairs
 
     def _decode(self) -> None:
         """Steps that only decode, up to the next change."""
@@ -196,10 +177,7 @@ class Replica:
             if self.waiting and not self.running:
                 raise AssertionError("a request waits for an empty replica")
             return
-        n_steps = self.ends[0][0] - self.step
-        if self.policy.room == "as_it_grows":
-            free = self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
-            n_steps = max(1, self.clock.steps_within(free, n_steps))
+        n_steps = self.pool.steps_within(self.ends[0][0] - self.step)
         empty_s, per_token_s = self.timer.decode(self.n_decoding)
         first_s = empty_s + per_token_s * self.cached_tokens
         growth_s = per_token_s * self.n_decoding
@@ -220,9 +198,7 @@ class Replica:
 
     def _grow(self, n_steps: int) -> None:
         """Everything that decodes has that many more tokens."""
-        if self.policy.room == "as_it_grows" and not self._take(self.clock.needed(n_steps)):
-            raise AssertionError("room to grow was made before")
-        self.clock.advance(n_steps)
+        self.pool.grow(n_steps)
         self.step += n_steps
         self.cached_tokens += n_steps * self.n_decoding
         self.n_output += n_steps * self.n_decoding
@@ -240,16 +216,16 @@ class Replica:
 
     # Requests
 
-    def _admit(self, sequence: _Sequence, budget: int) -> int | None:
+    def _admit(self, sequence: Sequence, budget: int) -> int | None:
         """Gives a waiting request its place; tokens of its first chunk, 0 for none to read, None for no room."""
-        found, hit = self._found(sequence)
+        found, hit = self.pool.found(sequence)
         first = self._place(sequence, budget, found, hit)
         if first is None and found is not None and not self.running:
             # What it begins with holds more than that, and leaves no room for the rest: read all of it again.
             first = self._place(sequence, budget, None, 0)
         return first
 
-    def _place(self, sequence: _Sequence, budget: int, found: int | None, hit: int) -> int | None:
+    def _place(self, sequence: Sequence, budget: int, found: int | None, hit: int) -> int | None:
         policy, spec = self.policy, sequence.spec
         to_read = 0 if spec.is_prefilled and sequence.first_s is None else sequence.prompt_left - hit
         length = min(to_read, budget)
@@ -259,18 +235,12 @@ class Replica:
             tokens = hit + length
         else:
             tokens = sequence.prompt_left
-        if found is not None:
-            self.prefixes.use(found)
         held = hit // policy.block_tokens
         blocks = policy.blocks_of(tokens) - held
         # A prompt is begun only when all of it has room: one that is sent back must not come straight back in.
         whole = max(blocks, policy.blocks_of(hit + to_read) - held)
-        if not self._has_room(whole + self._kept()) or not self._take(blocks):
-            if found is not None:
-                self.prefixes.release(found)
+        if not self.pool.begin(sequence, found, blocks, whole):
             return None
-        sequence.own_blocks = blocks
-        sequence.uses = found
         sequence.hit += hit
         sequence.cached = hit
         sequence.prompt_left -= hit
@@ -279,30 +249,13 @@ class Replica:
             self.reading[sequence.index] = sequence
             if length == to_read:
                 # Others of the same step find it already: engines enter blocks when they are given out.
-                self._remember(sequence, hit + length)
+                self.pool.remember(sequence, hit + length)
             return length
         sequence.cached, sequence.prompt_left = sequence.prompt_left + hit, 0
         self._read_whole(sequence)
         return 0
 
-    def _found(self, sequence: _Sequence) -> tuple[int | None, int]:
-        """The conversation in the pool with which a request begins, and how many tokens in whole blocks of it."""
-        spec, size = sequence.spec, self.policy.block_tokens
-        if not self.policy.prefix_cache:
-            return None, 0
-        for name, n_tokens in (
-            (spec.conversation, spec.n_prefix_tokens),
-            (spec.shared_conversation, spec.n_shared_tokens),
-        ):
-            if name is not None:
-                there = min(self.prefixes.find(name), n_tokens)
-                # The last prompt token is always read: its output is the first token.
-                hit = min(there, sequence.prompt_left - 1) // size * size
-                if hit:
-                    return name, hit
-        return None, 0
-
-    def _read_whole(self, sequence: _Sequence) -> None:
+    def _read_whole(self, sequence: Sequence) -> None:
         """A prompt is read: its first token is there, and it decodes from here on."""
         spec = sequence.spec
         if sequence.first_s is None:
@@ -310,98 +263,41 @@ class Replica:
         if not (spec.is_prefilled and sequence.n_preemptions == 0):
             self.n_output += 1
         sequence.remaining -= 1
-        self._remember(sequence, sequence.cached)
+        self.pool.remember(sequence, sequence.cached)
         if sequence.remaining == 0:
             self._leave(sequence)
             self._finish(sequence)
             return
         sequence.decoding = True
         sequence.end_step = self.step + sequence.remaining
-        sequence.phase = self.clock.join(sequence.cached)
+        self.pool.join(sequence)
         self.n_decoding += 1
         self.cached_tokens += sequence.cached
         heapq.heappush(self.ends, (sequence.end_step, sequence.index, sequence))
 
-    def _stop_decoding(self, sequence: _Sequence) -> None:
+    def _stop_decoding(self, sequence: Sequence) -> None:
         """Takes a sequence out of the sums over those that decode, with what it grew by since."""
-        # It joined with `cached` tokens and `total` steps to go.
-        grown = self._tokens_now(sequence) - sequence.cached
-        if self.policy.room == "as_it_grows":
-            sequence.own_blocks += self.policy.blocks_of(sequence.cached + grown) - self.policy.blocks_of(
-                sequence.cached
-            )
+        grown = sequence.tokens_at(self.step) - sequence.cached
+        self.pool.leave(sequence, grown)
         sequence.cached += grown
         self.cached_tokens -= sequence.cached
-        self.clock.leave(sequence.phase)
         self.n_decoding -= 1
         sequence.decoding = False
 
-    def _tokens_now(self, sequence: _Sequence) -> int:
-        """Tokens in the pool of a sequence that decodes: all but the one that its last step gave."""
-        spec = sequence.spec
-        return spec.n_prompt_tokens + spec.n_output_tokens - 1 - (sequence.end_step - self.step)
-
-    def _remember(self, sequence: _Sequence, n_tokens: int) -> None:
-        """Lets later requests of the same conversation begin with what is in the pool."""
-        spec, size = sequence.spec, self.policy.block_tokens
-        name, shared = spec.conversation, spec.shared_conversation
-        if not self.policy.prefix_cache or name is None:
-            return
-        if spec.n_kept_tokens is not None:
-            n_tokens = min(n_tokens, spec.n_kept_tokens)
-        whole_blocks = n_tokens // size
-        if not whole_blocks:
-            return
-        n_shared_blocks = 0 if shared is None else min(whole_blocks, spec.n_shared_tokens // size)
-        if shared is not None and n_shared_blocks:
-            self._put(sequence, shared, n_shared_blocks)
-        self._put(sequence, name, whole_blocks, shared if n_shared_blocks else None, n_shared_blocks)
-        if sequence.uses != name:
-            self.prefixes.use(name)
-            if sequence.uses is not None:
-                self.prefixes.release(sequence.uses)
-            sequence.uses = name
-
-    def _put(
-        self,
-        sequence: _Sequence,
-        name: int,
-        n_blocks: int,
-        parent: int | None = None,
-        n_parent_blocks: int = 0,
-    ) -> None:
-        sequence.own_blocks -= self.prefixes.put(
-            name,
-            n_blocks * self.policy.block_tokens,
-            n_blocks,
-            at_most=sequence.own_blocks,
-            parent=parent,
-            n_parent_blocks=n_parent_blocks,
-        )
-
-    def _let_go(self, sequence: _Sequence) -> None:
-        if sequence.uses is not None:
-            self.prefixes.release(sequence.uses)
-            sequence.uses = None
-
-    def _leave(self, sequence: _Sequence) -> None:
+    def _leave(self, sequence: Sequence) -> None:
         """Gives its blocks back, but for what a conversation keeps."""
-        self._remember(sequence, sequence.cached)
-        self._let_go(sequence)
-        self.used_blocks -= sequence.own_blocks
-        sequence.own_blocks = 0
+        self.pool.remember(sequence, sequence.cached)
+        self.pool.give_back(sequence)
         del self.running[sequence.index]
         self.reading.pop(sequence.index, None)
 
-    def _send_back(self, sequence: _Sequence) -> None:
+    def _send_back(self, sequence: Sequence) -> None:
         """No room: its blocks are freed, and it waits at the head of the queue to be read again."""
         spec = sequence.spec
         if sequence.decoding:
             sequence.remaining = sequence.end_step - self.step
             self._stop_decoding(sequence)
-        self.used_blocks -= sequence.own_blocks
-        sequence.own_blocks = 0
-        self._let_go(sequence)
+        self.pool.give_back(sequence)
         # What it had said is read again with the prompt; the next token comes when that is done.
         sequence.prompt_left = spec.n_prompt_tokens + spec.n_output_tokens - sequence.remaining
         sequence.cached = 0
@@ -412,17 +308,15 @@ class Replica:
         self.waiting_since[sequence.index] = self.now
         heapq.heappush(self.waiting, (spec.priority, 0, sequence.index, sequence))
 
-    def _finish(self, sequence: _Sequence) -> None:
+    def _finish(self, sequence: Sequence) -> None:
         self._finish_times(sequence, self.now, None)
 
-    def _finish_times(self, sequence: _Sequence, last_s: float | None, rejected: str | None) -> None:
+    def _finish_times(self, sequence: Sequence, last_s: float | None, rejected: str | None) -> None:
         spec = sequence.spec
         self.done.append(
-            RequestTimes(
-                index=sequence.index,
-                arrival_s=spec.arrival_s,
-                n_prompt_tokens=spec.n_prompt_tokens,
-                n_output_tokens=spec.n_output_tokens,
+            RequestTimes.of(
+                spec,
+                sequence.index,
                 first_s=sequence.first_s,
                 last_s=last_s,
                 n_preemptions=sequence.n_preemptions,
@@ -434,33 +328,15 @@ class Replica:
             for following in self.next_requests(spec, self.now, rejected is None):
                 self.issue(following)
 
-    # Blocks
+    # Room
 
-    def _take(self, n_blocks: int, *, kept: int = 0) -> bool:
-        """Takes blocks of the pool, from idle conversations if need be; False when no more than `kept` would be left."""
-        free = self.policy.n_blocks - self.used_blocks - kept
-        if n_blocks > free:
-            if n_blocks > free + self.prefixes.idle_blocks:
-                return False
-            self.used_blocks -= self.prefixes.give_up(n_blocks - free)
-        self.used_blocks += n_blocks
-        self.peak_blocks = max(self.peak_blocks, self.used_blocks)
-        return True
-
-    def _has_room(self, n_blocks: int) -> bool:
-        return n_blocks <= self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
-
-    def _kept(self) -> int:
-        """Blocks that what decodes will take in its next step."""
-        return self.clock.needed(1) if self.policy.room == "as_it_grows" else 0
-
-    def _take_for(self, sequence: _Sequence, length: int) -> bool:
+    def _take_for(self, sequence: Sequence, length: int) -> bool:
         """Blocks for a chunk; sends the youngest back until there are some, itself at last (False)."""
         if self.policy.room == "reserved":
             return True
         policy = self.policy
         needed = policy.blocks_of(sequence.cached + length) - policy.blocks_of(sequence.cached)
-        while not self._take(needed, kept=self._kept()):
+        while not self.pool.take(needed, kept=self.pool.next_growth):
             youngest = self.running[next(reversed(self.running))]
             self._send_back(youngest)
             if youngest is sequence:
@@ -472,10 +348,7 @@ class Replica:
         """Sends the youngest back until all that decode can take another token."""
         if self.policy.room == "reserved":
             return
-        while self.n_decoding > 0:
-            free = self.policy.n_blocks - self.used_blocks + self.prefixes.idle_blocks
-            if self.clock.needed(1) <= free:
-                return
+        while self.n_decoding > 0 and self.pool.next_growth > self.pool.free:
             self._send_back(self.running[next(reversed(self.running))])
 
 

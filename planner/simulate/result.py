@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from planner.simulate.request_spec import RequestSpec
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTimes:
@@ -17,6 +19,31 @@ class RequestTimes:
     n_preemptions: int = 0
     n_prefix_hit_tokens: int = 0
     rejected: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        spec: RequestSpec,
+        index: int,
+        *,
+        first_s: float | None,
+        last_s: float | None,
+        n_preemptions: int,
+        n_prefix_hit_tokens: int,
+        rejected: str | None,
+    ) -> "RequestTimes":
+        """Those of a request that was answered, or refused."""
+        return cls(
+            index=index,
+            arrival_s=spec.arrival_s,
+            n_prompt_tokens=spec.n_prompt_tokens,
+            n_output_tokens=spec.n_output_tokens,
+            first_s=first_s,
+            last_s=last_s,
+            n_preemptions=n_preemptions,
+            n_prefix_hit_tokens=n_prefix_hit_tokens,
+            rejected=rejected,
+        )
 
     @property
     def ttft_s(self) -> float | None:
