@@ -39,12 +39,19 @@ def serving_policy(one: Deployment) -> Policy:
     """How a deployment's engine fills its steps; the limits of one replica of the attention."""
     told = one.schedule.most_running
     whole = one.n_prompt_tokens + one.n_output_tokens
+    # What an engine is told is made to hold so many tokens of prompts and those that decode beside them.
+    beside = 0 if one.schedule.step_tokens is None else _slots(one) * (1 + one.schedule.draft_tokens)
     return Policy(
         max_sequences=told or max(1, math.ceil(one.n_requests)),
-        max_batched_tokens=one.step_tokens,
+        max_batched_tokens=one.step_tokens + beside,
         kv_tokens=max(pool_tokens(one), 2 * whole),
         mixing="prompts_first" if one.prompts_first else "mixed",
     )
+
+
+def _slots(one: Deployment) -> int:
+    """Requests in flight on one replica of the attention."""
+    return max(1, round(one.n_requests / one.load.ranks.attention_replicas))
 
 
 def pool_tokens(one: Deployment) -> int:
@@ -64,7 +71,7 @@ def simulated_loop(
     Raises MissingFactError for GPUs whose rates nobody knows.
     """
     policy = serving_policy(one)
-    n_slots = max(1, round(one.n_requests / one.load.ranks.attention_replicas))
+    n_slots = _slots(one)
     timer = serving_step_timer(
         one, facts, max_sequences=min(policy.max_sequences, n_slots),
         max_batched_tokens=policy.max_batched_tokens, bound=bound,

@@ -97,8 +97,9 @@ def test_bounds_and_loads_are_ordered() -> None:
 def test_the_policy_is_the_engines() -> None:
     assert serving_policy(deployment(engine="sglang")).mixing == "prompts_first"
     assert serving_policy(deployment(engine="vllm")).mixing == "mixed"
-    told = deployment(engine="vllm", schedule=Schedule(most_running=7, step_tokens=2048))
-    assert (serving_policy(told).max_sequences, serving_policy(told).max_batched_tokens) == (7, 2048)
+    # What a run was told holds so many tokens of prompts beside those that decode: a step has room for both.
+    told = deployment(engine="vllm", n_requests=7, schedule=Schedule(most_running=7, step_tokens=2048))
+    assert (serving_policy(told).max_sequences, serving_policy(told).max_batched_tokens) == (7, 2055)
     # 32 layers of 8 KV heads of 128, keys and values in 16 bits: 131,072 bytes a token, so 8,192 of them in 1 GiB.
     assert pool_tokens(replace(told, pool_bytes=2.0**30)) == 8192
 

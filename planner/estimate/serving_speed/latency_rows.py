@@ -29,6 +29,7 @@ from planner.errors import MissingFactError
 from planner.estimate.served.names import candidates
 from planner.estimate.serving_speed.apart_runs import ApartRun
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
+from planner.estimate.serving_speed.generated_runs import generated_step_tokens, is_generated
 from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, run_settings
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
 from planner.estimate.serving_speed.row_sources import SourceDevice
@@ -65,9 +66,6 @@ _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
 _DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
 _IMAGE: Final = re.compile(r"([a-z][\w.-]*:[\w.-]+)$", re.ASCII)
 _INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
-_LIKE_LENGTHS: Final = (
-    "aic-auto-gap-analysis"  # in the sources of runs where all requests are as long as the row says
-)
 _MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
 MEMORY_SHARE: Final = 0.9  # that engines take by themselves
 _BESIDE_WEIGHTS_BYTES: Final = 3 * GIB  # activations, graphs, and what libraries keep
@@ -142,7 +140,6 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     accelerator = reader.device(row["system"])
     name = model_name(row)
     precision = row.get("precision", "")
-    source = row.get("silicon_data_source") or ""
     ours = is_inferencex(row)
     ranks, n_requests = _spread(row, has_experts=reader.model(name).network.is_mixture_of_experts())
     tpot_s = milliseconds(row, "silicon_tpot_ms")
@@ -172,7 +169,11 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         weight_unit=narrowest_unit(load) if precision == AS_PUBLISHED else _UNITS.get(precision, "fp16"),
         schedule=_reported(row, n_requests)
         if "n_answered" in row
-        else _schedule(known, has_like_lengths=_LIKE_LENGTHS in source and n_prompt.bit_count() == 1),
+        else _schedule(
+            known,
+            has_like_lengths=is_generated(row) and n_prompt.bit_count() == 1,
+            step_tokens=generated_step_tokens(row, engine, n_prompt),
+        ),
         pool_bytes=pool_bytes(accelerator, load, engine, (known or {}).get("memory_share", MEMORY_SHARE)),
     )
     return LatencyRow(
@@ -214,9 +215,11 @@ def _reported(row: Mapping[str, str], n_requests: float) -> Schedule:
     return replace(usual, n_rounds=max(1.0, whole_number(row, "n_answered") / n_requests))
 
 
-def _schedule(known: Mapping[str, float] | None, *, has_like_lengths: bool) -> Schedule:
+def _schedule(
+    known: Mapping[str, float] | None, *, has_like_lengths: bool, step_tokens: int | None
+) -> Schedule:
     if known is None:
-        return Schedule(has_like_lengths=has_like_lengths, has_known_settings=False)
+        return Schedule(has_like_lengths=has_like_lengths, has_known_settings=False, step_tokens=step_tokens)
     most = known.get("most_running")
     return Schedule(
         has_like_lengths=has_like_lengths,
