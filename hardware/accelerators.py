@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -245,6 +246,7 @@ def _table(rows: Iterable[Row] | None) -> Sequence[Row]:
     return accelerator_rows() if rows is None else tuple(rows)
 
 
+@lru_cache(maxsize=4096)
 def _key(name: str) -> str:
     """A name without brand, case and separators: "NVIDIA GeForce RTX-4090" and "rtx4090" are one name."""
     words = [word for word in _SEPARATORS.split(_MARKS.sub(" ", name.casefold())) if word]

@@ -13,10 +13,19 @@ from planner.errors import MissingFactError
 from planner.estimate.served.model import ServingGpu
 from planner.estimate.serving_speed.step_timer import Bound
 from planner.estimate.term import Interval
-from planner.sizing.closed_form import Means, impossible, most_requests_per_s, most_users
+from planner.sizing.closed_form import Means, impossible, most_at_once, most_requests_per_s, most_users
 from planner.sizing.option import Seen, SizedFor
 from planner.sizing.question import Limits, SizingQuestion
-from planner.sizing.replica import BUSIEST, LEAST, Capacity, Replica, capacity, percentile_s, saturation
+from planner.sizing.replica import (
+    BUSIEST,
+    LEAST,
+    Capacity,
+    Replica,
+    capacity,
+    long_run,
+    percentile_s,
+    saturation,
+)
 from planner.sizing.sampled_load import SampledLoad
 from planner.workload.workload import Workload
 
@@ -125,7 +134,8 @@ class ReplicaSearch:
             replica, serve = self._replica(key, _TIMES[self.question.sized_for]), self.load.serve
             most, least = _or_raise(self._bounds[key]), 1.0
             if self.load.unit != "users":
-                able = saturation(replica, serve, self.load.n_tasks_per_request)
+                n_at_once = most_at_once(replica.timer, replica.policy, self.means, ())
+                able = saturation(replica, serve, n_at_once, self.load.n_tasks_per_request)
                 most, least = min(most, BUSIEST * able), LEAST * able
             self._capacities[key] = capacity(replica, serve, self.workload.objectives, most, least)
         return self._capacities[key]
@@ -154,7 +164,7 @@ class ReplicaSearch:
         asked = (key, load, bound)
         if asked not in self._seconds:
             replica = self._replica(key, bound)
-            result = self.load.serve(replica.policy, replica.timer, load / replica.n_attention_replicas)
+            result = long_run(replica, self.load.serve, load)
             self._seconds[asked] = tuple(
                 percentile_s(result, objective, replica.first_token_s)
                 for objective in self.workload.objectives

@@ -20,7 +20,7 @@ from planner.prices.machine_hour import figures_of
 from planner.progress import Progress
 from planner.readers.request_log import read_request_log
 from planner.simulate.result import SimulationResult
-from planner.sizing.closed_form import means_of, most_requests_per_s, most_users
+from planner.sizing.closed_form import means_of, most_at_once, most_requests_per_s, most_users
 from planner.sizing.demand import demand_of
 from planner.sizing.option import Seen
 from planner.sizing.replica import BUSIEST, Capacity, Replica, Serve, capacity, percentile_s, saturation
@@ -196,15 +196,26 @@ def _saturation(
         return None
     return _interval(
         {
-            bound: n_replicas * saturation(replica, _serve(deployed, bound, load), load.n_tasks_per_request)
+            bound: n_replicas
+            * saturation(
+                replica,
+                _serve(deployed, bound, load),
+                _n_at_once(deployed, replica, load),
+                load.n_tasks_per_request,
+            )
             for bound, replica in replicas.items()
         }
     )
 
 
+def _n_at_once(deployed: Deployed, replica: Replica, load: SampledLoad) -> int:
+    means = means_of(load.requests, prefix_cache=replica.policy.prefix_cache)
+    return deployed.n_decoding * most_at_once(replica.timer, replica.policy, means, ())
+
+
 def _serve(deployed: Deployed, bound: Bound, load: SampledLoad) -> Serve:
     """The deployment's own run, in the place of one on a policy and a timer."""
-    return lambda _policy, _timer, at: deployed.serve(bound, load, at)
+    return lambda _policy, _timer, at, n: deployed.serve(bound, load.longer(n), at)
 
 
 def _capacity(

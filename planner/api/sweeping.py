@@ -49,7 +49,7 @@ class SweepQuestion:
     engines: tuple[str, ...] = ("vllm",)
     quantizations: tuple[Quantization, ...] = ("published", "fp8")
     n_spare_machines: int = 0
-    n_requests: int = 1000
+    n_requests: int = SizingQuestion().n_requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,15 +87,19 @@ def rank_weights(
     sums: Counter[Part] = Counter()
     replicated = 0
     mixers = {layer: group.mixer for group in network.groups for layer in group.layers}
+    shares: dict[tuple[object, ...], tuple[Part, float]] = {}  # layers are much alike
     for weight in layout.storage.weights:
         if weight.layer is not None and weight.layer not in layers:
             continue
         if weight.layer is None and not _lies_on(weight, network, is_first, is_last):
             continue
         mixer = None if weight.layer is None else mixers[weight.layer]
-        part, fraction = _share(weight, mixer, network, ranks, rules)
-        if rules.replicas_are_engines and part is not Part.EXPERTS:
-            part, fraction = _share(weight, mixer, network, ranks.one_replica, rules)
+        kind = (weight.role, weight.shape, weight.active_fraction, id(mixer))
+        if kind not in shares:
+            shares[kind] = _share(weight, mixer, network, ranks, rules)
+            if rules.replicas_are_engines and shares[kind][0] is not Part.EXPERTS:
+                shares[kind] = _share(weight, mixer, network, ranks.one_replica, rules)
+        part, fraction = shares[kind]
         n_bytes = round(weight.n_bytes * fraction * (expert_padding if part is Part.EXPERTS else 1.0))
         sums[part] += n_bytes
         replicated += n_bytes if fraction == 1.0 else 0

@@ -46,9 +46,7 @@ class BlockClock:
 
     def steps_within(self, n_blocks: int, at_most: int) -> int:
         """How many steps the given blocks last."""
-        if self.needed(at_most) <= n_blocks:
-            return at_most
-        if self._n == 0:
+        if (at_most // self._size + 1) * self._n <= n_blocks or self.needed(at_most) <= n_blocks:
             return at_most
         steps = min(at_most, (n_blocks // self._n) * self._size)
         while steps < at_most and self.needed(steps + 1) <= n_blocks:

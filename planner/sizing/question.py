@@ -38,7 +38,7 @@ class SizingQuestion:
     years_ahead: float = 0.0  # of the workload's growth
     window: Window = field(default_factory=Window)  # of work that nobody waits for
     usd_per_month: float | None = None
-    n_requests: int = 800  # of one simulated run
+    n_requests: int = 400  # of a run that may be decided soon; doubtful loads are run at length
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ from planner.simulate.apart import Side, simulate_apart
 from planner.simulate.policy import Policy
 from planner.simulate.request_spec import RequestSpec
 from planner.simulate.simulator import simulate
-from tests.planner.simulate.test_simulator import ROOMY, Line, request
+from tests.planner.simulate.line import Line
+from tests.planner.simulate.test_simulator import ROOMY, request
 
 TIMER = Line(step_s=0.01, prompt_s=1e-4)
 

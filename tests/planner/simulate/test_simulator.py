@@ -3,7 +3,7 @@
 import heapq
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,27 +15,7 @@ from planner.simulate.policy import Policy
 from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import SimulationResult
 from planner.simulate.simulator import simulate
-
-
-@dataclass(frozen=True)
-class Line:
-    """Step times on a line: what is read and decoded, and what lies in caches."""
-
-    step_s: float = 0.01
-    sequence_s: float = 0.0
-    cached_s: float = 0.0
-    prompt_s: float = 0.0
-
-    def decode(self, n_sequences: int) -> tuple[float, float]:
-        return self.step_s + self.sequence_s * n_sequences, self.cached_s
-
-    def mixed(
-        self, n_sequences: int, cached_tokens: int, chunk_tokens: int, chunk_context_tokens: int
-    ) -> float:
-        del chunk_context_tokens
-        empty_s, per_token_s = self.decode(n_sequences)
-        return empty_s + per_token_s * cached_tokens + self.prompt_s * chunk_tokens
-
+from tests.planner.simulate.line import Line
 
 ROOMY = Policy(max_sequences=64, max_batched_tokens=2048, kv_tokens=1_000_000)
 

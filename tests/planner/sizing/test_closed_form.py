@@ -1,7 +1,5 @@
 """Without a simulation: worked numbers, and bounds that the simulation keeps to."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,27 +11,7 @@ from planner.sizing.replica import BUSIEST, Replica, capacity, saturation
 from planner.sizing.sampled_load import sampled_load
 from planner.workload.lengths import parse_lengths
 from planner.workload.workload import Measure, Objective, Traffic, Workload
-
-
-@dataclass(frozen=True)
-class Line:
-    """Step times on a line, with prompts read beside what decodes."""
-
-    step_s: float = 0.01
-    sequence_s: float = 0.0
-    cached_s: float = 0.0
-    prompt_s: float = 0.0
-
-    def decode(self, n_sequences: int) -> tuple[float, float]:
-        return self.step_s + self.sequence_s * n_sequences, self.cached_s
-
-    def mixed(
-        self, n_sequences: int, cached_tokens: int, chunk_tokens: int, chunk_context_tokens: int
-    ) -> float:
-        del chunk_context_tokens
-        empty_s, per_token_s = self.decode(n_sequences)
-        return empty_s + per_token_s * cached_tokens + self.prompt_s * chunk_tokens
-
+from tests.planner.simulate.line import Line
 
 ROOMY = Policy(max_sequences=64, max_batched_tokens=2048, kv_tokens=1_000_000)
 
@@ -111,7 +89,8 @@ def test_no_simulated_capacity_is_above_the_bound(
     replica = Replica(policy=policy, timer=timer)
     means = means_of(load.requests, prefix_cache=True)
     bound = most_requests_per_s(timer, policy, means, objectives)
-    reached = capacity(replica, load.serve, objectives, BUSIEST * saturation(replica, load.serve)).load
+    able = saturation(replica, load.serve, most_at_once(timer, policy, means, ()))
+    reached = capacity(replica, load.serve, objectives, BUSIEST * able).load
     if reached is not None:
         assert reached <= bound
         assert impossible(timer, policy, load.requests, objectives) is None

@@ -2,16 +2,19 @@
 
 import math
 from dataclasses import replace
+from statistics import fmean, pstdev
 
 import pytest
 
+from planner.simulate.drawn_requests import draw_plan
 from planner.simulate.policy import Policy
 from planner.simulate.result import RequestTimes, SimulationResult
-from planner.sizing.replica import Replica, capacity, first_broken, percentile_s, saturation
-from planner.sizing.sampled_load import sampled_load
+from planner.simulate.step_timer import StepTimer
+from planner.sizing.replica import Replica, capacity, first_broken, long_run, percentile_s, saturation
+from planner.sizing.sampled_load import SampledLoad, sampled_load
 from planner.workload.lengths import parse_lengths
 from planner.workload.workload import AgentLoop, Measure, Objective, Traffic, Workload
-from tests.planner.sizing.test_closed_form import Line
+from tests.planner.simulate.line import Line
 
 ONE = Workload(
     name="one", prompt=parse_lengths("10"), output=parse_lengths("100"), traffic=Traffic(tasks_per_s=1.0)
@@ -54,12 +57,91 @@ def test_requests_that_are_turned_away_break_everything() -> None:
 
 def test_saturation_is_one_over_the_service_time() -> None:
     load = sampled_load(ONE, 200, 0)
-    assert saturation(Replica(policy=SINGLE, timer=Line()), load.serve) == pytest.approx(1.0)
+    assert saturation(Replica(policy=SINGLE, timer=Line()), load.serve, 1) == pytest.approx(1.0)
     # Eight at once in steps that take no longer: eight times as many.
     batch = Replica(policy=replace(SINGLE, max_sequences=8), timer=Line())
-    assert saturation(batch, load.serve) == pytest.approx(8.0, rel=0.02)
+    assert saturation(batch, load.serve, 8) == pytest.approx(8.0, rel=0.02)
     twins = Replica(policy=SINGLE, timer=Line(), n_attention_replicas=2)
-    assert saturation(twins, load.serve) == pytest.approx(2.0)
+    assert saturation(twins, load.serve, 1) == pytest.approx(2.0)
+
+
+def test_saturation_of_a_replica_with_more_places_than_the_sample_has_requests() -> None:
+    # 1,000 places, steps of 0.01 s and 0.1 ms for each sequence in them: 1,000 · 100 tokens take 100 · 0.11 s, so 90.9
+    # requests a second. All 200 of the sample at once would take 100 · 0.03 s and say 66.7; the first to end, far more.
+    replica = Replica(
+        policy=replace(SINGLE, max_sequences=1000, kv_tokens=10**7), timer=Line(sequence_s=1e-4)
+    )
+    load = sampled_load(replace(ONE, output=parse_lengths("50-150")), 200, 0)
+    assert saturation(replica, load.serve, 1000) == pytest.approx(90.9, rel=0.03)
+
+
+def test_a_short_sample_carries_what_a_long_one_does() -> None:
+    # Here 100 tasks a second keep 300 requests under way: a run of 200 would never be full and hold at any load.
+    policy = replace(SINGLE, max_sequences=1000, kv_tokens=10**7)
+    replica = Replica(policy=policy, timer=Line(sequence_s=1e-4))
+    workload = replace(ONE, output=parse_lengths("50-150"))
+    limits = (objective("tpot", 0.035), objective("ttft", 1.0))
+    found = [
+        capacity(replica, sampled_load(workload, n, 0).serve, limits, 1000.0).load for n in (200, 20_000)
+    ]
+    assert found[0] is not None and found[0] == pytest.approx(found[1], rel=0.08)
+
+
+def test_a_doubtful_load_is_run_at_length_and_a_clear_one_is_not() -> None:
+    load = sampled_load(ONE, 200, 0)
+    asked: list[tuple[float, int]] = []
+
+    def serve(policy: Policy, timer: StepTimer, at: float, n_requests: int) -> SimulationResult:
+        asked.append((at, n_requests))
+        return load.serve(policy, timer, at, n_requests)
+
+    # A first token takes one step of 0.01 s and the wait for other answers, of a second each.
+    capacity(Replica(policy=SINGLE, timer=Line()), serve, (objective("ttft", 3.61),), 0.95)
+    short, long = ({at for at, n in asked if bool(n) is is_long} for is_long in (False, True))
+    assert long < short  # no load was run at length without need, and all were run
+    assert all(0.4 < at < 0.95 for at in long)  # M/D/1: at 0.4 a wait of 3.6 s is one in thousands
+
+
+def test_more_users_than_the_sample_has_tasks() -> None:
+    # 500 places and 1,000 users who never wait to ask: half of them always wait, for as long as an answer takes.
+    users = replace(ONE, traffic=Traffic(concurrency=1))
+    replica = Replica(policy=replace(SINGLE, max_sequences=500, kv_tokens=10**7), timer=Line())
+    run = long_run(replica, sampled_load(users, 200, 0).serve, 1000.0)
+    assert len(run.requests) >= 10_000
+    assert percentile_s(run, objective("ttft", 1.0, 0.5)) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_small_sample_has_its_share_of_long_tasks() -> None:
+    # Lognormal with sigma 1: a mean of 100 such lengths strays by 13 %; of those taken from four times as many by much less.
+    wide = replace(ONE, prompt=parse_lengths("lognormal:1000:1:100000"), output=parse_lengths("1"))
+    means = [
+        sum(one.n_prompt_tokens for one in load.requests) / len(load.requests)
+        for load in (sampled_load(wide, 100, seed) for seed in range(40))
+    ]
+    assert pstdev(means) / fmean(means) < 0.085
+    assert fmean(means) == pytest.approx(wide.prompt.mean, rel=0.04)
+
+
+def test_a_run_has_the_mean_rate_that_was_asked_for() -> None:
+    arrivals = [spec.arrival_s for spec in sampled_load(ONE, 100, 7).drawn(2.0).first()]
+    assert len(arrivals) == 100 and arrivals[-1] == pytest.approx(50.0)
+
+
+def test_a_longer_log_begins_anew() -> None:
+    log = SampledLoad(ONE, draw_plan(ONE, 3), 0, times=(0.0, 0.5, 2.0))
+    longer = log.longer(6)
+    # It ends at 2 and begins again a mean gap of 1 later.
+    assert longer.times == (0.0, 0.5, 2.0, 3.0, 3.5, 5.0)
+    assert log.longer(3) is log and log.longer(5) is longer
+
+
+def test_a_longer_sample_turns_the_same_requests_away() -> None:
+    mixed = replace(ONE, prompt=parse_lengths("10-400"))
+    taken = sampled_load(mixed, 100, 0).within(300)
+    assert taken is not None
+    longer = taken.longer(4 * len(taken.requests))
+    assert len(longer.requests) == pytest.approx(4 * len(taken.requests), rel=0.05)
+    assert longer.n_longest_tokens <= 300 < sampled_load(mixed, 400, 0).n_longest_tokens
 
 
 def test_capacity_of_a_single_server_queue() -> None:
@@ -90,7 +172,7 @@ def test_agents_are_counted_in_tasks() -> None:
     agent = AgentLoop(steps=parse_lengths("3"), tool_tokens=parse_lengths("1"), max_steps=3)
     load = sampled_load(replace(ONE, agent=agent), 300, 0)
     assert load.n_tasks_per_request == pytest.approx(1 / 3)
-    found = saturation(Replica(policy=SINGLE, timer=Line()), load.serve, load.n_tasks_per_request)
+    found = saturation(Replica(policy=SINGLE, timer=Line()), load.serve, 1, load.n_tasks_per_request)
     assert found == pytest.approx(1 / 3, rel=0.02)
 
 
