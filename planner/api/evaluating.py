@@ -7,6 +7,7 @@ from typing import Any
 
 from planner.bench.endpoint.evaluation import run_evaluation
 from planner.bench.endpoint.server import base_url_of
+from planner.evaluate.asking import PLAINLY, Asking
 from planner.evaluate.task import Reply, TaskResult
 from planner.progress import Progress
 from planner.readers.tasks_file import read_tasks
@@ -27,23 +28,10 @@ class Evaluation:
 
 
 def evaluate(
-    url: str,
-    tasks: Path,
-    *,
-    model: str | None = None,
-    api_key: str | None = None,
-    n_attempts: int = 1,
-    concurrency: int = 4,
-    max_tokens: int = 1024,
-    temperature: float = 0.0,
-    timeout_s: float = 300.0,
-    progress: Progress | None = None,
+    url: str, tasks: Path, asking: Asking = PLAINLY, *, progress: Progress | None = None
 ) -> Evaluation:
-    """Asks all tasks. A task that fails is asked again up to so many attempts in all, which its cost then counts."""
-    name, results = run_evaluation(
-        base_url_of(url), read_tasks(tasks), model=model, api_key=api_key, n_attempts=n_attempts, concurrency=concurrency,
-        max_tokens=max_tokens, temperature=temperature, timeout_s=timeout_s, progress=progress,
-    )  # fmt: skip
+    """Asks all tasks; what failed attempts took counts in what a task costs."""
+    name, results = run_evaluation(base_url_of(url), read_tasks(tasks), asking, progress)
     return Evaluation(model=name, name=tasks.stem, results=results)
 
 

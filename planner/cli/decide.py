@@ -3,7 +3,6 @@
 import functools
 import json
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from planner import api
 from planner.cli.options import format_option, mendable_errors, on_option
 from planner.cli.progress import progress_bar
 from planner.cli.render import render, wrapped
+from planner.cli.report_files import write_all
 from planner.decide.answers import Answers
 from planner.decide.questions import QUESTIONS, Question, answers_of, as_given
-from planner.errors import PlannerError
 from planner.readers.answers_file import read_given
 from planner.report.decide_document import decide_document
 
@@ -87,7 +86,7 @@ def command(
             said["machine"] = on
         answers = answers_of(said, "answers" if file is None else str(file))
     if save is not None:
-        _save(answers, save)
+        write_all(save.parent, {save.name: json.dumps(as_given(answers), indent=2) + "\n"})
     with progress_bar("Models") as progress:
         decision, workload = api.choose(answers, progress=progress)
     render(decide_document(decision, workload, api.benchmarks_known()), output_format)
@@ -124,18 +123,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _save(answers: Answers, path: Path) -> None:
-    """Whole or not at all."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".answers-", delete=False, encoding="utf-8"
-        ) as out:
-            json.dump(as_given(answers), out, indent=2)
-            out.write("\n")
-        Path(out.name).replace(path)
-    except OSError as error:
-        raise PlannerError(
-            f"cannot write the answers to {str(path)!r}: {error.strerror}; choose another file"
-        ) from error

@@ -12,6 +12,7 @@ from planner.cli.options import format_option, mendable_errors
 from planner.cli.progress import progress_bar
 from planner.cli.render import render
 from planner.cli.report_files import write_all
+from planner.evaluate.asking import Asking
 from planner.report.evaluation_document import evaluation_document
 
 
@@ -63,11 +64,12 @@ def command(
         key = os.environ.get(api_key_env)
         if not key:
             raise click.UsageError(f"the environment variable {api_key_env} of --api-key-env is not set")
+    asking = Asking(
+        model=model, api_key=key, n_attempts=n_attempts, concurrency=concurrency, max_tokens=max_tokens,
+        temperature=temperature, timeout_s=timeout_s,
+    )  # fmt: skip
     with progress_bar("Evaluation") as progress:
-        found = api.evaluate(
-            url, tasks, model=model, api_key=key, n_attempts=n_attempts, concurrency=concurrency, max_tokens=max_tokens,
-            temperature=temperature, timeout_s=timeout_s, progress=progress,
-        )  # fmt: skip
+        found = api.evaluate(url, tasks, asking, progress=progress)
     rows = evaluation_rows(found)
     if out is not None:
         write_all(out.parent, {out.name: json.dumps(list(rows), indent=1) + "\n"})

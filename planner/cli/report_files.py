@@ -1,4 +1,4 @@
-"""Writing a report's files: all of them, or none."""
+"""Writing an answer's files: all of them, or none."""
 
 import tempfile
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from planner.errors import PlannerError
 
 
 def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Writes all files or none: each is complete beside its place before any is put there."""
+    """Writes all files of a folder or none: each is complete beside its place before any is put there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as staging:
@@ -17,5 +17,5 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
             return [(Path(staging) / name).replace(folder / name) for name in texts]
     except OSError as error:
         raise PlannerError(
-            f"cannot write the report to {str(folder)!r}: {error.strerror}; choose another folder with --out"
+            f"cannot write {', '.join(texts)} to {str(folder)!r}: {error.strerror}; choose another folder"
         ) from error

@@ -7,6 +7,7 @@ from typing import Any, Final
 from planner.bench.endpoint.ask import ask
 from planner.bench.endpoint.server import model_of
 from planner.errors import BenchError
+from planner.evaluate.asking import Asking
 from planner.evaluate.task import Reply, Task, TaskResult, judged
 from planner.progress import Progress
 
@@ -14,36 +15,24 @@ _MOST_FAILURES: Final = 5  # in a row and none answered: the server is not there
 
 
 def run_evaluation(
-    base_url: str,
-    tasks: Sequence[Task],
-    *,
-    model: str | None = None,
-    api_key: str | None = None,
-    n_attempts: int = 1,
-    concurrency: int = 4,
-    max_tokens: int = 1024,
-    temperature: float = 0.0,
-    timeout_s: float = 300.0,
-    progress: Progress | None = None,
+    base_url: str, tasks: Sequence[Task], asking: Asking, progress: Progress | None = None
 ) -> tuple[str, tuple[TaskResult, ...]]:
     """The model's name and a result for each task, in their order; raises BenchError where the server never answers."""
 
     async def run() -> tuple[str, tuple[TaskResult, ...]]:
         import httpx2
 
-        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-        limits = httpx2.Limits(max_connections=concurrency)
+        headers = {} if asking.api_key is None else {"Authorization": f"Bearer {asking.api_key}"}
+        limits = httpx2.Limits(max_connections=asking.concurrency)
         async with httpx2.AsyncClient(headers=headers, limits=limits) as client:
-            name, _ = await model_of(client, base_url, model)
-            places = asyncio.Semaphore(concurrency)
+            name, _ = await model_of(client, base_url, asking.model)
+            places = asyncio.Semaphore(asking.concurrency)
             done: list[TaskResult] = []
 
             async def one(task: Task) -> TaskResult:
                 async with places:
                     _give_up_where_nobody_answers(done)
-                    result = await _tried(
-                        client, base_url, name, task, n_attempts, max_tokens, temperature, timeout_s
-                    )
+                    result = await _tried(client, base_url, name, task, asking)
                 done.append(result)
                 if progress is not None:
                     n_solved = sum(one.is_solved for one in done)
@@ -63,26 +52,17 @@ def run_evaluation(
         raise BenchError(str(stopped.exceptions[0])) from group
 
 
-async def _tried(
-    client: Any,
-    base_url: str,
-    model: str,
-    task: Task,
-    n_attempts: int,
-    max_tokens: int,
-    temperature: float,
-    timeout_s: float,
-) -> TaskResult:
+async def _tried(client: Any, base_url: str, model: str, task: Task, asking: Asking) -> TaskResult:
     replies: list[Reply] = []
     while True:
         replies.append(
             await ask(
-                client, base_url, model, task.messages, max_tokens=task.max_tokens or max_tokens,
-                temperature=temperature, timeout_s=timeout_s,
+                client, base_url, model, task.messages, max_tokens=task.max_tokens or asking.max_tokens,
+                temperature=asking.temperature, timeout_s=asking.timeout_s,
             )
         )  # fmt: skip
         result = judged(task, tuple(replies))
-        if result.is_solved or len(replies) >= n_attempts:
+        if result.is_solved or len(replies) >= asking.n_attempts:
             return result
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from planner.api.evaluating import evaluate, evaluation_rows
 from planner.cli.main import planner
 from planner.errors import MalformedError, PlannerError
+from planner.evaluate.asking import Asking
 from planner.readers.evaluations.file import read_evaluation
 from planner.readers.tasks_file import read_tasks
 from planner.report.evaluation_document import wilson
@@ -100,7 +101,7 @@ def tasks(tmp_path: Path) -> Path:
 
 def test_a_task_is_tried_again_until_it_is_solved(tasks: Path) -> None:
     with serving() as (url, server):
-        found = evaluate(url, tasks, n_attempts=3)
+        found = evaluate(url, tasks, Asking(n_attempts=3))
     results = {result.task: (result.is_solved, result.n_attempts) for result in found.results}
     # "sum" answers 5 each time; "late" is right the second time.
     assert results == {"capital": (True, 1), "sum": (False, 3), "late": (True, 2)}
@@ -138,7 +139,7 @@ def test_a_server_that_never_answers_ends_it_early(tmp_path: Path) -> None:
     file = tmp_path / "many.jsonl"
     file.write_text("\n".join(json.dumps({"prompt": "2 + 2?", "check": {"number": 4}}) for _ in range(200)))
     with serving("500") as (url, server), pytest.raises(PlannerError, match="answered none of the first"):
-        evaluate(url, file, concurrency=2)
+        evaluate(url, file, Asking(concurrency=2))
     assert len(server.asked) < 20
 
 
