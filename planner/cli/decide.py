@@ -86,7 +86,7 @@ def command(
             said["machine"] = on
         answers = answers_of(said, "answers" if file is None else str(file))
     if save is not None:
-        write_all(save.parent, {save.name: json.dumps(as_given(answers), indent=2) + "\n"})
+        write_all(save.parent, {save.name: json.dumps(as_given(answers), indent=2) + "\n"}, "--save")
     with progress_bar("Models") as progress:
         decision, workload = api.choose(answers, progress=progress)
     render(decide_document(decision, workload, api.benchmarks_known()), output_format)

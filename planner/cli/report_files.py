@@ -7,7 +7,7 @@ from pathlib import Path
 from planner.errors import PlannerError
 
 
-def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+def write_all(folder: Path, texts: Mapping[str, str], option: str = "--out") -> list[Path]:
     """Writes all files of a folder or none: each is complete beside its place before any is put there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -17,5 +17,5 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
             return [(Path(staging) / name).replace(folder / name) for name in texts]
     except OSError as error:
         raise PlannerError(
-            f"cannot write {', '.join(texts)} to {str(folder)!r}: {error.strerror}; choose another folder"
+            f"cannot write {', '.join(texts)} to {str(folder)!r}: {error.strerror}; choose another folder with {option}"
         ) from error
