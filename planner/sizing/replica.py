@@ -111,24 +111,29 @@ def saturation(replica: Replica, serve: Serve, n_at_once: int, n_tasks_per_reque
 
 
 def long_run(
-    replica: Replica, serve: Serve, load: float, is_over: Callable[[SimulationResult], bool] = lambda _: False
+    replica: Replica,
+    serve: Serve,
+    load: float,
+    n_at_least: int = _ENOUGH,
+    is_over: Callable[[SimulationResult], bool] = lambda _: False,
 ) -> SimulationResult:
     """A run at a load over enough requests for its percentiles, and for the replica to be as full as that load makes it.
 
     Longer runs only fill it more; they are left out once what is asked `is_over`.
     """
-    n = _ENOUGH
+    n = max(_ENOUGH, n_at_least)
     while True:
         result = serve(replica.policy, replica.timer, load / replica.n_attention_replicas, n)
-        if n >= _MOST or _is_filled(result) or is_over(result):
+        needed = _n_needed(result)
+        if n >= min(needed, _MOST) or is_over(result):
             return result
-        n *= 4
+        n = max(2 * n, needed)
 
 
-def _is_filled(result: SimulationResult) -> bool:
-    """Whether what is left out at the begin of a run covers its filling up; Little's law gives those under way."""
+def _n_needed(result: SimulationResult) -> int:
+    """Requests of a run in which what is left out at the begin covers its filling up; Little's law gives those under way."""
     in_flight = sum(one.e2e_s or 0.0 for one in result.requests) / result.end_s if result.end_s else 0.0
-    return len(result.requests) >= _PER_IN_FLIGHT * in_flight
+    return math.ceil(_PER_IN_FLIGHT * in_flight)
 
 
 def _odds_of_being_late(result: SimulationResult, objective: Objective, first_token_s: float) -> float:
@@ -185,10 +190,11 @@ def _broken_at(
     ]
     if broken is not None and max(odds) >= _SURELY:
         return broken
-    if all(one <= 1 / _SURELY for one in odds) and _is_filled(short):
+    needed = _n_needed(short)
+    if all(one <= 1 / _SURELY for one in odds) and needed <= len(short.requests):
         return None
 
     def broken_in(result: SimulationResult) -> tuple[Objective, float] | None:
         return first_broken(result, objectives, replica.first_token_s)
 
-    return broken_in(long_run(replica, serve, load, lambda result: broken_in(result) is not None))
+    return broken_in(long_run(replica, serve, load, needed, lambda result: broken_in(result) is not None))
