@@ -52,9 +52,7 @@ def _benchable(row: PlacedRow) -> Benchable:
         sample=samples_of((row,))[0],
         machine=f"{said.device} x{said.n_devices} {said.backend} {said.engine}",
         kind=row.speed_class,
-        file=f"{row.case.model_key} {said.quantization}",
         file_bytes=said.file_bytes if said.file_bytes is not None else math.inf,
-        is_empty=not said.n_depth_tokens,
     )
 
 

@@ -1,7 +1,8 @@
 """What a benchmark of one model is worth to others on the same machine: devices left out, then taught by one model.
 
-On every machine of a device that a fit has not seen, the smallest model of each kind stands for what a person benches;
-its measurements from an empty cache teach the fit (`updating`), and all other models of the kind there are predicted.
+On every machine of a device that a fit has not seen, the smallest model of each kind stands for what a person benches:
+all that was measured of it, whatever the file and however full the cache. It teaches the fit (`updating`), and all
+other models of the kind there are predicted.
 """
 
 import math
@@ -31,9 +32,7 @@ class Benchable:
     sample: Sample
     machine: str
     kind: str  # models of one kind teach each other
-    file: str
     file_bytes: float
-    is_empty: bool  # no tokens cached before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +64,9 @@ def after_one_model(items: Sequence[Benchable], left_out: Sequence[LeftOut]) -> 
 
 
 def _at_one_place(items: Sequence[Benchable], indices: Sequence[int], part: LeftOut) -> Iterator[Taught]:
-    benched = _benched(items, indices)
-    if not benched:
+    benched, others = _smallest_and_others(items, indices)
+    if not others:
         return
-    models = {items[i].sample.case.model_key for i in benched}
-    others = [i for i in indices if items[i].sample.case.model_key not in models]
     samples = [items[i].sample for i in benched]
     before = Factors(effects=part.fit.effects)
     factors = Factors(effects=updated(part.fit.effects, samples), before=before)
@@ -87,15 +84,12 @@ def _at_one_place(items: Sequence[Benchable], indices: Sequence[int], part: Left
         )
 
 
-def _benched(items: Sequence[Benchable], indices: Sequence[int]) -> list[int]:
-    """The measurements from an empty cache of the smallest file, where another model is left to predict."""
-    files: dict[str, list[int]] = defaultdict(list)
-    for index in indices:
-        if items[index].is_empty:
-            files[items[index].file].append(index)
-    if not files or len({items[i].sample.case.model_key for i in indices}) < 2:
-        return []
-    return min(files.values(), key=lambda several: (items[several[0]].file_bytes, items[several[0]].file))
+def _smallest_and_others(items: Sequence[Benchable], indices: Sequence[int]) -> tuple[list[int], list[int]]:
+    """The measurements of the model with the smallest file, and those of all other models."""
+    smallest = min(indices, key=lambda i: (items[i].file_bytes, items[i].sample.case.model_key))
+    model = items[smallest].sample.case.model_key
+    is_benched = {i: items[i].sample.case.model_key == model for i in indices}
+    return [i for i in indices if is_benched[i]], [i for i in indices if not is_benched[i]]
 
 
 def work_s(case: Case) -> float:

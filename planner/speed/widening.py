@@ -27,6 +27,9 @@ _NARROWEST: Final = 0.01  # no two runs of one test agree more closely
 _LENT_GROUPS: Final = 100.0  # as which the other classes of a phase count beside a class's own groups
 _ITERATIONS: Final = 40
 _SHARPEST: Final = 0.01  # misses closer to a bound than this weigh no more in finding it
+_FEWEST_GROUPS: Final = 1 / (2 * _BEYOND) - 1  # one in five of them and an imagined one may lie outside
+# States that are stretched together: whether the model is known matters little where the device is not.
+_STRETCHED_AS: Final[Mapping[Knowledge, Knowledge]] = {"neither": "model", "bench_new": "bench"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ class Misses:
         self.ratios = np.array([miss.log_ratio for miss in misses], dtype=np.float64)
         self.classes = np.array([miss.speed_class for miss in misses])
         self.held_out = np.array([miss.held_out for miss in misses])
+        self.states = np.array([_STRETCHED_AS.get(miss.knowledge, miss.knowledge) for miss in misses])
         self.kinds = sorted(set(self.held_out.tolist()))
         self.folds = {
             kind: np.array([miss.folds[kind] for miss in misses], dtype=np.int64) for kind in self.kinds
@@ -140,8 +144,11 @@ class Misses:
                 reaches[i] = -np.log(low), np.log(high)
         return reaches[:, 0], reaches[:, 1]
 
-    def _stretch(self, pool: Flags, name: str) -> float:
-        weights = self._borrowed(pool, name)
+    def _stretch(self, pool: Flags, name: str, state: str) -> float:
+        """What a class in a state asks for; of all states, where too few predictions are in that one."""
+        weights = self._borrowed(pool & (self.states == state), name)
+        if weights.sum() < _FEWEST_GROUPS:
+            weights = self._borrowed(pool, name)
         used = weights > 0
         return _reached(self.out[used], weights[used])
 
@@ -149,7 +156,8 @@ class Misses:
         """Bounds of measured over expected speed for each miss, drawn without anything of its fold."""
         stretch = np.ones(len(self.misses))
         for here, pool, name in self._parts():
-            stretch[here] = self._stretch(pool, name)
+            for state in sorted(set(self.states[here].tolist())):
+                stretch[here & (self.states == state)] = self._stretch(pool, name, state)
         low, high = np.exp(-stretch * self.slower), np.exp(stretch * self.faster)
         return tuple(zip(low.tolist(), high.tolist(), strict=True))
 
@@ -158,11 +166,10 @@ class Misses:
         found = []
         everything = np.ones(len(self.misses), dtype=np.bool_)
         for name in sorted(set(self.classes.tolist())):
-            stretch = self._stretch(everything, name)
-            slower, faster = (
-                _widening(stretch * coefficients) for coefficients in self._reach(everything, name)
-            )
+            reaches = self._reach(everything, name)
             for state in states:
+                stretch = self._stretch(everything, name, _STRETCHED_AS.get(state, state))
+                slower, faster = (_widening(stretch * coefficients) for coefficients in reaches)
                 usual, n_groups, n_rows = self._usual(name, state)
                 spread = Spread(
                     speed_class=name, knowledge=state, low_ratio=1.0, high_ratio=1.0, n_groups=n_groups,

@@ -104,3 +104,29 @@ def test_fitted_widenings_are_stretched_to_what_other_folds_ask_for() -> None:
     bounds = Misses(batches, fitted).unseen_bounds()
     held = [low <= np.exp(miss.log_ratio) <= high for miss, (low, high) in zip(twice, bounds, strict=True)]
     assert sum(held) / len(held) == pytest.approx(0.8, abs=0.05)
+
+
+def test_predictions_that_know_more_are_stretched_apart() -> None:
+    # One doubt, but predictions that lack the device stray three times as far: what they ask for is theirs alone.
+    both = misses(800)
+    lacking = [
+        replace(miss, knowledge="model", group=f"new {miss.group}", log_ratio=3 * miss.log_ratio)
+        for miss in misses(800, seed=4)
+    ]
+    every = [*both, *lacking]
+    bounds = Misses(every).unseen_bounds()
+    held = [low <= np.exp(miss.log_ratio) <= high for miss, (low, high) in zip(every, bounds, strict=True)]
+    assert sum(held[:800]) / 800 == pytest.approx(0.8, abs=0.04)
+    assert sum(held[800:]) / 800 == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_state_with_too_few_predictions_is_stretched_as_all_are() -> None:
+    # Of three groups none can be the one in five that lies outside.
+    few = [replace(miss, knowledge="device", group=f"few {miss.group}") for miss in misses(3, seed=5)]
+    found = Misses([*misses(400), *few]).spreads()
+    own = choose_spread(found, "dense_decode", "device")
+    assert own is not None
+    assert own.slower is not None
+    usual = spread_of(found)
+    assert usual.slower is not None
+    assert own.slower.machine == pytest.approx(usual.slower.machine, rel=0.05)
