@@ -120,7 +120,9 @@ class ReplicaSearch:
         if reason is not None:
             raise NoReplica("closed form", reason)
         if self.load.unit == "users":
-            most = most_users(replica.timer, replica.policy, self.means, objectives)
+            most = most_users(
+                replica.timer, replica.policy, self.means, objectives, self.load.idle_s_per_request
+            )
         else:
             most = (
                 most_requests_per_s(replica.timer, replica.policy, self.means, objectives)

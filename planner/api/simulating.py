@@ -227,7 +227,9 @@ def _capacity(
         return None
     means = means_of(load.requests, prefix_cache=replica.policy.prefix_cache)
     if saturated is None:
-        most = deployed.n_decoding * most_users(replica.timer, replica.policy, means, objectives)
+        most = deployed.n_decoding * most_users(
+            replica.timer, replica.policy, means, objectives, load.idle_s_per_request
+        )
     else:
         most = BUSIEST * saturated.expected / n_replicas
         if not deployed.is_apart:

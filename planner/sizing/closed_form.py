@@ -80,18 +80,34 @@ def most_requests_per_s(
     timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]
 ) -> float:
     """Requests a second that one replica surely does not carry within the objectives."""
-    n = most_at_once(timer, policy, means, objectives)
-    decoding = means.n_output_tokens * _step_s(timer, n, means)
-    reading = n * means.n_read_tokens * _prompt_token_s(timer, policy)
-    return _SLACK * n / (decoding + reading)
+    return _SLACK * _requests_per_s(timer, policy, means, most_at_once(timer, policy, means, objectives))
 
 
-def most_users(timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]) -> float:
-    """Users that one replica surely does not carry: more than run at once, or, where they may wait, a few times as many."""
+def most_users(
+    timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective], idle_s: float = 0.0
+) -> float:
+    """Users that one replica surely does not carry, who have nothing on it for `idle_s` of each request.
+
+    By Little's law those with something on it are no more than run at once, and, where the pool or the engine is what
+    bounds that, those who wait for a place within the limits; and the replica ends so many requests a second at most.
+    """
     n = most_at_once(timer, policy, means, objectives)
-    limited = any(one.measure == "tpot" and one.quantile >= _MOST_OF_THEM for one in objectives)
     held = most_at_once(timer, policy, means, ())
-    return _SLACK * n + 1 if limited and n < held else _WAITING * held + 1
+    per_s = _requests_per_s(timer, policy, means, n)
+    waits = [one.limit_s for one in objectives if one.measure != "tpot" and one.quantile >= _MOST_OF_THEM]
+    if n < held:
+        there: float = n
+    elif waits:
+        there = n + per_s * min(waits)
+    else:
+        there = _WAITING * held
+    return _SLACK * (there + per_s * idle_s) + 1
+
+
+def _requests_per_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
+    decoding = means.n_output_tokens * _step_s(timer, n_at_once, means)
+    reading = n_at_once * means.n_read_tokens * _prompt_token_s(timer, policy)
+    return n_at_once / (decoding + reading)
 
 
 def _alone_s(

@@ -105,6 +105,14 @@ class SampledLoad:
         """How many tasks there are for each request."""
         return len(self.tasks) / len(self.requests)
 
+    @property
+    def idle_s_per_request(self) -> float:
+        """Seconds in which a user thinks, or a task's tool works, for each request."""
+        agent = self.workload.agent
+        n_calls = sum(len(task.calls) for task in self.tasks)
+        tools_s = 0.0 if agent is None else agent.tool_s * (n_calls - len(self.tasks))
+        return (len(self.tasks) * self.workload.traffic.think_s + tools_s) / len(self.requests)
+
     def drawn(self, load: float) -> DrawnRequests:
         """The requests of one run; with an infinite load all tasks wait from the start."""
         users = max(1, round(load)) if self.unit == "users" and not math.isinf(load) else None

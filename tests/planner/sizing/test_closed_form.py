@@ -52,7 +52,14 @@ def test_the_batch_is_bounded_by_engine_pool_and_objective() -> None:
     # A step of 0.01 + n · 0.001 s is within 0.03 s for up to 20 sequences.
     slow = Line(sequence_s=0.001)
     assert most_at_once(slow, ROOMY, means, (objective("tpot", 0.0301),)) == 20
-    assert most_users(slow, ROOMY, means, (objective("tpot", 0.0301),)) == pytest.approx(20 * 1.25 + 1)
+    limits = (objective("tpot", 0.0301),)
+    assert most_users(slow, ROOMY, means, limits) == pytest.approx(20 * 1.25 + 1)
+    # 20 at once end 20 / (200 · 0.03 s) = 3.33 requests a second, reading taking nothing here: of users who think for 6 s
+    # after each, 20 are idle.
+    assert most_users(slow, ROOMY, means, limits, 6.0) == pytest.approx((20 + 20) * 1.25 + 1)
+    # All 64 places are taken at steps of 0.01 s: 64 / 2 s = 32 requests a second, of which 16 wait within half a second.
+    fast = most_users(Line(), ROOMY, means, (objective("ttft", 0.5),))
+    assert fast == pytest.approx((64 + 16) * 1.25 + 1)
 
 
 TIMERS = st.builds(
@@ -73,7 +80,7 @@ TIMERS = st.builds(
     output=st.sampled_from(["16", "50-150", "lognormal:100:0.6:500"]),
     limits=st.tuples(st.floats(0.05, 2.0), st.floats(0.01, 0.2)),
 )
-def test_no_simulated_capacity_is_above_the_bound(
+def test_no_simulated_rate_is_above_the_bound(
     timer: Line, most: int, pool: int, prompt: str, output: str, limits: tuple[float, float]
 ) -> None:
     # The search does not simulate what its bound rules out: a bound below a capacity would lose an answer.
@@ -94,3 +101,31 @@ def test_no_simulated_capacity_is_above_the_bound(
     if reached is not None:
         assert reached <= bound
         assert impossible(timer, policy, load.requests, objectives) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    timer=TIMERS,
+    most=st.integers(2, 32),
+    pool=st.integers(3_000, 60_000),
+    prompt=st.sampled_from(["64", "500-1500"]),
+    output=st.sampled_from(["16", "50-150"]),
+    limits=st.tuples(st.floats(0.05, 2.0), st.floats(0.01, 0.2)),
+    think_s=st.sampled_from([0.0, 2.0, 20.0]),
+)
+def test_no_simulated_number_of_users_is_above_the_bound(
+    timer: Line, most: int, pool: int, prompt: str, output: str, limits: tuple[float, float], think_s: float
+) -> None:
+    # Users who think have nothing on the replica meanwhile: several times as many as run at once.
+    workload = Workload(
+        name="any", prompt=parse_lengths(prompt), output=parse_lengths(output),
+        traffic=Traffic(concurrency=1, think_s=think_s),
+    )  # fmt: skip
+    load = sampled_load(workload, 200, 1)
+    policy = Policy(max_sequences=most, max_batched_tokens=2048, kv_tokens=pool)
+    objectives = (objective("ttft", limits[0]), objective("tpot", limits[1]))
+    bound = most_users(
+        timer, policy, means_of(load.requests, prefix_cache=True), objectives, load.idle_s_per_request
+    )
+    reached = capacity(Replica(policy=policy, timer=timer), load.serve, objectives, 20 * bound).load
+    assert reached is None or reached <= bound
