@@ -12,7 +12,7 @@ from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import SimulationResult
 from planner.simulate.simulator import simulate
 from planner.simulate.step_timer import StepTimer
-from planner.workload.draw import DrawnTask, arrivals_s, draw_tasks
+from planner.workload.draw import DrawnTask, arrivals_s, draw_tasks, pauses_s
 from planner.workload.workload import Workload
 
 _SHARED = 0  # the conversation of the shared beginning; those of tasks follow
@@ -63,6 +63,7 @@ class DrawnRequests:
     times: tuple[float, ...] = ()  # of the tasks at one per second, in the place of drawn ones
     _begun: int = 0
     _tasks: dict[int, _Task] = field(default_factory=dict)
+    _pauses: Iterator[float] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         traffic = self.workload.traffic
@@ -70,12 +71,14 @@ class DrawnRequests:
             self.tasks_per_s, self.users = traffic.tasks_per_s, traffic.concurrency
         if (self.tasks_per_s is None) == (self.users is None):
             raise ValueError("tasks come at a rate or from users, not both")
+        self._pauses = pauses_s(traffic, self.seed)
 
     def first(self) -> Iterator[RequestSpec]:
         """First calls of all tasks at their times, or of one task for each user."""
         if self.tasks_per_s is None:
-            for _ in range(min(self.users or 0, len(self.plan))):
-                yield from self._begin(0.0)
+            n = min(self.users or 0, len(self.plan))
+            for user in range(n):  # those who think were not all answered at the same time before
+                yield from self._begin(self.workload.traffic.think_s * user / n)
             return
         rate = self.tasks_per_s
         times: Iterable[float] = (when / rate for when in self.times)
@@ -101,7 +104,7 @@ class DrawnRequests:
         del self._tasks[number]
         if self.users is None or self._begun >= len(self.plan):
             return ()
-        return self._begin(now_s + self.workload.traffic.think_s)
+        return self._begin(now_s + next(self._pauses))
 
     def _begin(self, arrival_s: float) -> Iterable[RequestSpec]:
         task = _Task(self.plan[self._begun], _SHARED + 1 + self._begun)

@@ -13,6 +13,7 @@ from typing import Final
 from planner.workload.workload import Traffic, Workload
 
 _TIMES: Final = 0x7157
+_PAUSES: Final = 0x9A5E
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,12 @@ def arrivals_s(traffic: Traffic, *, tasks_per_s: float, seed: int = 0) -> Iterat
 def first_arrivals_s(traffic: Traffic, n: int, *, tasks_per_s: float, seed: int = 0) -> tuple[float, ...]:
     """The first so many of them."""
     return tuple(islice(arrivals_s(traffic, tasks_per_s=tasks_per_s, seed=seed), n))
+
+
+def pauses_s(traffic: Traffic, seed: int = 0) -> Iterator[float]:
+    """How long users think, without end: of the pattern that the traffic has."""
+    chance = random.Random(seed ^ _PAUSES)  # noqa: S311
+    return (gap * traffic.think_s for gap in _unit_gaps(traffic, chance))
 
 
 def _unit_gaps(traffic: Traffic, chance: random.Random) -> Iterator[float]:

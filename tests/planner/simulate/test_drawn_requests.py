@@ -1,11 +1,13 @@
 """Workloads in the simulator: tasks, calls and samples follow each other as drawn."""
 
 from dataclasses import replace
+from statistics import fmean, pstdev
 
 import pytest
 
 from planner.simulate.drawn_requests import draw_plan, simulate_workload
 from planner.simulate.policy import Policy
+from planner.workload.draw import pauses_s
 from planner.workload.lengths import parse_lengths
 from planner.workload.totals import expected_task
 from planner.workload.workload import AgentLoop, Traffic, Workload
@@ -76,11 +78,24 @@ def test_samples_share_their_prompt_and_a_task_waits_for_all_of_them() -> None:
 
 
 def test_users_ask_again_when_they_are_answered_and_have_thought() -> None:
-    calm = replace(WORKLOAD, traffic=Traffic(concurrency=4, think_s=1.0))
+    calm = replace(WORKLOAD, traffic=Traffic(concurrency=4, think_s=1.0, pattern="steady"))
     result = simulate_workload(ROOMY, Steady(), calm, n_tasks=200)
     assert len(result.requests) == 200
     # Each of four users is answered in about 0.28 s (28 steps) and thinks for one: 50 rounds.
     assert result.end_s == pytest.approx(50 * 1.28, rel=0.05)
+
+
+def test_users_who_think_do_not_ask_all_at_once() -> None:
+    # Answers of equal length and pauses of equal length would keep users together for good who all began together.
+    alike = replace(WORKLOAD, prompt=parse_lengths("100"), output=parse_lengths("20"))
+    steady = replace(alike, traffic=Traffic(concurrency=50, think_s=10.0, pattern="steady"))
+    result = simulate_workload(ROOMY, Steady(), steady, n_tasks=500)
+    assert [times.arrival_s for times in result.requests[:3]] == pytest.approx([0.0, 0.2, 0.4])
+    # An answer of 20 steps takes 0.2 s, so one or two of the fifty are on the replica at any time.
+    assert result.mean_running < 2
+    # Otherwise pauses differ, as the gaps between tasks do, and have the stated mean.
+    drawn = [gap for gap, _ in zip(pauses_s(Traffic(concurrency=1, think_s=10.0)), range(4000), strict=False)]
+    assert fmean(drawn) == pytest.approx(10.0, rel=0.05) and pstdev(drawn) == pytest.approx(10.0, rel=0.08)
 
 
 def test_a_refused_call_ends_its_task_and_not_the_user() -> None:
