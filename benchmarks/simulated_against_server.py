@@ -2,8 +2,10 @@
 
 Needs the engine (`pip install '.[engine,fit]'`): xllamacpp's wheel holds llama-server. Benchmarks the file as `planner bench`
 does, in the library and in the server, into a data folder of its own; loads the server in closed loops, which show its
-capacity, and with requests at random at rates below it; and simulates the same requests at the same times. Exits with 1
-when a median or 95th percentile of TTFT or TPOT is more than 20 % off, or the saturation rate more than 10 %.
+capacity, and with requests at random at rates below it; and simulates the same requests, of the lengths that the server
+counted, at the same times. Beside each percentile of the server stands where it would lie nine times of ten if as many
+requests were drawn again from those it had. Exits with 1 when a median or 95th percentile of TTFT or TPOT is more than
+20 % off, or the saturation rate more than 10 %.
 """
 
 import argparse
@@ -28,8 +30,6 @@ from planner.bench.endpoint.load_test import run_load_test
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.load.load_summary import LoadLevel, percentiles
 from planner.load.load_test import LoadQuestion, LoadTest
-from planner.load.plans import endless_plans, poisson_plans
-from planner.load.request_record import RequestPlan
 from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import SimulationResult
 from planner.simulate.simulator import simulate
@@ -38,6 +38,7 @@ from planner.workload.lengths import Lengths, parse_lengths
 LATENCY_WITHIN, CAPACITY_WITHIN = 0.20, 0.10
 CONTEXT_OF_A_SLOT = 2048
 TURNAROUND_S = 0.002  # of the client, from an answer to the next request: the server begins a step in between
+DRAWS = 2000
 SERVER = Path(__file__).with_name("llama_server_of_xllamacpp.py")
 
 
@@ -59,7 +60,7 @@ def main() -> int:
     parser.add_argument(
         "--bench-s", type=float, default=45.0, help="twice in the library, half of it in the server"
     )
-    parser.add_argument("--load-s", type=float, default=240.0)
+    parser.add_argument("--load-s", type=float, default=480.0)
     parser.add_argument("--rates", default="0.5,0.75", help="of the measured capacity")
     parser.add_argument("--data", default=None, help="a data folder that holds both benchmarks already")
     parser.add_argument("--json", type=Path, default=None, help="write everything measured here")
@@ -125,26 +126,33 @@ def capacity_of(level: LoadLevel) -> float:
 def compare(tests: tuple[LoadTest, ...], replica: SlotReplica, to_file: Path | None) -> bool:
     """Prints both side by side; whether all of it is as near as asked."""
     rows, is_near, capacities = [], True, (1.0, 1.0)
-    for test in tests:
-        for index, level in enumerate(test.levels):
-            name = (
-                f"{level.concurrency} at once"
-                if level.concurrency
-                else f"{level.offered_per_s:.2f} requests/s"
+    for level in (level for test in tests for level in test.levels):
+        name = (
+            f"{level.concurrency} at once" if level.concurrency else f"{level.offered_per_s:.2f} requests/s"
+        )
+        result = simulated(level, replica)
+        real, told, spread = of_level(level), of_result(result, level.concurrency or 0), chance(level)
+        rows.append(
+            {
+                "load": name,
+                "n": level.n_good,
+                "real": real.__dict__,
+                "simulated": told.__dict__,
+                "chance": spread,
+            }
+        )
+        print(f"{name}: {level.n_good} answers, {real.requests_per_s:.2f} requests/s; "
+              f"simulated {told.requests_per_s:.2f} ({told.requests_per_s / real.requests_per_s - 1:+.0%})")  # fmt: skip
+        for key, seconds in real.seconds.items():
+            off = told.seconds[key] / seconds - 1
+            is_near &= abs(off) <= LATENCY_WITHIN
+            low, high = spread[key]
+            print(
+                f"  {key}  {seconds * 1e3:7.1f} ms ({low:+.0%} to {high:+.0%}), "
+                f"simulated {told.seconds[key] * 1e3:7.1f} ms  {off:+.0%}"
             )
-            result = simulated(test, index, replica)
-            real, told = of_level(level), of_result(result, level.concurrency or 0)
-            rows.append({"load": name, "n": level.n_good, "real": real.__dict__, "simulated": told.__dict__})
-            print(f"{name}: {level.n_good} answers, {real.requests_per_s:.2f} requests/s; "
-                  f"simulated {told.requests_per_s:.2f} ({told.requests_per_s / real.requests_per_s - 1:+.0%})")  # fmt: skip
-            for key, seconds in real.seconds.items():
-                off = told.seconds[key] / seconds - 1
-                is_near &= abs(off) <= LATENCY_WITHIN
-                print(
-                    f"  {key}  {seconds * 1e3:7.1f} ms, simulated {told.seconds[key] * 1e3:7.1f} ms  {off:+.0%}"
-                )
-            if level.concurrency:
-                capacities = (real.requests_per_s, told.requests_per_s)
+        if level.concurrency:
+            capacities = (real.requests_per_s, told.requests_per_s)
     off = capacities[1] / capacities[0] - 1
     is_near &= abs(off) <= CAPACITY_WITHIN
     print(f"saturation: {capacities[0]:.2f} requests/s, simulated {capacities[1]:.2f} ({off:+.1%})")
@@ -153,36 +161,46 @@ def compare(tests: tuple[LoadTest, ...], replica: SlotReplica, to_file: Path | N
     return is_near
 
 
-def simulated(test: LoadTest, index: int, replica: SlotReplica) -> SimulationResult:
-    """The level's own requests: the same lengths in the same order, and the same times where they have some."""
-    question, level = test.question, test.levels[index]
-    policy, timer = replica.policy, replica.timer()
+def simulated(level: LoadLevel, replica: SlotReplica) -> SimulationResult:
+    """The level's own requests, of the lengths that the server counted, in their order or at their times."""
+    assert level.requests is not None
+    policy, timer, asked = replica.policy, replica.timer(), level.requests
+    sent = sorted(zip(asked.sent_s, asked.n_prompt_tokens, asked.n_output_tokens, strict=True))
     if level.concurrency is None:
-        plans: Iterable[RequestPlan] = poisson_plans(
-            question.prompt, question.output, rate_per_s=question.rates_per_s[index],
-            duration_s=question.budget_s / len(question.rates_per_s), seed=question.seed + index,
-        )  # fmt: skip
-        return simulate(policy, timer, [spec(plan, plan.arrival_s or 0.0) for plan in plans])
-    # The load test draws each closed loop with a seed of its own.
-    n = max(50, level.n_good + level.concurrency)
-    lengths = list(
-        islice(endless_plans(question.prompt, question.output, question.seed + level.concurrency), n)
-    )
+        return simulate(policy, timer, [spec(n, m, at_s - sent[0][0]) for at_s, n, m in sent])
+    # All places ask at once here: some answers pass until they are as far apart as the server's were.
+    lengths = [(n, m) for _, n, m in (*sent[: 2 * level.concurrency], *sent)]
     left = iter(lengths[level.concurrency :])
 
     def following(ended: RequestSpec, now_s: float, is_served: bool) -> Iterable[RequestSpec]:
         del ended, is_served
-        return [spec(plan, now_s + TURNAROUND_S) for plan in islice(left, 1)]
+        return [spec(n, m, now_s + TURNAROUND_S) for n, m in islice(left, 1)]
 
-    first = [spec(plan, 0.0) for plan in lengths[: level.concurrency]]
+    first = [spec(n, m, 0.0) for n, m in lengths[: level.concurrency]]
     return simulate(policy, timer, first, next_requests=following)
 
 
-def spec(plan: RequestPlan, arrival_s: float) -> RequestSpec:
+def spec(n_prompt_tokens: int, n_output_tokens: int, arrival_s: float) -> RequestSpec:
     """A request of the load test, for the simulation."""
-    return RequestSpec(
-        arrival_s=arrival_s, n_prompt_tokens=plan.n_prompt_tokens, n_output_tokens=plan.n_output_tokens
-    )
+    return RequestSpec(arrival_s=arrival_s, n_prompt_tokens=n_prompt_tokens, n_output_tokens=n_output_tokens)
+
+
+def chance(level: LoadLevel) -> dict[str, tuple[float, float]]:
+    """Between which shares of the server's percentiles as many requests would lie nine times of ten, by drawing again."""
+    import numpy as np
+
+    asked = level.requests
+    assert asked is not None
+    ttft_s, n = np.array(asked.ttft_s), np.array(asked.n_output_tokens)
+    tpot_s = ((np.array(asked.e2e_s) - ttft_s) / np.maximum(n - 1, 1))[n > 1]
+    drawn = np.random.default_rng(0)
+    found = {}
+    for name, values in (("TTFT", ttft_s), ("TPOT", tpot_s)):
+        again = np.percentile(drawn.choice(values, (DRAWS, len(values))), (50, 95), axis=1)
+        for key, line in zip(("p50", "p95"), again, strict=True):
+            low, high = np.percentile(line, (5, 95)) / np.percentile(values, int(key[1:])) - 1
+            found[f"{name} {key}"] = float(low), float(high)
+    return found
 
 
 def of_level(level: LoadLevel) -> Seen:
