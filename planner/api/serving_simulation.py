@@ -16,6 +16,7 @@ from planner.errors import MissingFactError
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import compiled_late_s, held_back_s
 from planner.estimate.serving_speed.served_latency import ServingFacts
+from planner.estimate.serving_speed.step_time import tokens_of_a_step
 from planner.estimate.serving_speed.step_timer import Bound, ServingStepTimer, serving_step_timer
 from planner.simulate.policy import Policy
 from planner.simulate.request_spec import RequestSpec
@@ -101,9 +102,15 @@ def _beside_steps_s(one: Deployment, timer: ServingStepTimer, n_slots: int, fact
     empty_s, cached_token_s = timer.decode(n)
     step_s = empty_s + cached_token_s * n * (one.n_prompt_tokens + one.n_output_tokens // 2)
     q = batch([one])
-    held = held_back_s(q, np.array([step_s]), np.array([n / one.n_output_tokens]))
+    yielded = tokens_of_a_step(q, facts.rates)
+    held = held_back_s(q, yielded * step_s, yielded * n / one.n_output_tokens)
     # The simulation knows one step that is under way; what else passes before a token is sent was fitted.
-    more_steps = facts.rates.value("first_token_steps", q) - 1.0
+    more_steps = (facts.rates.value("first_token_steps", q) - 1.0) * yielded
+    # A step that checks drafted tokens is played as one for each token that it yields. Whoever asks while others decode
+    # waits for all of it, and for all of those that read the prompt beside them.
+    if n > 1:
+        n_beside = 0.0 if one.prompts_first else max(1.0, one.n_prompt_tokens / one.step_tokens)
+        more_steps = more_steps + (yielded - 1.0) * (1.0 + n_beside)
     late = compiled_late_s(q, facts.rates, np.array([float(n)]))
     # Prompts in steps that decode are counted as what they take of the others; whoever asks waits for all of them.
     n_prompt = one.n_prompt_tokens

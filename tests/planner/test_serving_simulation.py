@@ -73,6 +73,19 @@ def test_time_per_token_is_the_closed_forms(
     assert simulated_loop(one, serving_facts()).tpot_s == pytest.approx(closed.tpot_s.expected, rel=0.15)
 
 
+@pytest.mark.parametrize("draft_tokens", [0, 3])
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
+def test_time_to_the_first_token_is_the_closed_forms(engine: str, draft_tokens: int) -> None:
+    # Whoever asks waits for the whole step under way, however many drafted tokens it checks: a step is played as one for
+    # each token that it yields, and would else be waited for that much shorter.
+    for n in (8, 32):
+        one = deployment(
+            engine=engine, n_requests=n, n_output_tokens=1024, schedule=Schedule(draft_tokens=draft_tokens)
+        )
+        (closed,) = served_latencies([one], serving_facts())
+        assert simulated_loop(one, serving_facts()).ttft_s == pytest.approx(closed.ttft_s.expected, rel=0.07)
+
+
 def test_littles_law() -> None:
     # 16 slots are always full but at the very end: answered tokens per second · seconds a request takes = 16 · tokens.
     one = deployment(n_requests=16, schedule=Schedule(n_rounds=100))
