@@ -179,7 +179,7 @@ class LoadLevels:
             tick=self._tick(f"{concurrency} at once"),
         )  # fmt: skip
         self.records += raw.records
-        if raw.records:
+        if raw.was_sent:
             self._stretches.setdefault(concurrency, []).append(raw)
 
     async def _open(
@@ -198,7 +198,7 @@ class LoadLevels:
             self._send, plans[:left], clock=self._clock, grace_s=self._grace_s(), stop=self._stop, tick=tick
         )
         self.records += raw.records
-        if raw.records:
+        if raw.was_sent:
             self._open_levels.append(summarize((raw,), offered_per_s=rate))
 
     def _left_s(self) -> float:
