@@ -103,7 +103,7 @@ def _answer(
     for number, bound in enumerate(BOUNDS):
         if progress is not None:
             progress(number / 5, f"{bound} times of the speed model")
-        runs[bound] = deployed.serve(bound, load, wanted / parts)
+        runs[bound] = deployed.serve(bound, load.enough(wanted / parts), wanted / parts)
     if progress is not None:
         progress(3 / 5, "saturation")
     saturated = _saturation(deployed, replicas, load, question.n_replicas)
@@ -215,7 +215,7 @@ def _n_at_once(deployed: Deployed, replica: Replica, load: SampledLoad) -> int:
 
 def _serve(deployed: Deployed, bound: Bound, load: SampledLoad) -> Serve:
     """The deployment's own run, in the place of one on a policy and a timer."""
-    return lambda _policy, _timer, at, n: deployed.serve(bound, load.longer(n), at)
+    return lambda _policy, _timer, at, n: deployed.serve(bound, load.enough(at, n), at)
 
 
 def _capacity(

@@ -19,6 +19,9 @@ from planner.workload.workload import Workload
 
 _FEWEST_TASKS: Final = 50
 _DRAWN_FOR_EACH: Final = 4  # tasks, of which one is taken
+_ROUNDS: Final = (
+    5  # of each user, the first of which is left out of percentiles with all that comes before all are there
+)
 _ALL_AT_ONCE: Final = 1e10  # tasks a second
 
 
@@ -89,6 +92,12 @@ class SampledLoad:
             self._longer[n_times] = self._repeated(n_times) if self.times else self._drawn_anew(n_times)
         return self._longer[n_times]
 
+    def enough(self, load: float, n_requests: int = 0) -> "SampledLoad":
+        """At least so many requests, and some for every user."""
+        if self.unit == "users" and not math.isinf(load):
+            n_requests = max(n_requests, math.ceil(_ROUNDS * load / self.n_tasks_per_request))
+        return self.longer(n_requests)
+
     def _repeated(self, n_times: int) -> "SampledLoad":
         period = self.times[-1] - self.times[0] + 1.0
         times = tuple(when + number * period for number in range(n_times) for when in self.times)
@@ -132,7 +141,7 @@ class SampledLoad:
 
     def serve(self, policy: Policy, timer: StepTimer, load: float, n_requests: int = 0) -> SimulationResult:
         """The run of one replica, over at least so many requests."""
-        drawn = self.longer(n_requests).drawn(load)
+        drawn = self.enough(load, n_requests).drawn(load)
         return simulate(policy, timer, drawn.first(), next_requests=drawn.following)
 
 

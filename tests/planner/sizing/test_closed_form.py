@@ -103,7 +103,7 @@ def test_no_simulated_rate_is_above_the_bound(
         assert impossible(timer, policy, load.requests, objectives) is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     timer=TIMERS,
     most=st.integers(2, 32),
@@ -111,7 +111,7 @@ def test_no_simulated_rate_is_above_the_bound(
     prompt=st.sampled_from(["64", "500-1500"]),
     output=st.sampled_from(["16", "50-150"]),
     limits=st.tuples(st.floats(0.05, 2.0), st.floats(0.01, 0.2)),
-    think_s=st.sampled_from([0.0, 2.0, 20.0]),
+    think_s=st.sampled_from([0.0, 0.5, 5.0]),
 )
 def test_no_simulated_number_of_users_is_above_the_bound(
     timer: Line, most: int, pool: int, prompt: str, output: str, limits: tuple[float, float], think_s: float
@@ -127,5 +127,5 @@ def test_no_simulated_number_of_users_is_above_the_bound(
     bound = most_users(
         timer, policy, means_of(load.requests, prefix_cache=True), objectives, load.idle_s_per_request
     )
-    reached = capacity(Replica(policy=policy, timer=timer), load.serve, objectives, 20 * bound).load
+    reached = capacity(Replica(policy=policy, timer=timer), load.serve, objectives, 1.5 * bound).load
     assert reached is None or reached <= bound
