@@ -6,7 +6,8 @@ prompt to read, a replica ends no more than
 
     n / (O · step(n, n · c) + n · P · seconds of one more prompt token in a full step)
 
-requests a second, and n is no more than the pool holds, the engine takes, and the time per token allows.
+requests a second, and n is no more than the pool holds, the engine takes, and the time per token allows, which is what
+stands below the line over O: the prompts of all others are read while an answer is decoded.
 """
 
 import math
@@ -67,12 +68,16 @@ def most_at_once(timer: StepTimer, policy: Policy, means: Means, objectives: Seq
     held = int(policy.kv_tokens / max(1.0, means.n_cached_tokens))
     most = max(1, min(policy.max_sequences, held))
     limits = [one.limit_s for one in objectives if one.measure == "tpot" and one.quantile >= _MOST_OF_THEM]
-    if not limits or _step_s(timer, most, means) <= min(limits):
+
+    def is_within(n: int) -> bool:
+        return _answer_s(timer, policy, means, n) <= min(limits) * means.n_output_tokens
+
+    if not limits or is_within(most):
         return most
-    low, high = 1, most  # the step at low is within the limit, or nothing is
+    low, high = 1, most  # it is within the limits at low, or nowhere
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _step_s(timer, middle, means) <= min(limits) else (low, middle)
+        low, high = (middle, high) if is_within(middle) else (low, middle)
     return low
 
 
@@ -105,9 +110,13 @@ def most_users(
 
 
 def _requests_per_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
+    return n_at_once / _answer_s(timer, policy, means, n_at_once)
+
+
+def _answer_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
+    """Decoding an answer beside others, each of which has its prompt read once meanwhile."""
     decoding = means.n_output_tokens * _step_s(timer, n_at_once, means)
-    reading = n_at_once * means.n_read_tokens * _prompt_token_s(timer, policy)
-    return n_at_once / (decoding + reading)
+    return decoding + n_at_once * means.n_read_tokens * _prompt_token_s(timer, policy, n_at_once)
 
 
 def _alone_s(
@@ -137,12 +146,14 @@ def _step_s(timer: StepTimer, n: int, means: Means) -> float:
     return empty_s + per_token_s * n * means.n_cached_tokens
 
 
-def _prompt_token_s(timer: StepTimer, policy: Policy) -> float:
-    """What one more token of a prompt adds to a step, pairs of attention left out."""
-    full, half = policy.max_batched_tokens, max(1, policy.max_batched_tokens // 2)
+def _prompt_token_s(timer: StepTimer, policy: Policy, n_at_once: int) -> float:
+    """What one more token of a prompt adds to a full step, pairs of attention left out."""
+    n = n_at_once if policy.mixing == "mixed" else 0
+    full = max(1, policy.max_batched_tokens - n)
+    half = max(1, full // 2)
     if full == half:
         return 0.0
-    return max(0.0, (timer.mixed(0, 0, full, 0) - timer.mixed(0, 0, half, 0)) / (full - half))
+    return max(0.0, (timer.mixed(n, 0, full, 0) - timer.mixed(n, 0, half, 0)) / (full - half))
 
 
 def _shown(seconds: float) -> str:
