@@ -22,8 +22,8 @@ from planner.estimate.modelled_speed import (
     working_threads,
 )
 from planner.estimate.placement import place
-from planner.speed.effects import OPERATORS
 from planner.speed.factors import Case, Factors
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import Layout
 from planner.speed.sample import Sample

@@ -13,11 +13,12 @@ from statistics import median
 from typing import Final
 
 from planner.speed.doubt import doubt
-from planner.speed.effects import OPERATORS, Phase
+from planner.speed.effects import Phase
 from planner.speed.factors import Case, Factors
 from planner.speed.held_out import LeftOut
 from planner.speed.intervals import Doubt, Knowledge
 from planner.speed.knowing import states_of
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.sample import Sample
 from planner.speed.updating import updated
 

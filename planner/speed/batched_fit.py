@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from planner.speed.batched import COLUMNS, VECTOR_TOKENS
-from planner.speed.effects import OPERATORS, least_factor, measured_as
+from planner.speed.effects import least_factor, measured_as
 from planner.speed.factors import Case, Effect, Factors
 from planner.speed.intervals import Spread, knowledge
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.state_spreads import Residual, spreads
 
 _SMALLEST = 0.1  # a factor beyond the least: columns that reading hides altogether tell no more

@@ -10,12 +10,12 @@ stretch the whole step instead.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from planner.speed.batched import COLUMNS
 from planner.speed.device import SpeedDevice
 from planner.speed.kernels import processor_kernel
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.setting import MODERN_BUILDS, Setting
 
 Phase = Literal["prefill", "decode"]
@@ -23,111 +23,6 @@ Level = Literal[
     "operator", "backend", "memory", "family", "device", "type", "type_backend", "type_family", "age", "build",
     "engine", "attention", "several", "model", "architecture", "machine",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """What is known of an operator before any measurement."""
-
-    start: float  # of the logarithm, where fitting begins
-    bound: Literal["none", "bytes", "flop"] = "none"  # what its ideal time cannot be beaten by
-    group: str | None = None  # operators of a group share a device's effects
-    types: str | None = None  # the name that its type classes go by; None where types play no role
-    shared_memory: bool = False  # takes effects of the kind of memory
-    follows_build: bool = False  # depends on how the build reaches matrix cores
-    follows_age: bool = False
-    follows_attention: bool = False
-    follows_split: bool = False  # several GPUs
-    general: bool = False  # no effects below the backend
-
-
-OPERATORS = {
-    "read": Operator(
-        start=-1.6, bound="bytes", group="memory", types="read", shared_memory=True,
-        follows_build=True, follows_age=True, follows_split=True,
-    ),
-    "read_experts": Operator(
-        start=-0.7, bound="bytes", group="memory", types="read", shared_memory=True, follows_build=True,
-    ),
-    "unpack": Operator(start=-3.0, types="unpack"),
-    "columns": Operator(start=1.7, bound="flop", types="columns"),
-    "columns_experts": Operator(start=1.7, bound="flop", types="columns"),
-    "cache": Operator(
-        start=-0.5, bound="bytes", group="memory", shared_memory=True, follows_age=True, follows_attention=True,
-    ),
-    # Read once more for every further head that shares an entry: from a device's own cache, where kernels group heads.
-    "cache_again": Operator(start=-2.0, group="memory", follows_attention=True),
-    # A mixture's experts that have no kernel for vectors: one token goes through a prompt's tile.
-    "tile_experts": Operator(start=1.4, group="multiply"),
-    "state": Operator(start=0.0, general=True),
-    "launch": Operator(
-        start=0.5, group="launch", follows_build=True, follows_age=True, follows_split=True,
-    ),
-    "launch_router": Operator(start=0.5, group="launch"),
-    "launch_state": Operator(start=0.5, group="launch"),
-    "crossing": Operator(start=2.0, general=True),
-    # Waiting for other GPUs, from published pairs (`profiles/calibrations/llama_cpp_measured_splits.csv`): a sum over
-    # PCI Express takes about 40 µs, each copy of a row split about 12; NCCL's own tests have sums over NVLink at 10 to
-    # 20 µs (recalled).
-    "reduce": Operator(start=3.7, general=True),
-    "reduce_linked": Operator(start=2.7, general=True),
-    "exchange": Operator(start=2.5, general=True),
-    # Nothing published tells how far a network's own rates are missed, so these are its rates as they were given.
-    "network_wait": Operator(start=-6.0, bound="bytes", general=True),
-    "network": Operator(start=-6.0, bound="bytes", general=True),
-    # GeForce cards, which most pairs were measured on, cannot reach each other: bytes cross to main memory and back.
-    "between_gpus": Operator(start=0.0, bound="bytes", general=True),
-    "between_linked": Operator(start=-1.4, bound="bytes", general=True),
-    "step": Operator(start=1.0, group="launch", general=True, follows_split=True),
-    "vector_read": Operator(start=-1.6, bound="bytes", group="memory", types="vector_read"),
-    "vector_read_experts": Operator(
-        start=0.0, bound="bytes", group="memory", types="vector_read", follows_age=True,
-    ),
-    "vector_multiply": Operator(start=2.0, bound="flop", group="multiply", types="vector_multiply"),
-    "vector_multiply_experts": Operator(
-        start=2.0, bound="flop", group="multiply", types="vector_multiply", follows_age=True,
-    ),
-    "batch_read": Operator(
-        start=-0.5, bound="bytes", group="memory", types="batch_read", follows_build=True, follows_age=True,
-    ),
-    "batch_read_experts": Operator(
-        start=0.0, bound="bytes", group="memory", types="batch_read", follows_build=True,
-    ),
-    "multiply": Operator(
-        start=0.7, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
-        follows_age=True, follows_split=True,
-    ),
-    "multiply_experts": Operator(
-        start=1.0, bound="flop", group="multiply", types="multiply", shared_memory=True, follows_build=True,
-        follows_age=True,
-    ),
-    "multiply_library": Operator(
-        start=0.7, bound="flop", group="multiply", types="multiply_library", shared_memory=True,
-        follows_build=True, follows_split=True,
-    ),
-    "multiply_library_experts": Operator(
-        start=1.0, bound="flop", group="multiply", types="multiply_library", follows_build=True,
-    ),
-    "multiply_padding": Operator(start=0.0, group="multiply", types="multiply", follows_age=True),
-    "write_out": Operator(start=0.0, bound="bytes", group="memory", types="write_out"),
-    "call_library": Operator(start=1.5, group="launch"),
-    "rescale": Operator(start=-2.0, types="rescale", follows_build=True, follows_age=True),
-    "attention": Operator(
-        start=1.2, group="multiply", follows_build=True, follows_age=True, follows_attention=True,
-        follows_split=True,
-    ),
-    "scores": Operator(start=-0.5, group="memory", follows_age=True, follows_attention=True),
-    "scan": Operator(start=-1.0, general=True),
-    # Keys and values, read again for every tile of a prompt's tokens.
-    "batch_cache": Operator(start=-2.0, group="memory", follows_attention=True),
-    "activations": Operator(start=0.0, group="memory"),
-    "batch_launch": Operator(
-        start=1.0, group="launch", follows_build=True, follows_age=True, follows_split=True,
-    ),
-    "batch_crossing": Operator(start=1.0, general=True),
-    # Not bound by the link: how many lanes a laptop gives its GPU is not said, and some copies run beside products.
-    "copy_weights": Operator(start=0.0, general=True),
-}  # fmt: skip
 
 # Types of old, in blocks of 32: measured together, nearly always as Q4_0; what the others differ by is their own.
 _LEGACY = frozenset(("Q4_0", "Q4_1", "Q5_0", "Q5_1"))
@@ -181,7 +76,9 @@ def operator_effects(
         yield from _processor_product_effects(operator, type_class, device, phase)
         return
     here = f"{operator} {backend}"
-    yield "operator", operator
+    yield "operator", _of_all(operator, device)
+    if facts.like is not None and device.kind == "gpu":
+        yield from _effects_like(facts.like, device)
     yield "backend", here
     if not facts.general:
         yield "family", f"{here} {family}"
@@ -219,6 +116,24 @@ def operator_effects(
         yield "several", f"{operator} several"
         yield "several", f"{here} several"
         yield "several", f"{here} several {device.key}"
+
+
+def _of_all(operator: str, device: SpeedDevice) -> str:
+    """An operator's own effect. Processors read weights otherwise than GPUs do, so what these reach says nothing of it."""
+    facts = OPERATORS[operator]
+    is_reading = facts.bound == "bytes" and facts.types is not None
+    return f"{operator} processor" if is_reading and device.kind == "cpu" else operator
+
+
+def _effects_like(operator: str, device: SpeedDevice) -> Iterator[tuple[Level, str]]:
+    """What slows a kernel on a device for whatever weights it multiplies."""
+    here = f"{operator} {device.backend}"
+    yield "operator", operator
+    yield "backend", here
+    yield "family", f"{here} {device.family}"
+    if OPERATORS[operator].shared_memory:
+        yield "memory", f"{here} {device.memory_kind}"
+    yield "device", f"{here} {device.key}"
 
 
 def _processor_product_effects(

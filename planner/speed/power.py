@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from planner.speed.effects import OPERATORS, least_factor
+from planner.speed.effects import least_factor
 from planner.speed.factors import Case
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.operator_time import OperatorTime
 from profiles.errors import ProfileError
 

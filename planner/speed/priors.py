@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from planner.speed.effects import OPERATORS, Level
+from planner.speed.effects import Level
+from planner.speed.operator_facts import OPERATORS
 
 # What an effect's spread is shared with: effects of its level on operators of its kind.
 SpreadKind = Literal["reading", "other", "step"]

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.speed.effects import OPERATORS, Level, least_factor
+from planner.speed.effects import Level, least_factor
 from planner.speed.factors import Case, Effect, Factors
+from planner.speed.operator_facts import OPERATORS
 from planner.speed.operators import decode_operators, layout_on_one, prefill_operators
 from planner.speed.setting import Setting
-from tests.planner.speed.cases import GPU, dense
+from tests.planner.speed.cases import GPU, dense, mixture
 
 
 def case(device: object = GPU, **changes: object) -> Case:
@@ -66,3 +67,23 @@ def test_what_was_measured_is_known_by_phase_backend_and_device() -> None:
     assert not factors.knows_device(case(replace(GPU, backend="vulkan")))
     assert not factors.knows_device(case(phase="prefill"))
     assert not factors.knows_model(case(model_key="test 2.00"))
+
+
+def test_a_mixtures_products_on_a_gpu_are_as_slow_as_a_dense_models_kernel() -> None:
+    # One kernel multiplies both: a family whose dense prompts were measured says what its mixtures' prompts take.
+    layout = layout_on_one(GPU, 4)
+    asked = case(phase="prefill", operators=prefill_operators(mixture(), layout, 512))
+    known = Factors(effects=(effect("multiply cuda Ada/gddr", "family", 0.5),))
+    experts = next(time for time in asked.operators if time.operator == "multiply_experts")
+    ratio = known.factor(asked, experts) - GPU.least_matrix_fraction
+    assert ratio / (Factors(effects=()).factor(asked, experts) - GPU.least_matrix_fraction) == pytest.approx(
+        2.718281828**0.5
+    )
+
+
+def test_what_processors_reach_in_reading_says_nothing_of_gpus() -> None:
+    factors = Factors(effects=(effect("read_experts processor", "operator", 1.0),))
+    for device, is_moved in ((GPU, False), (replace(GPU, kind="cpu", backend="cpu", key="some cpu"), True)):
+        asked = case(device, operators=decode_operators(mixture(), layout_on_one(device, 4), 0))
+        experts = next(time for time in asked.operators if time.operator == "read_experts")
+        assert (factors.factor(asked, experts) > Factors(effects=()).factor(asked, experts)) is is_moved
