@@ -17,8 +17,9 @@ LLAMA_CPP: Final = """\
 experts on it, flash attention, micro-batch and build. Every row is predicted by a fit that has not seen its **cell**
 (device, backend, model and type), its **device**, or its **model**. A group is a device, architecture, type and
 backend. **Noise** is what independent people disagree by on the same test of the same model on the same device, with
-builds of one age and like options (so few that it is a hint): no prediction can be surer. **After a benchmark** of its smallest model, a device that was left out is predicted
-again, for all other models of the kind on the same machine. How it is done, and where it is weak: [speed.md](speed.md).
+builds of one age and like options (so few that it is a hint): no prediction can be surer. **After a benchmark** of its
+smallest model (in whatever types and at whatever depths it was measured), a device that was left out is predicted again,
+for all other models of the kind on the same machine. How it is done, and where it is weak: [speed.md](speed.md).
 """
 SERVING: Final = """\
 **Input**: the model, how its weights are stored, the GPUs and how it is spread over them, the engine, lengths of prompt

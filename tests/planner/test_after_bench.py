@@ -17,6 +17,7 @@ SMALL = {
     "params_b": "8.03",
 }  # fmt: skip
 LARGE = SMALL | {"model": "llama 70B Q4_K - Medium", "file_size_gib": "39.6", "params_b": "70.55"}
+PROMPT = {"test": "pp512", "n_prompt": "512", "n_gen": "0"}
 # Cards of one family, whose rates are 0.6 to 0.75 of what their bandwidth would give a file of that size.
 RATES = {
     "RTX 3090": (125.0, 16.5), "RTX 3090 Ti": (138.0, 17.6), "RTX A6000": (100.0, 14.0), "RTX 4090": (150.0, 19.0),
@@ -46,6 +47,26 @@ def test_the_large_model_is_predicted_after_the_small_one_on_each_machine() -> N
     assert states == {*AFTER_BENCH, "bench_rate"}
     widened = [spread for spread in found.spreads if spread.knowledge in AFTER_BENCH]
     assert all(spread.slower is not None and spread.faster is not None for spread in widened)
+
+
+def test_all_that_was_measured_of_the_small_model_teaches() -> None:
+    # One card's products in F16 are twice as slow as its family's; only the small model's F16 file tells of it.
+    rows = []
+    for device, rates in RATES.items():
+        slowness = 2 if device == "L40S" else 1
+        for model, size, rate in ((SMALL, "14.96", 32 * rates[0]), (LARGE, "131.4", 28 * rates[1])):
+            here = BASE | PROMPT | model | {"device": device, "n_devices": "8"}
+            rows.append(here | {"tok_s": str(rate)})
+            rows.append(here | {"quant": "F16", "file_size_gib": size, "tok_s": str(rate / slowness)})
+    placed_rows = [place_row(row) for row in rows_from(rows, "made up")]
+    samples = samples_of(placed_rows)
+    found = after_bench(placed_rows, fits_without(samples, fit_effects(samples), "device"))
+    slow = [p for p in found.predictions if p.device == "L40S" and "F16" in p.group]
+    assert [p.model for p in found.predictions if "8b" in p.model] == []
+    assert slow
+    for prediction in slow:
+        assert prediction.before is not None
+        assert prediction.error_fraction < prediction.before.error_fraction
 
 
 def test_without_a_second_model_nothing_is_said() -> None:
