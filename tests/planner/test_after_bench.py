@@ -66,7 +66,9 @@ def test_all_that_was_measured_of_the_small_model_teaches() -> None:
     assert slow
     for prediction in slow:
         assert prediction.before is not None
-        assert prediction.error_fraction < prediction.before.error_fraction
+        after, before = prediction.error_fraction, prediction.before.error_fraction
+        assert after is not None and before is not None
+        assert after < before
 
 
 def test_without_a_second_model_nothing_is_said() -> None:
