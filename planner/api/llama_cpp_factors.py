@@ -9,6 +9,7 @@ from planner.speed.batched_fit import with_effects
 from planner.speed.factors import Effect, Factors
 from planner.speed.intervals import Spread
 from planner.speed.kept_calibration import KeptCalibration, fingerprint
+from planner.speed.measured_attention import attention_effects
 from planner.speed.processor_products import processor_product_effects
 from planner.speed.table import factors_from, spreads_from
 from profiles.loader import calibration_rows
@@ -19,6 +20,7 @@ SCORES_FILE = "llama_cpp_speed_scores"
 NOISE_FILE = "llama_cpp_speed_noise"
 STEPS_FILE = "llama_cpp_measured_steps"  # of several tokens, as published
 PRODUCTS_FILE = "llama_cpp_measured_products"
+ATTENTION_FILE = "llama_cpp_measured_attention"
 BATCHED_FILE = "llama_cpp_batched"
 BATCHED_SPREADS_FILE = "llama_cpp_batched_intervals"
 SPLITS_FILE = "llama_cpp_measured_splits"  # row and tensor splits, as published
@@ -84,7 +86,11 @@ def forget_calibration() -> None:
 @cache
 def packaged_factors() -> Factors:
     """All effects that come with the planner, those of steps of several tokens among them."""
-    more = (*batched_effects(), *processor_product_effects(calibration_rows(PRODUCTS_FILE)))
+    more = (
+        *batched_effects(),
+        *processor_product_effects(calibration_rows(PRODUCTS_FILE)),
+        *attention_effects(calibration_rows(ATTENTION_FILE)),
+    )
     return with_effects(single_factors(), more)
 
 

@@ -18,7 +18,7 @@ from planner.estimate.term import Interval, Term, total_basis
 from planner.model.ggml_types import type_by_name
 from planner.speed.device import SpeedDevice, cpu_device, gpu_device
 from planner.speed.effects import Phase, least_factor
-from planner.speed.factors import Case, Factors
+from planner.speed.factors import Case, Factors, seen_together
 from planner.speed.intervals import Knowledge, Spread, choose_spread
 from planner.speed.knowing import bounds_of, outer, states_of
 from planner.speed.network import network_times
@@ -29,6 +29,7 @@ from planner.speed.operators import (
     decode_operators,
     prefill_operators,
 )
+from planner.speed.processor_steps import PRODUCTS
 from planner.speed.setting import Setting
 from planner.speed.split_modes import WAITS, peer_rate, split_decode, split_prefill
 from planner.speed.work import ModelWork
@@ -55,9 +56,9 @@ _SHOWN: Mapping[str, str] = {
     "batch_read_experts": "read experts", "multiply": "multiply", "multiply_experts": "multiply",
     "rescale": "multiply", "multiply_library": "multiply", "multiply_library_experts": "multiply",
     "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply",
-    "vector_multiply": "multiply", "vector_multiply_experts": "multiply",
+    "vector_multiply": "multiply", "vector_multiply_experts": "multiply", **dict.fromkeys(PRODUCTS, "multiply"),
     "columns": "multiply", "columns_experts": "multiply", "tile_experts": "multiply",
-    "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
+    "attend_pairs": "attention", "attend": "attention", "cache_near": "read cache", "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
     "network": "send over the network", "network_wait": "wait for the network",
     "exchange": "wait for other GPUs", "between_gpus": "wait for other GPUs",
@@ -124,9 +125,10 @@ def case_rates(
 
 def peak_s(case: Case) -> Any:
     """Seconds of a case at its devices' peaks."""
-    return sum(
+    peaks = [
         time.ideal_s * least_factor(time.operator, case.layout.device(time.device)) for time in case.operators
-    )
+    ]
+    return sum(seen_together(case.operators, peaks))
 
 
 def decode_case(
@@ -145,7 +147,13 @@ def decode_case(
         )
         return _case("decode", operators, layout, work, flags)
     operators = decode_operators(
-        work, layout, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element=element_bytes
+        work,
+        layout,
+        depth_tokens,
+        n_sequences,
+        n_new_tokens,
+        kv_bytes_per_element=element_bytes,
+        cache_type=flags.k_type,
     )
     n_tokens = n_sequences * n_new_tokens
     crossing = network_times(layout, layout.networks, work.hidden_size, n_tokens, depth_tokens)

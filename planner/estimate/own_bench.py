@@ -51,7 +51,9 @@ def with_operators(run: BenchRun, model: DescribedModel, machine: Machine) -> Be
     except MissingFactError:
         return run
     measurements = tuple(
-        replace(item, operators=_ideal_times(_case(item, model, layout, flags))) if _teaches(item) else item
+        replace(item, operators=_ideal_times(_case(item, model, layout, flags)))
+        if _teaches(item, on_processor=on_processor)
+        else item
         for item in run.measurements
     )
     return replace(
@@ -83,19 +85,30 @@ def _with_tests_of(run: BenchRun, before: BenchRun) -> BenchRun:
     if before.is_served and not run.is_served:
         return run
     names = {item.name for item in run.measurements}
-    older = tuple(item for item in before.measurements if item.name not in names and _teaches(item))
+    older = tuple(
+        item
+        for item in before.measurements
+        if item.name not in names and _teaches(item, on_processor=_on_processor(before))
+    )
     return replace(run, measurements=(*run.measurements, *older))
 
 
-def _teaches(item: Measurement) -> bool:
-    """Whether it was measured, of one sequence, with the run's own threads."""
-    return item.n_sequences == 1 and item.n_threads is None and item.low_s is None
+def _teaches(item: Measurement, *, on_processor: bool) -> bool:
+    """Whether it was measured, with the run's own threads, of one sequence or on a processor.
+
+    There several sequences go through the same kernels; on GPUs what they cost was fitted apart (`batched_fit`).
+    """
+    return (item.n_sequences == 1 or on_processor) and item.n_threads is None and item.low_s is None
+
+
+def _on_processor(run: BenchRun) -> bool:
+    return run.backend == "CPU" or run.n_gpu_layers == 0
 
 
 def _case(item: Measurement, model: DescribedModel, layout: Layout, flags: LlamaCppFlags) -> Case:
     if item.phase == "decode":
         depth = item.n_depth_tokens + item.n_generated_tokens // 2
-        return decode_case(model.work, layout, flags, depth, 1)
+        return decode_case(model.work, layout, flags, depth, item.n_sequences)
     return prefill_case(model.work, layout, flags, item.n_prompt_tokens, item.n_depth_tokens)
 
 
@@ -110,14 +123,14 @@ def _ideal_times(case: Case) -> tuple[IdealTime, ...]:
 
 def _samples(run: BenchRun, machine: Machine) -> list[Sample]:
     try:
-        layout = machine_layout(machine, on_gpu=run.backend != "CPU" and run.n_gpu_layers != 0)
+        layout = machine_layout(machine, on_gpu=not _on_processor(run))
     except MissingFactError:
         return []
     found = []
     for item in run.measurements:
         if (
             not item.operators
-            or not _teaches(item)
+            or not _teaches(item, on_processor=_on_processor(run))
             or not all(_is_known(time, layout) for time in item.operators)
         ):
             continue
@@ -134,7 +147,7 @@ def _samples(run: BenchRun, machine: Machine) -> list[Sample]:
             model_key=run.model_key,
             architecture=run.architecture,
         )
-        n_tokens = item.n_prompt_tokens if item.phase == "prefill" else 1
+        n_tokens = item.n_prompt_tokens if item.phase == "prefill" else item.n_sequences
         found.append(
             Sample(
                 case=case,

@@ -11,6 +11,8 @@ from typing import Any
 
 from planner.speed.device import SpeedDevice
 from planner.speed.kernels import WHOLE_TYPES
+from planner.speed.processor_steps import has_own_products, processor_products
+from planner.speed.setting import Setting
 from planner.speed.work import ClassWeights
 
 # Steps up to here go through the kernels that multiply vectors (MMVQ_MAX_BATCH_SIZE in ggml-cuda,
@@ -25,9 +27,14 @@ _NOTHING = 1e-300  # seconds; where neither takes any time, nothing is shared
 COLUMNS = ("columns", "columns_experts")
 
 
-def step_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any) -> Iterator[tuple[str, Any]]:
+def step_products(
+    weight: ClassWeights, device: SpeedDevice, setting: Setting, n_tokens: Any
+) -> Iterator[tuple[str, Any]]:
     """Operators and ideal seconds of multiplying a step's tokens with one class of weights; `n_tokens` broadcasts."""
     if not _any(weight.n_elements):
+        return
+    if has_own_products(device, setting):
+        yield from processor_products(weight, device, n_tokens)
         return
     flop = 2 * weight.n_elements * weight.active_fraction
     yield "unpack", flop / device.vector_flop_per_s

@@ -53,6 +53,7 @@ class SpeedDevice:
     fp16_flop_per_s: float
     vector_flop_per_s: float  # fp32, outside the matrix cores; of processors INT8
     widened_flop_per_s: float = 0.0  # of processors: FP16 and FP32, multiplied as FP32
+    n_threads: int = 1  # of processors
     least_matrix_fraction: float  # of the time at matrix_flop_per_s that the fastest number type could take
     is_mobile: bool = False  # a laptop's chip, whose stated clock says little of what its maker lets it take
     link_bytes_per_s: float | None = None  # from main memory, one way; None where that is the same memory
@@ -164,6 +165,7 @@ def cpu_device(
         architecture=_first(_INT8_FLOP, known)[0],
         memory_kind="ram",
         memory_bytes_per_s=min(memory_bytes_per_s, n_threads * _CORE_BYTES_PER_S),
+        n_threads=n_threads,
         matrix_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],
         fp16_flop_per_s=cycles * _first(_WHOLE_FLOP, known)[1],
         vector_flop_per_s=cycles * _first(_INT8_FLOP, known)[1],

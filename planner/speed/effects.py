@@ -16,6 +16,8 @@ from planner.speed.batched import COLUMNS
 from planner.speed.device import SpeedDevice
 from planner.speed.kernels import processor_kernel
 from planner.speed.operator_facts import OPERATORS
+from planner.speed.processor_attention import ATTENTION, NEAR_CACHE
+from planner.speed.processor_steps import AS_PROMPT, PRODUCTS, has_own_products
 from planner.speed.setting import MODERN_BUILDS, Setting
 
 Phase = Literal["prefill", "decode"]
@@ -32,7 +34,8 @@ _OF_PROMPTS = frozenset(
 )
 
 # What llama_cpp_measured_products.csv has of llama.cpp itself; published rows of processors are nearly all its fork's.
-_PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale", "attention"))
+_PROCESSOR_PRODUCTS = frozenset(("multiply", "multiply_experts", "rescale", "attention", *PRODUCTS))
+_LIKE_A_PROMPT = frozenset(("multiply_experts", AS_PROMPT))
 
 # Measured on one processor of its own, with 2 threads and AVX-512: decoding reaches 0.68 of the measured bandwidth.
 _PROCESSOR_READ_START = math.log(1 / 0.68 - 1)
@@ -48,7 +51,7 @@ def start_logarithm(operator: str, device: SpeedDevice, type_class: str = "") ->
         return _TRELLIS_START
     if device.kind == "cpu" and operator in ("read", "read_experts", "vector_read", "vector_read_experts"):
         return _PROCESSOR_READ_START
-    if device.kind == "cpu" and operator in ("multiply", "multiply_experts"):
+    if device.kind == "cpu" and operator in ("multiply", "multiply_experts", AS_PROMPT):
         return _PROCESSOR_MULTIPLY_START
     return OPERATORS[operator].start
 
@@ -61,6 +64,8 @@ def least_factor(operator: str, device: SpeedDevice) -> float:
     bound = OPERATORS[operator].bound
     if operator in COLUMNS:
         return device.least_matrix_fraction * device.vector_flop_per_s / device.matrix_flop_per_s
+    if operator in PRODUCTS and operator != AS_PROMPT:  # counted in the rate of FP32
+        return device.least_matrix_fraction * device.widened_flop_per_s / device.matrix_flop_per_s
     return {"none": 0.0, "bytes": 1.0, "flop": device.least_matrix_fraction}[bound]
 
 
@@ -71,8 +76,12 @@ def operator_effects(
     facts = OPERATORS[operator]
     phase = "prefill" if operator in _OF_PROMPTS else phase  # large batches run a prompt's kernels
     backend, family = device.backend, device.family
+    operator = "cache" if operator == NEAR_CACHE else operator
+    if operator in ATTENTION:
+        yield from _processor_attention_effects(operator, type_class, device, setting, phase)
+        return
     measured_alone = operator in _PROCESSOR_PRODUCTS and (operator != "attention" or setting.flash_attention)
-    if backend == "cpu" and setting.engine == "llama.cpp" and measured_alone:
+    if has_own_products(device, setting) and measured_alone:
         yield from _processor_product_effects(operator, type_class, device, phase)
         return
     here = f"{operator} {backend}"
@@ -139,7 +148,7 @@ def _effects_like(operator: str, device: SpeedDevice) -> Iterator[tuple[Level, s
 def _processor_product_effects(
     operator: str, type_class: str, device: SpeedDevice, phase: Phase
 ) -> Iterator[tuple[Level, str]]:
-    """Of a prompt's products in llama.cpp itself on a processor alone, whose kernels are not its fork's."""
+    """Of products in llama.cpp itself on a processor alone, whose kernels are not its fork's."""
     if operator == "rescale":
         yield "backend", processor_product("rescale")
         return
@@ -148,19 +157,35 @@ def _processor_product_effects(
         yield "backend", here
         yield "type_family", f"{here} {device.architecture}"
     else:
-        here = processor_product("multiply")
+        here = processor_product(operator)
         kernel = processor_kernel(type_class, device.architecture)
         yield "backend", here
         yield "backend", f"{here} {kernel}"
         yield "type_backend", f"type-{here} {type_class} {kernel}"
         yield "type_family", f"type-{here} {type_class} {device.architecture}"
     yield "device", f"all-multiply-{phase} cpu {device.key}"
-    yield "device", f"{here} {device.key}"
+    shared = "products cpu llama.cpp" if operator in PRODUCTS else here
+    yield "device", f"{shared} {device.key}"
+
+
+def _processor_attention_effects(
+    operator: str, cache_class: str, device: SpeedDevice, setting: Setting, phase: Phase
+) -> Iterator[tuple[Level, str]]:
+    """Of a step's attention in llama.cpp itself on a processor alone."""
+    here = f"{operator} cpu llama.cpp"
+    yield "operator", here
+    yield "type_family", f"{here} {device.architecture}"
+    if setting.flash_attention is False:
+        yield "attention", f"{here} plain"
+    if cache_class != "F16 cache":
+        yield "type_backend", f"type-attend cpu llama.cpp {cache_class}"
+    yield "device", f"all-multiply-{phase} cpu {device.key}"
+    yield "device", f"attend cpu llama.cpp {device.key}"
 
 
 def processor_product(operator: str) -> str:
     """The name that effects on a processor's products in llama.cpp itself begin with."""
-    return f"{operator} cpu llama.cpp"
+    return f"{'multiply' if operator in _LIKE_A_PROMPT else operator} cpu llama.cpp"
 
 
 def _attention_kernel(backend: str, setting: Setting) -> str:

@@ -18,6 +18,7 @@ from planner.speed.effects import (
 )
 from planner.speed.operator_time import OperatorTime
 from planner.speed.operators import HOST, Layout
+from planner.speed.overlap import beside_each_other
 from planner.speed.setting import Setting
 
 # exp of more than this would be a factor that no kernel has; it keeps a fit that goes astray finite.
@@ -136,7 +137,7 @@ class Factors:
             )
             for time in case.operators
         ]
-        return seen_seconds([(time.device, time.operator) for time in case.operators], seconds)
+        return seen_together(case.operators, seconds)
 
     def knows_device(self, case: Case) -> bool:
         """Whether any device of the case was measured in this phase and backend."""
@@ -165,6 +166,12 @@ class Factors:
     def knows_machine(self, case: Case) -> bool:
         """Whether this very machine was measured in this phase, with any model."""
         return case.machine_effect is not None and case.machine_effect[1] in self.values
+
+
+def seen_together(times: Sequence[OperatorTime], seconds: Sequence[Any]) -> tuple[Any, ...]:
+    """Seconds of operators by which each prolongs a step, where some run at the same time as others."""
+    beside = beside_each_other(times, seconds)
+    return seen_seconds([(time.device, time.operator) for time in times], beside)
 
 
 def _used(case: Case) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from planner.speed.effects import Level, least_factor, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
+from planner.speed.overlap import Side, other_side, seen_share, sides
 from planner.speed.priors import SPREAD_SD, PriorOf, spread_kind
 from planner.speed.sample import Sample
 
@@ -74,10 +75,16 @@ class Design:
         ideal: list[float] = []
         least: list[float] = []
         start: list[float] = []
+        numbers: dict[tuple[int, Side], int] = {}  # of what runs beside something else, by sample
+        beside: list[tuple[int, int, int]] = []  # an operator's place, its side and the other
         for index, sample in enumerate(samples):
-            for time in sample.case.operators:
-                if time.ideal_s <= 0:
-                    continue
+            taken = [time for time in sample.case.operators if time.ideal_s > 0]
+            for time, side in zip(taken, sides(taken), strict=True):
+                if side is not None:
+                    own_side, other = (
+                        numbers.setdefault((index, one), len(numbers)) for one in (side, other_side(side))
+                    )
+                    beside.append((len(row), own_side, other))
                 for level, name in sample.case.effects_of(time):
                     entry.append(len(row))
                     effect.append(self._index(name, (level, spread_kind(time.operator))))
@@ -95,6 +102,7 @@ class Design:
             np.array(x, dtype=np.int64) for x in (row, entry, effect, step_row, step_effect)
         )
         self.ideal, self.least, self.start = (np.array(x, dtype=np.float64) for x in (ideal, least, start))
+        self.beside, self.side, self.other_side = np.array(beside, dtype=np.int64).reshape(-1, 3).T
         self.log_measured = np.log([sample.measured_s for sample in samples])
 
     def _index(self, name: str, spread: PriorOf) -> int:
@@ -129,6 +137,12 @@ class Design:
         added = _sums(self.entry, values[self.effect], len(self.ideal))
         excess = np.exp(np.clip(self.start + added, -LARGEST_LOGARITHM, LARGEST_LOGARITHM))
         seconds = self.ideal * (self.least + excess)
+        if len(self.beside):
+            n_sides = 1 + max(int(self.side.max()), int(self.other_side.max()))
+            sums = _sums(self.side, seconds[self.beside], n_sides)
+            seen = np.ones(len(seconds))
+            seen[self.beside] = seen_share(sums[self.side], sums[self.other_side])
+            excess, seconds = excess * seen, seconds * seen
         return excess, _sums(self.row, seconds, self.shape[0]), self.shape
 
     def values_from(self, known: Mapping[str, float]) -> Floats:

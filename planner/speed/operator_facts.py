@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from planner.speed.processor_attention import ELEMENTS, NEAR_CACHE, PAIRS
+from planner.speed.processor_steps import PRODUCTS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operator:
@@ -111,4 +114,12 @@ OPERATORS: Final = {
     "batch_crossing": Operator(start=1.0, general=True),
     # Not bound by the link: how many lanes a laptop gives its GPU is not said, and some copies run beside products.
     "copy_weights": Operator(start=0.0, general=True),
+    # A step's tokens by weights on processors, at the numbers of tokens that were measured.
+    **dict.fromkeys(PRODUCTS, Operator(start=0.3, bound="flop", group="multiply")),
+    # A step's attention there: for each head and cached token, and for each element of them.
+    PAIRS: Operator(start=2.3, group="multiply", follows_attention=True),
+    ELEMENTS: Operator(start=1.0, bound="flop", group="multiply", follows_attention=True),
+    NEAR_CACHE: Operator(
+        start=-0.5, bound="bytes", group="memory", shared_memory=True, follows_age=True, follows_attention=True,
+    ),
 }  # fmt: skip

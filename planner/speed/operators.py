@@ -17,6 +17,8 @@ from planner.speed.device import SpeedDevice
 from planner.speed.kernels import expert_columns, has_experts_for_vectors
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, OperatorTime, Sums
 from planner.speed.pipeline import overlapped
+from planner.speed.processor_attention import cache_class, processor_attention
+from planner.speed.processor_steps import has_own_products
 from planner.speed.products import add_product
 from planner.speed.setting import CURRENT, Setting
 from planner.speed.work import ClassWeights, LayerWork, ModelWork
@@ -98,6 +100,8 @@ def decode_operators(
     n_new_tokens: Any = 1,
     *,
     kv_bytes_per_element: float = F16_BYTES,
+    cache_type: str = "F16",
+    setting: Setting = CURRENT,
 ) -> tuple[OperatorTime, ...]:
     """`n_new_tokens` for each sequence at a depth of cached tokens; seconds of the whole step.
 
@@ -113,7 +117,7 @@ def decode_operators(
             share = expected_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
             name = "read_experts" if weight.is_expert else "read"
             sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
-            for operator, ideal_s in step_products(weight, device, n_tokens):
+            for operator, ideal_s in step_products(weight, device, setting, n_tokens):
                 sums.add(place, operator, weight.type_class, ideal_s)
             if not has_experts_for_vectors(weight, device):
                 few = n_tokens <= VECTOR_TOKENS
@@ -130,7 +134,12 @@ def decode_operators(
             cache.entries_read(depth_tokens) * cache.elements_per_entry for cache in layer.mixer.token_caches
         )
         rate = device.memory_bytes_per_s / n
-        if layer.mixer.token_caches:
+        if layer.mixer.token_caches and has_own_products(device, setting):
+            for operator, ideal_s in processor_attention(
+                layer.mixer, device, depth_tokens, n_sequences, n_new_tokens, kv_bytes_per_element
+            ):
+                sums.add(home, operator, cache_class(cache_type), n * ideal_s)
+        elif layer.mixer.token_caches:
             reading = cached * (kv_bytes_per_element / rate) * n_sequences
             sums.add(home, "cache", "", reading)
             sums.add(home, "cache_again", "", reading * (_readings(layer.mixer) - 1))

@@ -17,6 +17,7 @@ from planner.speed.device import cpu_device
 from planner.speed.effects import Level, least_factor, processor_product, start_logarithm
 from planner.speed.factors import LARGEST_LOGARITHM, Effect
 from planner.speed.kernels import processor_kernel
+from planner.speed.processor_steps import MEASURED_TOKENS, PRODUCTS
 from planner.speed.work import type_class
 from profiles.errors import ProfileError
 
@@ -42,27 +43,42 @@ def processor_product_effects(rows: Iterable[Mapping[str, str | None]]) -> tuple
     """Effects of products and attention on processors; raises ProfileError naming a row that is none.
 
     A row holds FLOP per second of one thread's products with weights of a type, on a processor with the instructions
-    that it names. What unscaling takes is within.
+    that it names: of a prompt (`gflop_per_s`), and of steps with so many tokens (`gflop_per_s_1` …) where those were
+    measured. What unscaling takes is within.
     """
-    measured = [_measured(row) for row in rows]
+    every = tuple(rows)
+    measured = [_measured(row) for row in every]
     products = [row for row in measured if row.name != _ATTENTION]
     attention = [row for row in measured if row.name == _ATTENTION]
-    return (*_of_products(products), *_of_attention(attention))
+    found = [*_of_products("multiply", products), *_of_attention(attention)]
+    if products:
+        found.append(_effect(processor_product("rescale"), "backend", -LARGEST_LOGARITHM, 0, _KERNEL_SD))
+    for operator, n in zip(PRODUCTS[:-1], MEASURED_TOKENS, strict=False):
+        column = f"gflop_per_s_{n}"
+        found += _of_products(
+            operator, [_measured(row, operator, column) for row in every if row.get(column)]
+        )
+    return tuple(found)
 
 
-def _measured(row: Mapping[str, str | None]) -> _Measured:
+def _measured(
+    row: Mapping[str, str | None], operator: str = "multiply", column: str = "gflop_per_s"
+) -> _Measured:
     try:
         name = row["type"] or ""
-        measured = float(row["gflop_per_s"] or "") * GIGA
+        measured = float(row[column] or "") * GIGA
         instructions = (row["instruction_sets"] or "").split(";")
         if not measured > 0:
             raise ValueError("the rate is not positive")
     except (KeyError, ValueError) as error:
         raise ProfileError(f"measured products, {row.get('id')!r}: {error!r}") from error
     device = cpu_device("measured", 1.0, 1, beside_gpu=False, instruction_sets=instructions)
-    operator = _ATTENTION if name == _ATTENTION else "multiply"
+    operator = _ATTENTION if name == _ATTENTION else operator
     name = name if name == _ATTENTION else type_class(name)
-    ideal = device.fp16_flop_per_s if name == _ATTENTION else device.product_flop_per_s(name)
+    if operator in PRODUCTS:
+        ideal = device.widened_flop_per_s
+    else:
+        ideal = device.fp16_flop_per_s if name == _ATTENTION else device.product_flop_per_s(name)
     factor = ideal / measured
     least = least_factor(operator, device)
     return _Measured(
@@ -73,11 +89,8 @@ def _measured(row: Mapping[str, str | None]) -> _Measured:
     )
 
 
-def _of_products(rows: Sequence[_Measured]) -> Iterator[Effect]:
-    if not rows:
-        return
-    here = processor_product("multiply")
-    yield _effect(processor_product("rescale"), "backend", -LARGEST_LOGARITHM, 0, _KERNEL_SD)
+def _of_products(operator: str, rows: Sequence[_Measured]) -> Iterator[Effect]:
+    here = processor_product(operator)
     left = [row.logarithm for row in rows]
     yield from _means(rows, left, lambda _: here, "backend", _OVERALL_SD)
     yield from _means(rows, left, lambda row: f"{here} {row.kernel}", "backend", _KERNEL_SD)

@@ -92,12 +92,13 @@ def place_row(row: BenchRow) -> PlacedRow:
     stored = stored_row(row, model)
     layout = _layout(row, stored.work)
     setting = _setting(row)
-    bytes_per_element = _cache_bytes(row)
+    cache_type = _cache_type(row)
     if phase == "decode":
         depth = row.n_depth_tokens + row.n_generated_tokens // 2
         operators = decode_operators(
-            stored.work, layout, depth, row.n_sequences, kv_bytes_per_element=bytes_per_element
-        )
+            stored.work, layout, depth, row.n_sequences, cache_type=cache_type, setting=setting,
+            kv_bytes_per_element=type_by_name(cache_type).bits_per_weight / 8,
+        )  # fmt: skip
     else:
         operators = prefill_operators(
             stored.work,
@@ -153,10 +154,9 @@ def _setting(row: BenchRow) -> Setting:
     )
 
 
-def _cache_bytes(row: BenchRow) -> float:
+def _cache_type(row: BenchRow) -> str:
     said = _CACHE_TYPE.search(row.notes)
-    name = (said[1] if said else row.k_type or "f16").upper()
-    return type_by_name(name).bits_per_weight / 8
+    return (said[1] if said else row.k_type or "f16").upper()
 
 
 def _layout(row: BenchRow, work: ModelWork) -> Layout:

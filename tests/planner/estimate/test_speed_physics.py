@@ -1,7 +1,7 @@
 """Physics as properties, through the functions that the commands call: on GPUs, processors, offload and several GPUs.
 
 Kernels change at a few sizes, and there alone the estimate may jump: a step of 9 tokens leaves the kernels for
-vectors (`planner.speed.batched`).
+vectors (`planner.speed.batched`), and on a processor the eighth token is the first in tiles (`processor_steps`).
 """
 
 from dataclasses import replace
@@ -147,7 +147,9 @@ def test_one_more_sequence_takes_longer_and_gives_more_apart_from_the_change_of_
     kind: str, depth: int, n: int
 ) -> None:
     here, more = decode(kind, depth, n), decode(kind, depth, n + 1)
-    if n == VECTOR_TOKENS and kind != "a processor":
+    # On processors 8 tokens are the first that are multiplied in tiles, which take 1.4 times as long as seven
+    # row by row with AVX2 and weights in Q6_K (measured).
+    if n == (VECTOR_TOKENS - 1 if kind == "a processor" else VECTOR_TOKENS):
         assert 0.2 < more / here < 2
         return
     assert here <= more * 1.000001

@@ -83,7 +83,10 @@ def test_a_mixtures_products_on_a_gpu_are_as_slow_as_a_dense_models_kernel() -> 
 
 def test_what_processors_reach_in_reading_says_nothing_of_gpus() -> None:
     factors = Factors(effects=(effect("read_experts processor", "operator", 1.0),))
-    for device, is_moved in ((GPU, False), (replace(GPU, kind="cpu", backend="cpu", key="some cpu"), True)):
+    for device, is_moved in (
+        (GPU, False),
+        (replace(GPU, kind="cpu", backend="cpu", key="some cpu", widened_flop_per_s=1e12), True),
+    ):
         asked = case(device, operators=decode_operators(mixture(), layout_on_one(device, 4), 0))
         experts = next(time for time in asked.operators if time.operator == "read_experts")
         assert (factors.factor(asked, experts) > Factors(effects=()).factor(asked, experts)) is is_moved
