@@ -2,7 +2,7 @@
 
     python -m planner.api.serving_calibration LATENCIES.csv --throughput RATES.csv --date 2026-11-27
 
-writes `serving_steps.csv` and `serving_spread.csv` into the packaged calibrations and prints the scores of fits that
+writes `serving_steps.csv`, `serving_spread.csv` and `serving_devices.csv` into the packaged calibrations and prints the scores of fits that
 had not seen the group that they predict, and of fits that had not seen the whole model or the whole system.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import csv
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from planner.estimate.serving_speed.deployment import batch
 from planner.estimate.serving_speed.latency_rows import LatencyRow
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
 from planner.estimate.serving_speed.served_latency import kind
-from planner.estimate.serving_speed.spread import Spread, spreads_of
+from planner.estimate.serving_speed.spread import Quantity, Spread, spread_of_new_devices, spreads_of
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.progress import Progress
 from planner.readers.measurement_table import read_table
@@ -42,6 +43,7 @@ class ServingCalibration:
     spreads: tuple[Spread, ...]
     measured: Measured
     left_out: LeftOut
+    systems_left_out: LeftOut
     rows: tuple[LatencyRow, ...]
     reasons: tuple[tuple[int, str], ...]
 
@@ -59,15 +61,18 @@ def calibrate_serving(
     measured = as_measured(distinct)
     rates = fit_rates(measured)
     left_out = leave_groups_out(measured, rates, progress=progress)
+    systems_left_out = leave_groups_out(measured, rates, fold(0), progress)
     return ServingCalibration(
         rates=rates,
         spreads=(
             *spreads_of_rows(distinct, left_out, range(len(distinct))),
+            *spreads_of_new_devices(distinct, systems_left_out, range(len(distinct))),
             *apart_spreads(rows, rates),
             *(rate_spreads(read_table(Path(throughput)).rows, rates) if throughput is not None else ()),
         ),
         measured=measured,
         left_out=left_out,
+        systems_left_out=systems_left_out,
         rows=distinct,
         reasons=reasons,
     )
@@ -95,6 +100,24 @@ def spreads_of_rows(
         *spreads_of("tpot", tpot, kinds, groups, SOURCE),
         *spreads_of("ttft", ttft, kinds, groups, SOURCE),
     )
+
+
+def spreads_of_new_devices(
+    rows: Sequence[LatencyRow], systems_left_out: LeftOut, among: Sequence[int]
+) -> tuple[Spread, ...]:
+    """How far some rows' times stray, where settings are known, from predictions by fits that had not seen their GPUs."""
+    chosen = [i for i in among if kind(rows[i].deployment).settings == "known"]
+    groups = [rows[i].group for i in chosen]
+    systems = [fold(0)(group) for group in groups]
+    ratios: tuple[tuple[Quantity, NDArray[Any]], ...] = (
+        ("tpot", systems_left_out.tpot_log_ratios),
+        ("ttft", systems_left_out.ttft_log_ratios),
+    )
+    found = (
+        spread_of_new_devices(quantity, [float(values[i]) for i in chosen], groups, systems, SOURCE)
+        for quantity, values in ratios
+    )
+    return tuple(spread for spread in found if spread is not None)
 
 
 def as_measured(rows: Sequence[LatencyRow]) -> Measured:
@@ -146,6 +169,15 @@ def _write(folder: Path, found: ServingCalibration, date: str) -> None:
             )  # fmt: skip
 
 
+def _write_devices(folder: Path, rows: Sequence[LatencyRow], date: str) -> None:
+    """The GPUs that the fit has seen."""
+    counts = Counter(row.deployment.accelerator.id for row in rows)
+    with (folder / "serving_devices.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "accelerator", "n_measurements", "date", "source"))
+        writer.writerows((device, device, n, date, SOURCE) for device, n in sorted(counts.items()))
+
+
 def _show(title: str, log_ratios: "NDArray[Any]", groups: Sequence[str]) -> None:
     import numpy as np
 
@@ -174,12 +206,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     found = calibrate_serving(options.file, options.throughput)
     _write(options.out, found, options.date)
+    _write_devices(options.out, found.rows, options.date)
     sys.stdout.write(f"{len(found.rows)} measurements; {len(found.reasons)} rows without an answer\n")
     _show("tpot, groups left out", found.left_out.tpot_log_ratios, found.measured.groups)
     _show("ttft, groups left out", found.left_out.ttft_log_ratios, found.measured.groups)
     if options.folds:
-        for part, name in ((1, "models"), (0, "systems")):
-            left = leave_groups_out(found.measured, found.rates, fold(part))
+        models = leave_groups_out(found.measured, found.rates, fold(1))
+        for left, name in ((models, "models"), (found.systems_left_out, "systems")):
             _show(f"tpot, {name} left out", left.tpot_log_ratios, found.measured.groups)
             _show(f"ttft, {name} left out", left.ttft_log_ratios, found.measured.groups)
 

@@ -14,6 +14,7 @@ def serving_facts() -> ServingFacts:
     steps = calibration_rows("serving_steps")
     return ServingFacts(
         rates=rates_from_rows(steps),
+        devices=frozenset(str(row["accelerator"]) for row in calibration_rows("serving_devices")),
         rows_digest=(steps[0].get("rows_digest") or "") if steps else "",
         spreads=(
             *spreads_from_rows(calibration_rows("serving_spread")),

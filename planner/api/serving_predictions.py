@@ -9,6 +9,7 @@ from planner.api.serving_calibration import (
     distinct_rows,
     fold,
     rows_digest,
+    spreads_of_new_devices,
     spreads_of_rows,
 )
 from planner.api.serving_facts import serving_facts
@@ -79,18 +80,27 @@ def serving_predictions(
 def _held_out(
     rows: Sequence[LatencyRow], hold_out: str, progress: Progress | None
 ) -> dict[tuple[object, ...], tuple[Interval, Interval]]:
-    """Times of every measurement by a fit without its fold, with bounds from what other folds strayed by."""
+    """Times of every measurement by a fit without its fold, with bounds from what other folds strayed by.
+
+    Where whole GPUs are left out, their bounds are of GPUs that no fit has seen, each of the others left out in turn.
+    """
     import numpy as np
 
     fold_of = _FOLDS[hold_out]
     measured = as_measured(rows)
-    left_out = leave_groups_out(measured, fit_rates(measured), fold_of, progress)
+    whole = fit_rates(measured)
+    left_out = leave_groups_out(measured, whole, fold_of, progress)
     folds = [fold_of(row.group) for row in rows]
     found = {}
     for name in sorted(set(folds)):
-        spreads = spreads_of_rows(rows, left_out, [i for i, other in enumerate(folds) if other != name])
+        others = [i for i, other in enumerate(folds) if other != name]
+        spreads = spreads_of_rows(rows, left_out, others)
+        devices = None
+        if hold_out == "device":
+            spreads = (*spreads, *spreads_of_new_devices(rows, left_out, others))
+            devices = frozenset(rows[i].deployment.accelerator.id for i in others)
         for i in (i for i, other in enumerate(folds) if other == name):
-            like = kind(rows[i].deployment)
+            like = kind(rows[i].deployment, devices)
             tpot_s = float(measured.tpot_s[i] / np.exp(left_out.tpot_log_ratios[i]))
             ttft_s = float(measured.ttft_s[i] / np.exp(left_out.ttft_log_ratios[i]))
             found[rows[i].identity] = (

@@ -57,6 +57,7 @@ class Batch:
     engine: "Floats"  # strings
     family: "Floats"
     unit: "Floats"
+    kernel: "Floats"  # the family, the unit, and whether blocks of its numbers have scales of their own
     tensor: "Floats"
     attention: "Floats"  # ranks that share one attention
     replicas: "Floats"  # of the attention
@@ -69,6 +70,7 @@ class Batch:
     held_steps: "Floats"
     collect_steps: "Floats"
     step_tokens: "Floats"
+    pads_experts: "Floats"  # 1 or 0
     prompts_first: "Floats"  # 1 or 0
     n_prompt: "Floats"  # tokens of a prompt that are read
     n_cached: "Floats"  # and those that are found in the cache
@@ -104,7 +106,7 @@ class Batch:
         """For each axis that rates differ by, 1 where a deployment belongs to a group and 0 elsewhere."""
         import numpy as np
 
-        axes = {"family": self.family, "engine": self.engine, "unit": self.unit}
+        axes = {"family": self.family, "engine": self.engine, "unit": self.unit, "kernel": self.kernel}
         return {
             axis: {str(name): (groups == name).astype(float) for name in np.unique(groups)}
             for axis, groups in axes.items()
@@ -145,6 +147,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         "engine": one.engine,
         "family": device.architecture,
         "unit": one.weight_unit,
+        "kernel": f"{device.architecture} {one.weight_unit}{' blocks' if load.counts.get('scaled') else ''}",
         "tensor": float(load.ranks.tensor),
         "attention": float(load.ranks.attention),
         "replicas": float(load.ranks.attention_replicas),
@@ -157,6 +160,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         "held_steps": float(one.schedule.held_steps),
         "collect_steps": float(one.schedule.collect_steps),
         "step_tokens": float(one.step_tokens),
+        "pads_experts": float(one.schedule.pads_experts),
         "prompts_first": float(one.prompts_first),
         "n_prompt": float(one.n_prompt_tokens - one.n_cached_tokens),
         "n_cached": float(one.n_cached_tokens),

@@ -30,7 +30,7 @@ from planner.estimate.served.names import candidates
 from planner.estimate.serving_speed.apart_runs import ApartRun
 from planner.estimate.serving_speed.deployment import Deployment, narrowest_unit
 from planner.estimate.serving_speed.generated_runs import generated_step_tokens, is_generated
-from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, run_settings
+from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting, of_versions, run_settings
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
 from planner.estimate.serving_speed.row_sources import SourceDevice
 from planner.estimate.serving_speed.schedule import Schedule
@@ -66,6 +66,7 @@ _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
 _DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
 _IMAGE: Final = re.compile(r"([a-z][\w.-]*:[\w.-]+)$", re.ASCII)
 _INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
+_BLOCKS_OF_QWEN: Final = re.compile(r"Qwen/.*-FP8$")  # weight_block_size in their config.json
 _MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
 MEMORY_SHARE: Final = 0.9  # that engines take by themselves
 _BESIDE_WEIGHTS_BYTES: Final = 3 * GIB  # activations, graphs, and what libraries keep
@@ -95,7 +96,7 @@ class RowReader:
     apart_runs: tuple[ApartRun, ...] = ()
     _models: dict[str, OpenedModel | None] = field(default_factory=dict)
     _devices: dict[str, Accelerator] = field(default_factory=dict)
-    _loads: dict[tuple[str, str, Parallel], RankLoad] = field(default_factory=dict)
+    _loads: dict[tuple[str, str, bool, Parallel], RankLoad] = field(default_factory=dict)
 
     def model(self, name: str) -> OpenedModel:
         """The model that a row names; words for how its weights are stored may stand behind its name."""
@@ -113,15 +114,17 @@ class RowReader:
             self._devices[system] = self.device_of(_SYSTEMS.get(system, system))
         return self._devices[system]
 
-    def load(self, name: str, precision: str, ranks: Parallel) -> RankLoad:
-        """The model at a precision, spread over ranks."""
-        key = name, precision, ranks
+    def load(self, name: str, precision: str, ranks: Parallel, *, has_blocks: bool = False) -> RankLoad:
+        """The model at a precision, spread over ranks; 8-bit weights may have scales by blocks of 128 × 128."""
+        key = name, precision, has_blocks, ranks
         if key not in self._loads:
             opened = self.model(name)
             problem = split_problem(opened.network, ranks)
             if problem is not None:
                 raise MissingFactError(problem)
-            self._loads[key] = rank_load(opened.network, _layout(opened, precision).storage, ranks)
+            self._loads[key] = rank_load(
+                opened.network, _layout(opened, precision, has_blocks=has_blocks).storage, ranks
+            )
         return self._loads[key]
 
     def read(self, row: Mapping[str, str]) -> LatencyRow:
@@ -145,7 +148,7 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     tpot_s = milliseconds(row, "silicon_tpot_ms")
     ttft_reason = row.get("ttft_left_out") or ""
     ttft_s = None if ttft_reason else milliseconds(row, "silicon_ttft_ms")
-    load = reader.load(name, precision, ranks)
+    load = reader.load(name, precision, ranks, has_blocks=has_blocks(row))
     if row["system"] in RACKS and ours:
         raise MissingFactError(
             "InferenceX ran racks only with prefill and decode apart, and the row does not say on how many GPUs each"
@@ -155,9 +158,10 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
     run = MeasuredRun(
         system=row["system"], model=name, precision=precision, engine=engine, n_prompt=n_prompt,
         n_output=n_output, n_gpus=ranks.tensor, n_expert_ranks=ranks.expert,
-        is_replicated=ranks.attention_replicas > 1, n_requests=n_requests, image=image(row), day=measured_day(row),
+        is_replicated=ranks.attention_replicas > 1, n_requests=n_requests, image=image(row), version=row.get("backend_version") or None,
+        day=measured_day(row),
     )  # fmt: skip
-    known = run_settings(reader.runs, run) if ours else None
+    known = run_settings(reader.runs if ours else of_versions(reader.runs), run)
     deployment = Deployment(
         load=load,
         accelerator=accelerator,
@@ -171,10 +175,11 @@ def _read(reader: RowReader, row: Mapping[str, str]) -> LatencyRow:
         if "n_answered" in row
         else _schedule(
             known,
+            is_known=ours,
             has_like_lengths=is_generated(row) and n_prompt.bit_count() == 1,
             step_tokens=generated_step_tokens(row, engine, n_prompt),
         ),
-        pool_bytes=pool_bytes(accelerator, load, engine, (known or {}).get("memory_share", MEMORY_SHARE)),
+        pool_bytes=pool_bytes(accelerator, load, engine, known.get("memory_share", MEMORY_SHARE)),
     )
     return LatencyRow(
         deployment=deployment,
@@ -216,19 +221,19 @@ def _reported(row: Mapping[str, str], n_requests: float) -> Schedule:
 
 
 def _schedule(
-    known: Mapping[str, float] | None, *, has_like_lengths: bool, step_tokens: int | None
+    known: Mapping[str, float], *, is_known: bool, has_like_lengths: bool, step_tokens: int | None
 ) -> Schedule:
-    if known is None:
-        return Schedule(has_like_lengths=has_like_lengths, has_known_settings=False, step_tokens=step_tokens)
     most = known.get("most_running")
     return Schedule(
+        has_known_settings=is_known,
         has_like_lengths=has_like_lengths,
+        pads_experts=bool(known.get("pads_experts", 0)),
         is_cold=bool(known.get("is_cold", 0)),
         draft_tokens=int(known.get("draft_tokens", 0)),
         held_steps=known.get("held_steps", 0.0),
         collect_steps=known.get("collect_steps", 0.0),
         most_running=None if most is None else int(most),
-        step_tokens=int(known["step_tokens"]) if "step_tokens" in known else None,
+        step_tokens=int(known["step_tokens"]) if "step_tokens" in known else step_tokens,
     )
 
 
@@ -296,7 +301,11 @@ def _spread(row: Mapping[str, str], *, has_experts: bool) -> tuple[Parallel, flo
     stages = _at_least_1(row, "pp_size")
     tensor, replicas = whole_number(row, "tp_size"), _at_least_1(row, "attention_dp_size")
     experts, in_one = _at_least_1(row, "moe_ep_size"), whole_number(row, "batch_size")
-    n_requests = requests_in_flight(row) or float(in_one * replicas)
+    n_requests = requests_in_flight(row)
+    if n_requests is None:
+        if row.get("silicon_data_source"):
+            raise MissingFactError("how many requests were in flight is not said")
+        n_requests = float(in_one * replicas)
     if not row.get("attention_dp_size") or row["attention_dp_size"] == "0":
         if not has_experts:  # copies of the whole model beside each other, each with its own share
             return Parallel(tensor=tensor), float(in_one)
@@ -331,7 +340,13 @@ def cache_bytes(accelerator: Accelerator, engine: str, precision: str) -> float:
     return 1.0 if is_narrow else 2.0
 
 
-def _layout(opened: OpenedModel, precision: str) -> FormatLayout:
+def has_blocks(row: Mapping[str, str]) -> bool:
+    """Whether 8-bit weights have a scale for each block: so the row says, and so are Qwen's own 8-bit copies."""
+    modes = (row.get(column) for column in ("gemm_quant_mode", "moe_quant_mode"))
+    return "fp8_block" in modes or _BLOCKS_OF_QWEN.match(row["model_path"]) is not None
+
+
+def _layout(opened: OpenedModel, precision: str, *, has_blocks: bool) -> FormatLayout:
     """The weights at a row's precision: as published where that is it, else as NVIDIA's or the maker's copies are."""
     published = opened.published
     label = "" if published is None else published.storage.label
@@ -345,7 +360,8 @@ def _layout(opened: OpenedModel, precision: str) -> FormatLayout:
     if precision in ("", "bf16", AS_PUBLISHED):
         return lay_out(network, QuantizationPlan(method="none", linear=None))
     if precision == "fp8":
-        return lay_out(network, QuantizationPlan(method="fp8", linear=Fp8(), kept=Plain(dtype="BF16")))
+        linear = Fp8(block=(128, 128) if has_blocks else None)
+        return lay_out(network, QuantizationPlan(method="fp8", linear=linear, kept=Plain(dtype="BF16")))
     if precision == "fp4":
         return lay_out(network, _nvfp4_plan(network))
     raise MissingFactError(f"how the weights are stored at precision {precision!r} is not known")

@@ -20,6 +20,7 @@ SETTINGS: Final = (
     "memory_share",
     "is_cold",
     "step_tokens",
+    "pads_experts",
 )
 _NUMBERS: Final = ("n_prompt", "n_output", "n_gpus", "n_expert_ranks")
 _EARLY: Final = timedelta(days=2)  # changes are measured shortly before they are made
@@ -40,6 +41,7 @@ class MeasuredRun:
     is_replicated: bool
     n_requests: float
     image: str | None
+    version: str | None
     day: date | None
 
 
@@ -91,6 +93,11 @@ def run_settings(known: Iterable[RunSetting], run: MeasuredRun) -> dict[str, flo
     return found
 
 
+def of_versions(known: Iterable[RunSetting]) -> tuple[RunSetting, ...]:
+    """The settings that every run of a version has, whoever started it."""
+    return tuple(one for one in known if "version" in one.texts)
+
+
 def run_settings_from_rows(rows: Iterable[Mapping[str, str | None]]) -> tuple[RunSetting, ...]:
     """The rows of `calibrations/serving_runs.csv` as records; raises ProfileError naming the row."""
     found = []
@@ -102,7 +109,7 @@ def run_settings_from_rows(rows: Iterable[Mapping[str, str | None]]) -> tuple[Ru
             found.append(
                 RunSetting(
                     setting=row["setting"], value=float(row["value"] or ""),
-                    texts=_filled(row, ("system", "model", "precision", "engine", "image")),
+                    texts=_filled(row, ("system", "model", "precision", "engine", "image", "version")),
                     numbers={k: int(v) for k, v in _filled(row, _NUMBERS).items()},
                     is_replicated=replicated,
                     least_requests=float(row["least_requests"] or 0),

@@ -22,6 +22,7 @@ class Schedule:
         0.0  # decode steps for which the first of new requests is held back, for more of them to come
     )
     most_running: int | None = None  # requests that one replica of the attention takes at once
+    pads_experts: bool = False  # every expert gets rows, of padding if no token picked it, and so is read
     step_tokens: int | None = None  # of prompts in one step, beside what decodes; None: the engine's default
     has_known_settings: bool = True  # False: of a measured run that nobody told more about than its row says
     is_reported: bool = False  # of such a run, what its own load generator wrote down: lengths, load, rounds

@@ -18,6 +18,7 @@ class ServingFacts:
 
     rates: StepRates
     spreads: tuple[Spread, ...]
+    devices: frozenset[str] | None = None  # ids of the GPUs that were measured; None: all there are
     rows_digest: str = ""  # of the measurements
 
 
@@ -38,8 +39,8 @@ def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> 
     found = latency(batch(deployments), facts.rates)
     return tuple(
         ServedLatency(
-            tpot_s=interval(float(found.tpot_s[i]), "tpot", kind(one), facts.spreads),
-            ttft_s=interval(float(found.ttft_s[i]), "ttft", kind(one), facts.spreads),
+            tpot_s=interval(float(found.tpot_s[i]), "tpot", kind(one, facts.devices), facts.spreads),
+            ttft_s=interval(float(found.ttft_s[i]), "ttft", kind(one, facts.devices), facts.spreads),
             decode_step_s=float(found.decode_step_s[i]),
             prompt_step_s=float(found.prompt_step_s[i]),
         )
@@ -47,13 +48,14 @@ def served_latencies(deployments: Sequence[Deployment], facts: ServingFacts) -> 
     )
 
 
-def kind(one: Deployment) -> Kind:
-    """What a deployment's times stray like."""
+def kind(one: Deployment, devices: frozenset[str] | None = None) -> Kind:
+    """What a deployment's times stray like, where the fit has seen these GPUs (None: all)."""
     return kind_of(
         one.engine,
         has_experts=one.load.network.is_mixture_of_experts(),
         has_known_settings=one.schedule.has_known_settings,
         is_reported=one.schedule.is_reported,
+        is_new_device=devices is not None and one.accelerator.id not in devices,
     )
 
 

@@ -1,7 +1,9 @@
 """How far measured times stray from expected ones on rows that the fit had not seen.
 
 A spread is one engine's, of dense models or of mixtures of experts, and of runs whose settings are known, of runs that
-nobody told more about than their load, or of runs as the tool reports them that made their load. Where too few groups were measured for that, it is that of more of them.
+nobody told more about than their load, or of runs as the tool reports them that made their load. Where too few groups
+were measured for that, it is that of more of them. On a GPU that no fit has seen times stray further: that spread is of
+whole systems left out in turn.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 Quantity = Literal["tpot", "ttft", "tok_s"]
 ALL: Final = "*"
 _LEAST_GROUPS: Final = 4  # below it, a kind takes the spread of more of them
+_LEAST_SYSTEMS: Final = 3
 _COVERAGE: Final = 0.8  # of what a spread shall contain of groups that it was not made from
 _TAILS: Final = tuple(0.1 - 0.005 * i for i in range(19))  # shares cut off at either end, widest spread last
 
@@ -26,7 +29,8 @@ class Kind:
 
     engine: str = ALL
     model: str = ALL  # "dense", "experts"
-    # "known", "unknown", "reported" by the tool that made the load, or "apart": prompts on GPUs of their own
+    # "known", and on a GPU that no fit has seen "new"; "unknown", "reported" by the tool that made the load, or "apart":
+    # prompts on GPUs of their own
     settings: str = ALL
 
     @property
@@ -40,21 +44,33 @@ class Kind:
         )
 
 
-def kind_of(engine: str, *, has_experts: bool, has_known_settings: bool, is_reported: bool = False) -> Kind:
+def kind_of(
+    engine: str,
+    *,
+    has_experts: bool,
+    has_known_settings: bool,
+    is_reported: bool = False,
+    is_new_device: bool = False,
+) -> Kind:
     """The narrowest kind of one deployment."""
+    known = NEW.settings if is_new_device else "known"
     return Kind(
         engine=engine,
         model="experts" if has_experts else "dense",
-        settings="known" if has_known_settings else "reported" if is_reported else "unknown",
+        settings=known if has_known_settings else "reported" if is_reported else "unknown",
     )
+
+
+NEW: Final = Kind(settings="new")  # GPUs that no fit has seen: too few were measured to tell engines apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
     """Bounds of measured over expected time that contain 80 % of a group that had no say in them.
 
-    They are quantiles in which each group of rows counts alike. Each group in turn is held against the quantiles of the
-    others; the share cut off at either end is the largest, 10 % at most, at which four of five are contained.
+    They are quantiles in which each group of rows counts alike. Each group (or each system, for GPUs that no fit has seen)
+    in turn is held against the quantiles of the others; the share cut off at either end is the largest, 10 % at most, at
+    which four of five are contained.
     """
 
     quantity: Quantity
@@ -88,7 +104,8 @@ def spreads_of(
         n_groups = len({groups[i] for i in chosen})
         if kind != Kind() and n_groups < _LEAST_GROUPS:
             continue
-        low, high = _bounds([log_ratios[i] for i in chosen], [groups[i] for i in chosen])
+        ours = [groups[i] for i in chosen]
+        low, high = _bounds([log_ratios[i] for i in chosen], ours, ours)
         found.append(
             Spread(
                 quantity=quantity,
@@ -102,19 +119,42 @@ def spreads_of(
     return tuple(found)
 
 
-def _bounds(log_ratios: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
+def spread_of_new_devices(
+    quantity: Quantity,
+    log_ratios: Sequence[float],
+    groups: Sequence[str],
+    systems: Sequence[str],
+    source: str,
+) -> Spread | None:
+    """The spread of GPUs that no fit has seen, by fits without each system in turn; None if there are too few of them."""
+    if len(set(systems)) < _LEAST_SYSTEMS:
+        return None
+    low, high = _bounds(log_ratios, groups, systems)
+    return Spread(
+        quantity=quantity,
+        kind=NEW,
+        low_ratio=low,
+        high_ratio=high,
+        n_groups=len(set(groups)),
+        source=source,
+    )
+
+
+def _bounds(log_ratios: Sequence[float], groups: Sequence[str], folds: Sequence[str]) -> tuple[float, float]:
+    """Quantiles at the share cut off at which, each fold in turn held against the others, groups are contained."""
     import numpy as np
 
-    values, names = np.asarray(log_ratios), np.asarray(groups)
+    values, names, parts = np.asarray(log_ratios), np.asarray(groups), np.asarray(folds)
     tail = _TAILS[0]
     for tail in _TAILS:
         contained = []
-        for name in np.unique(names):
-            ours = names == name
-            if ours.all():
+        for part in np.unique(parts):
+            away = parts == part
+            if away.all():
                 break
-            low, high = _quantiles(values[~ours], names[~ours], tail)
-            contained.append(float(np.mean((values[ours] >= low) & (values[ours] <= high))))
+            low, high = _quantiles(values[~away], names[~away], tail)
+            is_in = (values >= low) & (values <= high)
+            contained += [float(np.mean(is_in[names == name])) for name in np.unique(names[away])]
         if not contained or np.mean(contained) >= _COVERAGE:
             break
     low, high = np.exp(_quantiles(values, names, tail))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"
 Scale = Literal["fraction", "positive"]
-Axis = Literal["family", "engine", "unit"]
+Axis = Literal["family", "engine", "unit", "kernel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +60,10 @@ RATES: Final = (
     ),
     _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
     _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
-    _kernel("prompt_flop_fraction", 0.55, ("family", "engine", "unit"), unit__fp16=0.5, unit__fp4=-0.6),
-    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "unit"), unit__fp4=-0.4),
+    _kernel(
+        "prompt_flop_fraction", 0.55, ("family", "engine", "unit", "kernel"), unit__fp16=0.5, unit__fp4=-0.6
+    ),
+    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "unit", "kernel"), unit__fp4=-0.4),
     Rate(
         name="expert_half_rows", scale="positive", start=32.0, axes=("family",), spread=0.7, group_spread=0.3
     ),
@@ -113,6 +115,7 @@ RATES: Final = (
     Rate(name="first_token_steps", scale="positive", start=1.0, axes=("engine",), spread=0.5),
     Rate(name="chained_prompts", scale="positive", start=1.0, axes=("engine",), spread=0.5),
     Rate(name="kept_waves", scale="fraction", start=0.75, axes=()),
+    Rate(name="kept_clusters", scale="fraction", start=0.5, axes=()),
     Rate(name="cold_s", scale="positive", start=60.0, axes=(), spread=0.5),
     Rate(
         name="draft_acceptance", scale="fraction", start=0.5, axes=("engine",), spread=4.0, group_spread=2.0

@@ -64,8 +64,13 @@ def tokens_of_a_step(q: Batch, rates: StepRates) -> "Floats":
     return found
 
 
-def prompt_step_s(q: Batch, rates: StepRates, n_prompts: "float | Floats" = 1.0) -> "Floats":
-    """Reading so many prompts on every replica of the attention, as a part of a step that others share."""
+def prompt_step_s(
+    q: Batch, rates: StepRates, n_prompts: "float | Floats" = 1.0, decoding_s: "float | Floats" = 0.0
+) -> "Floats":
+    """A step that reads so many prompts on every replica of the attention, and decodes for so long.
+
+    The host launches all of it while the GPU works, whichever takes longer.
+    """
     work = prompt_work_s(
         q,
         rates,
@@ -73,7 +78,7 @@ def prompt_step_s(q: Batch, rates: StepRates, n_prompts: "float | Floats" = 1.0)
         {kind: n_prompts * flop for kind, flop in q.prompt_mixing_flop.items()},
         n_prompts * q.prompt_cache_bytes,
     )
-    return larger(work, prompt_host_s(q, rates))
+    return larger(work + decoding_s, prompt_host_s(q, rates))
 
 
 def prompt_work_s(
@@ -143,7 +148,7 @@ def _step(
     of_rank = np.maximum(q.experts_per_token * picked / q.active_fraction / q.expert_ranks, 1e-9)
     uneven = 1 + rates.value("expert_unevenness", q) * np.sqrt(2 * np.log(q.expert_ranks) / of_rank)
     experts = uneven * larger(
-        q.part_bytes["experts"] * picked / read_experts,
+        q.part_bytes["experts"] * np.maximum(picked, q.pads_experts) / read_experts,
         2 * q.part_elements["experts"] * picked * rows
         / (q.part_flop_per_s["experts"] * rates.value("expert_flop_fraction", q)),
         _EXPERT_ORDER,

@@ -1,7 +1,8 @@
 """Steps of a deployment for a simulation: the seconds of `step_time`, asked once and remembered in tables.
 
     decode(n)     a + b · tokens in the caches       exact with empty caches and half-way through the deployment's answers
-    mixed(n, …)   decode(n) + interference · P       P reading so many tokens of prompts; alone, P is all there is
+    mixed(n, …)   decode(n) + interference · (max(P + decode(n), host) − decode(n))
+                  P reading so many tokens of prompts; alone, max(P, host) is all there is
 
 P runs on a line between points in the number of tokens, and is linear in the pairs of tokens that attention goes over.
 Where tokens are drafted, a step counts as its share for one of the tokens that it yields.
@@ -57,11 +58,11 @@ class ServingStepTimer:
         if read is None:
             read = self._read[chunk_tokens] = self._read_s(chunk_tokens)
         work = read + self.token_mixing_s * chunk_tokens + self.pair_mixing_s * chunk_context_tokens
-        prompt_s = larger(work, self.host_s)
         if n_sequences == 0:
-            return prompt_s
+            return larger(work, self.host_s)
         empty_s, cached_token_s = self.decode(n_sequences)
-        return empty_s + cached_token_s * cached_tokens + self.interference * prompt_s
+        decoding_s = empty_s + cached_token_s * cached_tokens
+        return decoding_s + self.interference * (larger(work + decoding_s, self.host_s) - decoding_s)
 
     def _read_s(self, chunk_tokens: int) -> float:
         import numpy as np
@@ -86,7 +87,7 @@ def serving_step_timer(
     import numpy as np
 
     q, rates = batch([deployment]), facts.rates
-    within = interval(1.0, "tpot", kind(deployment), facts.spreads)
+    within = interval(1.0, "tpot", kind(deployment, facts.devices), facts.spreads)
     stretch = {"low": within.low, "expected": 1.0, "high": within.high}[bound]
     n = np.arange(max_sequences + 1, dtype=float)
     per_token = stretch / float(tokens_of_a_step(q, rates)[0])

@@ -41,6 +41,28 @@ def test_without_the_concurrency_a_batch_is_one_replicas() -> None:
     assert READER.read(row).deployment.n_requests == 64
 
 
+def test_a_source_that_leaves_the_requests_in_flight_out_is_no_load() -> None:
+    row = ROW | {"silicon_data_source": "source_file=qwen3_32b.csv; gtl_job_id=23364591"}
+    with pytest.raises(MissingFactError, match="how many requests were in flight is not said"):
+        READER.read(row)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_scaled"),
+    [
+        ({"model_path": "Qwen/Qwen3-32B"}, False),
+        ({"model_path": "Qwen/Qwen3-32B", "gemm_quant_mode": "fp8_block"}, True),
+        ({"model_path": "Qwen/Qwen3.5-397B-A17B", "moe_quant_mode": "fp8_block"}, True),
+        ({"model_path": "Qwen/Qwen3-235B-A22B-FP8", "gemm_quant_mode": "fp8"}, True),
+    ],
+)
+def test_scales_by_blocks_are_read_off_the_row_or_the_makers_copy(
+    changes: dict[str, str], is_scaled: bool
+) -> None:
+    load = READER.read(ROW | {"precision": "fp8", "moe_ep_size": "1"} | changes).deployment.load
+    assert bool(load.counts["scaled"]) == is_scaled
+
+
 def test_words_for_the_storage_are_taken_off_a_name() -> None:
     found = READER.read(
         ROW | {"model_path": "Qwen/Qwen3-235B-A22B-FP8", "precision": "fp8", "backend": "vllm"}

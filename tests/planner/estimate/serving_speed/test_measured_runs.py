@@ -4,20 +4,25 @@ from datetime import date
 
 import pytest
 
-from planner.estimate.serving_speed.measured_runs import MeasuredRun, run_settings, run_settings_from_rows
+from planner.estimate.serving_speed.measured_runs import (
+    MeasuredRun,
+    of_versions,
+    run_settings,
+    run_settings_from_rows,
+)
 from profiles.errors import ProfileError
 from profiles.loader import calibration_rows
 
 LINE: dict[str, str | None] = dict.fromkeys(
     (
         "id", "setting", "value", "system", "model", "precision", "engine", "n_prompt", "n_output", "n_gpus",
-        "n_expert_ranks", "is_replicated", "least_requests", "most_requests", "image", "since", "until",
+        "n_expert_ranks", "is_replicated", "least_requests", "most_requests", "image", "version", "since", "until",
     )
 ) | {"id": "x", "setting": "draft_tokens", "value": "3", "model": "DeepSeek"}  # fmt: skip
 RUN = MeasuredRun(
     system="b200_sxm", model="deepseek-ai/DeepSeek-R1", precision="fp4", engine="trtllm", n_prompt=1024, n_output=1024,
     n_gpus=8, n_expert_ranks=1, is_replicated=False, n_requests=64, image="release:1.2.0rc6.post3",
-    day=date(2026, 2, 6),
+    version="1.2.0rc6.post3", day=date(2026, 2, 6),
 )  # fmt: skip
 
 
@@ -59,7 +64,18 @@ def test_without_a_day_only_undated_lines_hold() -> None:
 def test_every_packaged_line_is_read_and_names_its_source() -> None:
     rows = calibration_rows("serving_runs")
     assert len(run_settings_from_rows(rows)) == len(rows)
-    assert all((row["source"] or "").startswith("SemiAnalysisAI/InferenceX") for row in rows)
+    for row in rows:
+        whose = "vllm-project/vllm" if row["version"] else "SemiAnalysisAI/InferenceX"
+        assert (row["source"] or "").startswith(whose)
+
+
+def test_what_a_version_does_holds_for_the_runs_of_everybody() -> None:
+    lines = run_settings_from_rows(
+        [LINE, LINE | {"setting": "pads_experts", "value": "1", "version": RUN.version or ""}]
+    )
+    assert run_settings(of_versions(lines), RUN) == {"pads_experts": 1}
+    other = MeasuredRun(**{name: getattr(RUN, name) for name in MeasuredRun.__slots__} | {"version": None})
+    assert run_settings(of_versions(lines), other) == {}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from planner.estimate.serving_speed.cross_validation import leave_groups_out
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
-from planner.estimate.serving_speed.spread import Kind, kind_of, spread_for, spreads_from_rows, spreads_of
+from planner.estimate.serving_speed.spread import (
+    NEW,
+    Kind,
+    kind_of,
+    spread_for,
+    spread_of_new_devices,
+    spreads_from_rows,
+    spreads_of,
+)
 from planner.estimate.serving_speed.step_rates import RATES, StepRates, rates_from_rows, to_line
 from profiles.errors import ProfileError
 from profiles.loader import calibration_rows
@@ -71,6 +79,29 @@ def test_a_group_is_predicted_by_a_fit_without_it() -> None:
     left = leave_groups_out(odd, fit_rates(odd))
     # Nobody else is three times as slow, so what was left out is found to be.
     assert float(np.median(left.tpot_log_ratios[wrong])) > 0.7 * math.log(3)
+
+
+def test_gpus_that_no_fit_has_seen_stray_as_systems_do() -> None:
+    # Three systems of four groups each, one of them 1.5 times as slow: groups left out are like their neighbours, whole
+    # systems are not.
+    systems = [system for system in "abc" for _ in range(4)]
+    groups = [f"{system} {i}" for i, system in enumerate(systems)]
+    rng = np.random.default_rng(3)
+    ratios = [
+        float(x) + (0.4 if system == "c" else 0.0)
+        for x, system in zip(rng.normal(0, 0.1, 12), systems, strict=True)
+    ]
+    kind = kind_of("vllm", has_experts=False, has_known_settings=True)
+    usual = spread_for(spreads_of("tpot", ratios, [kind] * 12, groups, "test"), "tpot", kind)
+    new = spread_of_new_devices("tpot", ratios, groups, systems, "test")
+    assert new is not None and new.kind == NEW and new.n_groups == 12
+    assert new.high_ratio / new.low_ratio > usual.high_ratio / usual.low_ratio
+    assert spread_of_new_devices("tpot", ratios[:8], groups[:8], systems[:8], "test") is None
+    asked = kind_of("sglang", has_experts=True, has_known_settings=True, is_new_device=True)
+    assert spread_for((usual, new), "tpot", asked) == new
+    assert (
+        kind_of("vllm", has_experts=True, has_known_settings=False, is_new_device=True).settings == "unknown"
+    )
 
 
 def test_a_spread_counts_every_group_alike() -> None:

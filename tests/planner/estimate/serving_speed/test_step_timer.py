@@ -71,6 +71,19 @@ def test_more_work_is_never_faster(name: str, n: int, chunk: int, more: int) -> 
     assert least > sum(found.decode(n)) * (n > 0)
 
 
+def test_what_the_host_launches_runs_beside_the_decoding() -> None:
+    # The host launches 32 layers for 32 · 0.3 ms = 9.6 ms. Alone that hides a token that is read; beside a decoding step
+    # of four times as long it is hidden itself: what a token adds is what the GPU takes for it, and a little more.
+    one = timer(deployment())
+    assert one.host_s == pytest.approx(32 * 3e-4)
+    alone = one.mixed(0, 0, 1, 1)
+    empty_s, cached_token_s = one.decode(256)
+    decoding_s = empty_s + 256_000 * cached_token_s
+    added = one.mixed(256, 256_000, 1, 1) - decoding_s
+    assert decoding_s > 4 * one.host_s and alone > one.host_s
+    assert added < 1.1 * (alone**3 - one.host_s**3) ** (1 / 3)
+
+
 def test_drafted_tokens_make_a_step_count_for_several() -> None:
     # One token drafted, half of them accepted: 1 + 0.5 tokens a step.
     one = deployment(n_requests=1, schedule=Schedule(draft_tokens=1))
