@@ -11,9 +11,11 @@ from planner.estimate.serving_speed.cross_validation import leave_groups_out
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.served_latency import ServingFacts, served_latencies
 from planner.estimate.serving_speed.spread import (
     NEW,
     Kind,
+    Spread,
     kind_of,
     spread_for,
     spread_of_new_devices,
@@ -102,6 +104,18 @@ def test_gpus_that_no_fit_has_seen_stray_as_systems_do() -> None:
     assert (
         kind_of("vllm", has_experts=True, has_known_settings=False, is_new_device=True).settings == "unknown"
     )
+
+
+def test_answers_for_a_gpu_that_no_fit_has_seen_take_its_bounds() -> None:
+    usual = Spread(quantity="tpot", kind=Kind(), low_ratio=0.9, high_ratio=1.1, n_groups=9, source="seen")
+    new = replace(usual, kind=NEW, low_ratio=0.5, high_ratio=2.0, source="new")
+    spreads = (usual, new, replace(usual, quantity="ttft"), replace(new, quantity="ttft"))
+    one = deployment()
+    sources = [
+        served_latencies([one], ServingFacts(rates=START, spreads=spreads, devices=devices))[0].tpot_s.source
+        for devices in (None, frozenset((one.accelerator.id,)), frozenset(("another",)))
+    ]
+    assert sources == ["seen", "seen", "new"]
 
 
 def test_a_spread_counts_every_group_alike() -> None:
