@@ -81,9 +81,7 @@ def test_a_short_sample_carries_what_a_long_one_does() -> None:
     replica = Replica(policy=policy, timer=Line(sequence_s=1e-4))
     workload = replace(ONE, output=parse_lengths("50-150"))
     limits = (objective("tpot", 0.035), objective("ttft", 1.0))
-    found = [
-        capacity(replica, sampled_load(workload, n, 0).serve, limits, 1000.0).load for n in (200, 20_000)
-    ]
+    found = [capacity(replica, sampled_load(workload, n, 0).serve, limits, 1000.0).load for n in (200, 8_000)]
     assert found[0] is not None and found[0] == pytest.approx(found[1], rel=0.08)
 
 
