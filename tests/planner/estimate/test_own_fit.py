@@ -1,6 +1,7 @@
 """llama-server's own --fit, against decisions of the engine itself."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -101,7 +102,7 @@ def test_decisions_that_differ_do_so_by_one_layer(
     assert abs(int(first[1]) - first_without_experts) <= 1
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["llama-70b", "qwen3-30b-a3b"]), st.lists(st.integers(4, 30), min_size=1, max_size=3),
     st.sampled_from([4096, 32_768]),
@@ -119,10 +120,18 @@ def test_every_card_keeps_its_margin_and_more_memory_never_holds_less(
         loads = memory_loads(described, flags, split, gpus, ram)
         held = [load for load in loads if load.device.is_gpu]
         weights = sum(load.term_bytes("weights") + load.term_bytes("experts") for load in held)
-        # Norms that the engine's planning forgets may move a buffer: no more than that.
-        slack = 64 * 2**20
+        # The engine looks at each card while those before it hold nothing yet. Once all layers lie on several cards their
+        # inputs are kept four times over, so that batches follow each other through the cards: that comes on top.
+        is_pipelined = len(gpus) > 1 and split.n_gpu_layers == described.network.n_layers + 1
+        fewer = replace(split, n_gpu_layers=split.n_gpu_layers - 1) if is_pipelined else split
+        before = {
+            load.device.name: load.term_bytes("compute")
+            for load in memory_loads(described, flags, fewer, gpus, ram)
+        }
         kept = all(
-            load.needed_bytes - load.term_bytes("engine and driver") <= load.device.capacity_bytes - DRIVER_BYTES - GIB + slack
+            load.needed_bytes - load.term_bytes("engine and driver")
+            <= load.device.capacity_bytes - DRIVER_BYTES - GIB
+            + max(0, load.term_bytes("compute") - before[load.device.name])
             for load in held
             if load.term_bytes("weights")
         )  # fmt: skip
