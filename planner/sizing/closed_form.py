@@ -6,8 +6,8 @@ prompt to read, a replica ends no more than
 
     n / (O · step(n, n · c) + n · P · seconds of one more prompt token in a full step)
 
-requests a second, and n is no more than the pool holds, the engine takes, and the time per token allows, which is what
-stands below the line over O: the prompts of all others are read while an answer is decoded.
+requests a second, and n is no more than the pool holds, the engine takes, and the time per token allows: a step, and the
+prompts of all others, which are read while an answer is decoded.
 """
 
 import math
@@ -22,6 +22,7 @@ from planner.workload.workload import Objective
 
 # Means stand for distributions above; no simulated capacity was over 1.0 of the bound with this.
 _SLACK: Final = 1.25
+_NEAR: Final = 1.1  # times per token hardly differ between n and several more: the limit has slack of its own
 _MOST_OF_THEM: Final = 0.5  # quantile from which the mean keeps to a limit too
 _WAITING: Final = 4.0  # users for each that runs, where only their patience ends it
 
@@ -63,14 +64,22 @@ def impossible(
     return None
 
 
-def most_at_once(timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]) -> int:
-    """Requests that decode together at most: what the engine takes, the pool holds and the time per token allows."""
+def most_at_once(
+    timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective], slack: float = 1.0
+) -> int:
+    """Requests that decode together at most: what the engine takes, the pool holds and the time per token allows.
+
+    With some slack in the limit of that time, where it must be sure that no more do.
+    """
     held = int(policy.kv_tokens / max(1.0, means.n_cached_tokens))
     most = max(1, min(policy.max_sequences, held))
     limits = [one.limit_s for one in objectives if one.measure == "tpot" and one.quantile >= _MOST_OF_THEM]
 
     def is_within(n: int) -> bool:
-        return _answer_s(timer, policy, means, n) <= min(limits) * means.n_output_tokens
+        # A request's own prompt comes before its tokens.
+        others_s = (n - 1) * _reading_s(timer, policy, means, n)
+        token_s = _step_s(timer, n, means) + others_s / means.n_output_tokens
+        return token_s <= slack * min(limits)
 
     if not limits or is_within(most):
         return most
@@ -85,7 +94,8 @@ def most_requests_per_s(
     timer: StepTimer, policy: Policy, means: Means, objectives: Sequence[Objective]
 ) -> float:
     """Requests a second that one replica surely does not carry within the objectives."""
-    return _SLACK * _requests_per_s(timer, policy, means, most_at_once(timer, policy, means, objectives))
+    n = most_at_once(timer, policy, means, objectives, _NEAR)
+    return _SLACK * _requests_per_s(timer, policy, means, n)
 
 
 def most_users(
@@ -96,7 +106,7 @@ def most_users(
     By Little's law those with something on it are no more than run at once, and, where the pool or the engine is what
     bounds that, those who wait for a place within the limits; and the replica ends so many requests a second at most.
     """
-    n = most_at_once(timer, policy, means, objectives)
+    n = most_at_once(timer, policy, means, objectives, _NEAR)
     held = most_at_once(timer, policy, means, ())
     per_s = _requests_per_s(timer, policy, means, n)
     waits = [one.limit_s for one in objectives if one.measure != "tpot" and one.quantile >= _MOST_OF_THEM]
@@ -110,13 +120,13 @@ def most_users(
 
 
 def _requests_per_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
-    return n_at_once / _answer_s(timer, policy, means, n_at_once)
-
-
-def _answer_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
-    """Decoding an answer beside others, each of which has its prompt read once meanwhile."""
+    """Answers decoded beside each other, each prompt read once meanwhile."""
     decoding = means.n_output_tokens * _step_s(timer, n_at_once, means)
-    return decoding + n_at_once * means.n_read_tokens * _prompt_token_s(timer, policy, n_at_once)
+    return n_at_once / (decoding + n_at_once * _reading_s(timer, policy, means, n_at_once))
+
+
+def _reading_s(timer: StepTimer, policy: Policy, means: Means, n_at_once: int) -> float:
+    return means.n_read_tokens * _prompt_token_s(timer, policy, n_at_once)
 
 
 def _alone_s(

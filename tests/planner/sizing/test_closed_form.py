@@ -53,10 +53,11 @@ def test_the_batch_is_bounded_by_engine_pool_and_objective() -> None:
     slow = Line(sequence_s=0.001)
     assert most_at_once(slow, ROOMY, means, (objective("tpot", 0.0301),)) == 20
     limits = (objective("tpot", 0.0301),)
-    assert most_users(slow, ROOMY, means, limits) == pytest.approx(20 * 1.25 + 1)
-    # 20 at once end 20 / (200 · 0.03 s) = 3.33 requests a second, reading taking nothing here: of users who think for 6 s
-    # after each, 20 are idle.
-    assert most_users(slow, ROOMY, means, limits, 6.0) == pytest.approx((20 + 20) * 1.25 + 1)
+    # With a tenth of slack in the limit, 0.0331 s, 23 are, and a quarter of slack on top of them.
+    assert most_users(slow, ROOMY, means, limits) == pytest.approx(23 * 1.25 + 1)
+    # 23 at once end 23 / (200 · 0.033 s) requests a second, reading taking nothing here: of users who think for 6.6 s after
+    # each, 23 are idle.
+    assert most_users(slow, ROOMY, means, limits, 6.6) == pytest.approx((23 + 23) * 1.25 + 1)
     # All 64 places are taken at steps of 0.01 s: 64 / 2 s = 32 requests a second, of which 16 wait within half a second.
     fast = most_users(Line(), ROOMY, means, (objective("ttft", 0.5),))
     assert fast == pytest.approx((64 + 16) * 1.25 + 1)
@@ -103,7 +104,7 @@ def test_no_simulated_rate_is_above_the_bound(
         assert impossible(timer, policy, load.requests, objectives) is None
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     timer=TIMERS,
     most=st.integers(2, 32),
