@@ -22,15 +22,14 @@ _LEFT_OUT_LAST: Final = 0.1
 LEAST: Final = 1 / 32  # of what a replica can do at all: one that carries less is not worth having
 BUSIEST: Final = 0.95  # of what a replica can do at all: beyond it queues grow without end
 
-# Requests of a run that decides where a shorter one leaves doubt: capacities by one seed or another are 3 to 4 % apart with
-# so many, 15 % with 800.
+# Requests of a run that decides where a shorter one leaves doubt: from one seed to another capacities stray by 6 to 8 % with
+# so many, by 11 to 15 % with 800 (standard deviation).
 _ENOUGH: Final = 1600
 _MOST: Final = 32 * _ENOUGH
 # A run is filled up while as many requests come as are under way later, or twice as many: that much is left out at its begin.
 _PER_IN_FLIGHT: Final = 2 / _LEFT_OUT_FIRST
-_PER_PLACE: Final = (
-    4  # requests of a run in which all wait from the start: the first and the last generation do not count
-)
+# Requests for each place where all wait from the start: the first and the last generation do not count.
+_PER_PLACE: Final = 4
 # How far the odds of being late must be from what is allowed for a short run to decide.
 _SURELY: Final = 3.0
 

@@ -106,8 +106,8 @@ class SampledLoad:
     def _drawn_anew(self, n_times: int) -> "SampledLoad":
         n_drawn = n_times * (self.n_drawn_requests or len(self.requests))
         drawn = sampled_load(self.workload, n_drawn, self.seed)
-        taken = None if self.n_taken_tokens is None else drawn.within(self.n_taken_tokens)
-        return taken or drawn
+        # Should none of the longer sample be taken, this one is what there is of requests that are.
+        return drawn if self.n_taken_tokens is None else drawn.within(self.n_taken_tokens) or self
 
     @property
     def n_tasks_per_request(self) -> float:

@@ -15,10 +15,10 @@ prompts are short, the decoding beside them costs nothing more. The own prompt o
 
 All slots ask at once in the beginning; in the mean over r rounds that burst counts w = 1/r. Afterwards each question
 comes when another ends, just after the next step has begun, so that it waits for that one: ν = C / (O / a) prompts come
-with every step, and those of the step before are in its way (a request alone waits for nobody). Requests of like lengths end one step after the other, so
-that at least one prompt is (ν' ≥ 1), and a share of those that were read in one step stay together: g = 1 + share ·
-(b − 1). Where prompts are read before all decoding, a share of rounds is even a burst, of which half of the prompts are
-read before the answers begin. An engine that collects questions for up to T steps makes the first of them wait for all
+with every step, and those of the step before are in its way (a request alone waits for nobody). Requests of like lengths
+end one step after the other, so that at least one prompt is (ν' ≥ 1), and a share of those that were read in one step
+stay together: g = 1 + share · (b − 1). Where prompts are read before all decoding, a share of rounds is even a burst, of
+which half of the prompts are read before the answers begin. An engine that collects questions for up to T steps makes the first of them wait for all
 of T, and those that come meanwhile for the rest of it.
 """
 

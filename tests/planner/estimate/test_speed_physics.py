@@ -149,7 +149,10 @@ def test_one_more_sequence_takes_longer_and_gives_more_apart_from_the_change_of_
     here, more = decode(kind, depth, n), decode(kind, depth, n + 1)
     # On processors 8 tokens are the first that are multiplied in tiles, which take 1.4 times as long as seven
     # row by row with AVX2 and weights in Q6_K (measured).
-    if n == (VECTOR_TOKENS - 1 if kind == "a processor" else VECTOR_TOKENS):
+    if kind == "a processor" and n == VECTOR_TOKENS - 1:
+        assert here <= more < 1.5 * here
+        return
+    if kind != "a processor" and n == VECTOR_TOKENS:
         assert 0.2 < more / here < 2
         return
     assert here <= more * 1.000001
