@@ -120,7 +120,8 @@ def command(
     \b
     Examples:
       planner size llama-3.3-70b-instruct --workload chat --rps 6
-      planner size qwen3-32b --rps 2 --slo "ttft p95<500ms, tpot p95<30ms" --machine "2x H100 SXM"
+      planner size qwen3-32b --rps 2 --machine "2x H100 SXM" \\
+        --slo "ttft p95<500ms, tpot p95<30ms"
       planner size qwen3-32b --workload rag --have "2x p5.48xlarge"
       planner size qwen3-32b --workload chat --budget "10000$/month"
       planner size qwen3-32b --workload batch-extraction --nobody-waits --window 8

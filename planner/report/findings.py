@@ -92,7 +92,7 @@ def speed_checks(report: FullReport) -> tuple[SpeedCheck, ...]:
             _unmeasured(before, "decode, empty context", "decode", before.decode),
             _unmeasured(before, f"decode, {n:,} cached", "decode", before.decode_full),
         )
-    return tuple(_checked(before, measured) for measured in report.run.measurements)
+    return tuple(_checked(report, measured) for measured in report.run.measurements)
 
 
 def _prompt_tokens(row: FitRow) -> int:
@@ -110,9 +110,9 @@ def _unmeasured(row: FitRow, name: str, phase: Phase, estimate: SpeedEstimate) -
     )
 
 
-def _checked(before: FitRow, measured: Measurement) -> SpeedCheck:
-    estimate = _estimate_of(before, measured)
-    why_not = "no estimate was made for this length and depth" if estimate is None else estimate.missing
+def _checked(report: FullReport, measured: Measurement) -> SpeedCheck:
+    estimate = _estimate_of(report, measured)
+    why_not = estimate.missing if estimate is not None else "no estimate was made for this length and depth"
     return SpeedCheck(
         name=measured.name,
         phase=measured.phase,
@@ -122,9 +122,12 @@ def _checked(before: FitRow, measured: Measurement) -> SpeedCheck:
     )
 
 
-def _estimate_of(before: FitRow, measured: Measurement) -> SpeedEstimate | None:
-    """The estimate of what was measured; None where the test differs in length or depth."""
-    depth = measured.n_depth_tokens
+def _estimate_of(report: FullReport, measured: Measurement) -> SpeedEstimate | None:
+    """The estimate of what was measured; None where the test differs in length, depth, sequences or threads."""
+    before, depth = report.before, measured.n_depth_tokens
+    if not measured.is_plain:
+        is_batch = measured.n_threads is None and measured.phase == "decode" and depth == 0
+        return report.before_together.get(measured.n_sequences) if is_batch else None
     if measured.phase == "prefill":
         same = depth == 0 and measured.n_prompt_tokens == _prompt_tokens(before)
         return before.prefill if same else None

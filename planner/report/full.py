@@ -1,6 +1,7 @@
 """The whole report of one model on one machine: the record that every report format shows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hardware.spec import Machine
@@ -8,6 +9,7 @@ from hardware.units import TOKENS_PER_MTOK
 from planner.compare.api_task import task_terms
 from planner.estimate.fit import FitRow
 from planner.estimate.measurement import BenchRun
+from planner.estimate.speed import SpeedEstimate
 from planner.estimate.term import total
 from planner.model.opened_model import OpenedModel
 from planner.prices.price import ApiPrice
@@ -41,6 +43,9 @@ class FullReport:
     own_cost_note: str
     apis: tuple[PricedApi, ...]  # cheapest first
     notes: tuple[str, ...] = ()
+    before_together: Mapping[int, SpeedEstimate] = field(
+        default_factory=dict
+    )  # like `before`, by sequences at once
 
     @property
     def tokens_per_month(self) -> float:

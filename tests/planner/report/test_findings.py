@@ -89,6 +89,21 @@ def test_other_lengths_and_depths_are_not_judged() -> None:
     assert checks[0].why_not_predicted == "no estimate was made for this length and depth"
 
 
+def test_a_batch_is_held_against_the_estimate_for_so_many_at_once() -> None:
+    report = cpu_report()
+    assert report.run is not None
+    _, decode, _ = report.run.measurements
+    batch, threads = replace(decode, n_sequences=8), replace(decode, n_threads=1)
+    report = replace(report, run=replace(report.run, measurements=(batch, threads)))
+    # Eight at once are not one, and with other threads than the engine's own it is another test.
+    assert [check.predicted for check in speed_checks(report)] == [None, None]
+    told = replace(report, before_together={8: estimate(600, 700, 800)})
+    several, others = speed_checks(told)
+    # 8 · 92.11 tokens/s are 736.9, inside 600–800.
+    assert (several.name, several.held, others.predicted) == ("tg128 x8", True, None)
+    assert several.ratio == pytest.approx(8 * 92.11 / 700, rel=1e-3)
+
+
 def test_without_a_benchmark_the_estimates_stand_alone() -> None:
     checks = speed_checks(gpu_report())
     assert [check.measured for check in checks] == [None, None, None]
