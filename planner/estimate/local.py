@@ -5,7 +5,7 @@ A benchmarked file keeps its measured speed. What benchmarks say about other mod
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from hardware.spec import Basis
@@ -28,14 +28,12 @@ class LocalRates:
 
     runs: tuple[BenchRun, ...]
 
-    def of_file(
-        self, phase: Phase, model: DescribedModel, placement: Placement
-    ) -> tuple[BenchRun, Measurement] | None:
+    def of_file(self, phase: Phase, model: DescribedModel, placement: Placement) -> "OwnTest | None":
         """The newest benchmark of the very file where the placement would run it."""
         own = [pair for pair in self._here(phase, placement) if is_of(pair[0], model)]
         # A run of the model itself counts before a synthetic one.
         run_here = [pair for pair in own if pair[0].synthetic is None]
-        return (run_here or own)[-1] if own else None
+        return newest(run_here or own) if own else None
 
     def decode_by_rate(
         self, placement: Placement, read_bytes: float, spread: Spread | None
@@ -73,6 +71,47 @@ class LocalRates:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTest:
+    """A test of a file on this machine, and what earlier benchmarks of it found with the same program."""
+
+    run: BenchRun
+    measured: Measurement
+    earlier_tokens_per_s: tuple[float, ...] = ()
+
+    def interval(self, *, scale: float = 1.0) -> Interval:
+        """What was measured, times what the question takes less; from the slowest to the fastest time it was asked.
+
+        A machine that was slower an hour ago, for its heat or for other programs on it, may be so again.
+        """
+        found = own_interval(self.run, self.measured, scale=scale)
+        rates = [rate * scale for rate in self.earlier_tokens_per_s]
+        if not rates or (found.low <= min(rates) and max(rates) <= found.high):
+            return found
+        return replace(
+            found,
+            low=min(found.low, *rates),
+            high=max(found.high, *rates),
+            source=f"{found.source}; {len(rates)} earlier, which strayed further",
+        )
+
+
+def newest(tests: Sequence[tuple[BenchRun, Measurement]]) -> OwnTest:
+    """The last of some tests of a file, and those before it that are repetitions of it."""
+    run, measured = tests[-1]
+    earlier = [
+        one.quartile_tokens_per_s for before, one in tests[:-1] if _repeats(before, one, run, measured)
+    ]
+    return OwnTest(run=run, measured=measured, earlier_tokens_per_s=tuple(earlier))
+
+
+def _repeats(before: BenchRun, one: Measurement, run: BenchRun, measured: Measurement) -> bool:
+    """Whether a test was the same work, done by the same program in the same way."""
+    return (one.name, before.engine_build, before.n_threads, before.synthetic is None) == (
+        measured.name, run.engine_build, run.n_threads, run.synthetic is None,
+    )  # fmt: skip
+
+
 def is_of(run: BenchRun, model: DescribedModel) -> bool:
     """Whether it is the same file; of a model that was never downloaded, the same name and quantization."""
     if model.fingerprint is not None:
@@ -103,7 +142,7 @@ def same_place(run: BenchRun, placement: Placement) -> bool:
 
 
 def own_interval(run: BenchRun, measured: Measurement, *, scale: float) -> Interval:
-    """What a benchmark measured, times what the question takes less; no surer than a few repetitions can be."""
+    """What one benchmark measured, times what the question takes less; no surer than a few repetitions can be."""
     if measured.low_s is not None and measured.high_s is not None:
         return Interval(
             low=measured.n_tokens / measured.high_s * scale,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from planner.estimate.described_model import DescribedModel
-from planner.estimate.local import LocalRates, is_of, own_interval, same_place
+from planner.estimate.local import LocalRates, OwnTest, is_of, newest, same_place
 from planner.estimate.measurement import BenchRun, Measurement
 from planner.estimate.placement import Placement
 from planner.estimate.term import Interval
@@ -29,18 +29,18 @@ def own_batches(
     expected: Callable[[int, int], float],
 ) -> tuple[OwnBatch, ...]:
     """The batches that benchmarks of the file hold, the newest of each; `expected(n, depth)` is what they are held against."""
-    found = {}
+    found: dict[int, list[tuple[BenchRun, Measurement]]] = {}
     for run in () if local is None else local.runs:
         if run.synthetic is not None or not is_of(run, model) or not same_place(run, placement):
             continue
         for item in run.measurements:
             if item.phase == "decode" and item.n_sequences > 1 and item.n_threads is None:
-                found[item.n_sequences] = _own_batch(run, item, expected)
-    return tuple(found[n] for n in sorted(found))
+                found.setdefault(item.n_sequences, []).append((run, item))
+    return tuple(_own_batch(newest(found[n]), expected) for n in sorted(found))
 
 
-def _own_batch(run: BenchRun, item: Measurement, expected: Callable[[int, int], float]) -> OwnBatch:
-    measured = own_interval(run, item, scale=1.0)
+def _own_batch(test: OwnTest, expected: Callable[[int, int], float]) -> OwnBatch:
+    item, measured = test.measured, test.interval()
     depth = item.n_depth_tokens + item.n_generated_tokens // 2
     return OwnBatch(
         n_sequences=item.n_sequences,

@@ -14,7 +14,7 @@ from planner.engines import llama_cpp
 from planner.engines.llama_cpp.weights import plan_layout
 from planner.errors import MissingFactError
 from planner.estimate.described_model import DescribedModel, LayerWeights
-from planner.estimate.local import LocalRates, own_interval
+from planner.estimate.local import LocalRates
 from planner.estimate.measurement import Phase
 from planner.estimate.memory import Device, layer_devices
 from planner.estimate.modelled_speed import (
@@ -159,9 +159,9 @@ def decode_speed(
     own = None if facts.local is None else facts.local.of_file("decode", model, placement)
     if own is not None:
         # A test that generates n tokens from a depth sees that depth plus n/2 on average.
-        middle = own[1].n_depth_tokens + own[1].n_generated_tokens // 2
+        middle = own.measured.n_depth_tokens + own.measured.n_generated_tokens // 2
         scale = _work_ratio(modelled, read_bytes, middle, depth_tokens)
-        return _from_local(own_interval(*own, scale=scale), 1)
+        return _from_local(own.interval(scale=scale), 1)
     try:
         return _estimate(modelled(depth_tokens))
     except MissingFactError as error:
@@ -263,9 +263,9 @@ def prefill_speed(
 
     own = None if facts.local is None else facts.local.of_file("prefill", model, placement)
     if own is not None:
-        n_measured = own[1].n_prompt_tokens
+        n_measured = own.measured.n_prompt_tokens
         scale = _work_ratio(modelled, flop, n_measured, n_prompt_tokens) * n_prompt_tokens / n_measured
-        return _from_local(own_interval(*own, scale=scale), n_prompt_tokens)
+        return _from_local(own.interval(scale=scale), n_prompt_tokens)
     try:
         return _estimate(modelled(n_prompt_tokens))
     except MissingFactError as error:

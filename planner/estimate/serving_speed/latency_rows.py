@@ -66,6 +66,8 @@ _CONCURRENCY: Final = re.compile(r"silicon_concurrency=(\d+)", re.ASCII)
 _DATE: Final = re.compile(r"measured=(\d{4}-\d\d-\d\d)", re.ASCII)
 _IMAGE: Final = re.compile(r"([a-z][\w.-]*:[\w.-]+)$", re.ASCII)
 _INFERENCEX: Final = re.compile(r"source_file=20|db-dump|source_file=[\w.-]+-gap-analysis\.csv", re.ASCII)
+# What a row calls the precision of models that are published in a quantized format, by the format's first word.
+_PUBLISHED_AS: Final = {"FP8": "fp8", "MXFP4": "fp4", "NVFP4": "fp4", "INT4": "int4"}
 _BLOCKS_OF_QWEN: Final = re.compile(r"Qwen/.*-FP8$")  # weight_block_size in their config.json
 _MEAN_LENGTH: Final = 0.9  # of lengths drawn evenly between 0.8 and 1
 MEMORY_SHARE: Final = 0.9  # that engines take by themselves
@@ -349,10 +351,7 @@ def has_blocks(row: Mapping[str, str]) -> bool:
 def _layout(opened: OpenedModel, precision: str, *, has_blocks: bool) -> FormatLayout:
     """The weights at a row's precision: as published where that is it, else as NVIDIA's or the maker's copies are."""
     published = opened.published
-    label = "" if published is None else published.storage.label
-    if published is not None and precision == {"F": "fp8", "M": "fp4", "N": "fp4", "I": "int4"}.get(
-        label[:1], ""
-    ):
+    if published is not None and precision == _PUBLISHED_AS.get(published.storage.label.partition(" ")[0]):
         return published
     network = opened.network
     if precision == AS_PUBLISHED and published is not None:

@@ -234,6 +234,28 @@ def test_a_synthetic_run_counts_for_its_own_model_and_says_so() -> None:
     assert decode_speed(other, placement, box, facts, 64) == decode_speed(other, placement, box, FACTS, 64)
 
 
+def test_earlier_benchmarks_of_the_file_widen_its_interval() -> None:
+    # Ten tokens a second in the newest, 8 and 13 before: the newest is expected, and what was seen is within the bounds.
+    found = replace(model("llama"), fingerprint="f")
+    slow, fast, now = (
+        bench_run(found, fingerprint="f", tg_s=128 / rate, pp_s=5.12) for rate in (8.0, 13.0, 10.0)
+    )
+    box = machine()
+    placement = place(found, box, FLAGS)
+
+    def estimate(*runs: BenchRun) -> tuple[float, float, float]:
+        facts = replace(FACTS, local=LocalRates(runs=runs))
+        speed = decode_speed(found, placement, box, facts, 64).tokens_per_s
+        assert speed is not None
+        return speed.low, speed.expected, speed.high
+
+    assert estimate(slow, fast, now) == pytest.approx((8.0, 10.0, 13.0))
+    assert estimate(now) == pytest.approx((9.7, 10.0, 10.3))
+    # Another release of the engine, or other threads, is no repetition.
+    others = (replace(slow, engine_build="b0"), replace(fast, n_threads=1))
+    assert estimate(*others, now) == pytest.approx((9.7, 10.0, 10.3))
+
+
 def test_a_run_of_the_file_counts_before_a_synthetic_one() -> None:
     found = replace(model("llama"), fingerprint="f")
     real = bench_run(found, fingerprint="f", tg_s=12.8, pp_s=5.12)

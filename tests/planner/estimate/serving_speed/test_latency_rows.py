@@ -63,6 +63,21 @@ def test_scales_by_blocks_are_read_off_the_row_or_the_makers_copy(
     assert bool(load.counts["scaled"]) == is_scaled
 
 
+@pytest.mark.parametrize(
+    ("model", "precision", "bits"),
+    [
+        ("meta-llama/Llama-2-70b-chat-hf", "fp8", 8),  # published as F16, which is no FP8
+        ("meta-llama/Llama-3.1-70B-Instruct", "fp8", 8),
+        ("meta-llama/Llama-2-70b-chat-hf", "bf16", 16),
+    ],
+)
+def test_weights_are_as_wide_as_the_row_says(model: str, precision: str, bits: int) -> None:
+    # 70B models have 68.5e9 weights in their layers' matrices.
+    load = READER.load(model, precision, Parallel())
+    n_bytes = load.parts["attention"].n_bytes + load.parts["dense"].n_bytes
+    assert n_bytes * 8 / bits == pytest.approx(68.5e9, rel=0.01)
+
+
 def test_words_for_the_storage_are_taken_off_a_name() -> None:
     found = READER.read(
         ROW | {"model_path": "Qwen/Qwen3-235B-A22B-FP8", "precision": "fp8", "backend": "vllm"}
