@@ -23,8 +23,9 @@ from planner.bench.store import save_run
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.errors import BenchError
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.expected_test import Expectation
 from planner.estimate.fit import fit_row
-from planner.estimate.measurement import BenchRun, Phase
+from planner.estimate.measurement import BenchRun
 from planner.estimate.own_bench import with_operators
 from planner.estimate.speed import SpeedEstimate
 from planner.progress import Progress, stretch
@@ -42,7 +43,7 @@ class BenchAnswer:
     """A benchmark and what had been expected of it."""
 
     run: BenchRun
-    predicted: Mapping[Phase, SpeedEstimate]
+    predicted: Mapping[str, SpeedEstimate]  # by test
 
     @property
     def was_stopped(self) -> bool:
@@ -90,11 +91,11 @@ def bench(
     # Rates are measured anew each time: three seconds, and those of a busier hour would mislead for good.
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = described_models(opened)[0]
-    predicted = predictions(model, machine, settings.n_gpu_layers)
+    expected = expectation(model, machine, settings.n_gpu_layers)
     run = run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 1.0))
     if save:
         save_run(run, bench_folder())
-    return BenchAnswer(run=run, predicted=predicted)
+    return BenchAnswer(run=run, predicted=expected.of_all(run.measurements) if expected else {})
 
 
 def run_bench(
@@ -163,9 +164,10 @@ def bench_subject(model: DescribedModel, fingerprint: str, machine_name: str) ->
     )
 
 
-def predictions(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> dict[Phase, SpeedEstimate]:
-    """What was expected before measuring: prompt and decode speed from an empty cache."""
+def expectation(model: DescribedModel, machine: Machine, n_gpu_layers: int) -> Expectation | None:
+    """What is expected before measuring; None where a model that fits the GPU is to be measured beside it."""
     facts, _ = speed_facts(machine)
     row = fit_row(model, machine, LlamaCppFlags(n_context_tokens=BENCH_CONTEXT), facts)
-    asked_for_ram = n_gpu_layers == 0 and row.placement.split.n_gpu_layers
-    return {} if asked_for_ram else {"prefill": row.prefill, "decode": row.decode}
+    if n_gpu_layers == 0 and row.placement.split.n_gpu_layers:
+        return None
+    return Expectation(model=model, placement=row.placement, machine=machine, facts=facts)

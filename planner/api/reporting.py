@@ -16,8 +16,8 @@ from planner.compare.own_capacity import capacity_tokens_per_month, sequential_t
 from planner.compare.own_cost import own_cost
 from planner.compare.token_mix import token_mix
 from planner.engines.llama_cpp import LlamaCppFlags
+from planner.estimate.expected_test import Expectation
 from planner.estimate.fit import FitRow, fit_row
-from planner.estimate.speed import decode_speed
 from planner.model.opened_model import OpenedModel
 from planner.prices.api import reference_prices, same_model_prices
 from planner.progress import Progress, stretch
@@ -63,7 +63,7 @@ def report(
         )
         run = run_bench(model, opened.path, machine, settings, stretch(progress, RATES_SHARE, 0.95))
         save_run(run, bench_folder())
-    batches = set() if run is None else {one.n_sequences for one in run.measurements if one.n_sequences > 1}
+    expected = Expectation(model=model, placement=before.placement, machine=machine, facts=untouched)
     facts, notes = speed_facts(machine)
     rows = tuple(fit_row(model, machine, LlamaCppFlags(n_context_tokens=n), facts) for n in contexts)
     if progress is not None:
@@ -84,9 +84,7 @@ def report(
         own_cost_note=own_note,
         apis=_priced(workload, opened.name, moment),
         notes=(*opened.notes, *notes, *((why_not,) if why_not else ())),
-        before_together={
-            n: decode_speed(model, before.placement, machine, untouched, 0, n) for n in sorted(batches)
-        },
+        expected={} if run is None else expected.of_all(run.measurements),
     )
 
 

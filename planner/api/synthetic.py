@@ -14,7 +14,7 @@ from planner.api.benchmarks import (
     BenchSettings,
     bench_request,
     bench_subject,
-    predictions,
+    expectation,
 )
 from planner.api.gguf_headers import model_header
 from planner.api.inspecting import inspect
@@ -109,7 +109,7 @@ def bench_synthetic(
     """Writes the files, measures them, extrapolates, and keeps the run, marked as synthetic."""
     machine = inspect(measure=True, progress=stretch(progress, 0.0, RATES_SHARE))
     model = question.model
-    predicted = predictions(model, machine, settings.n_gpu_layers)
+    expected = expectation(model, machine, settings.n_gpu_layers)
     run = run_synthetic(
         model,
         question.plan,
@@ -121,4 +121,4 @@ def bench_synthetic(
     )
     if save:
         save_run(run, bench_folder())
-    return BenchAnswer(run=run, predicted=predicted)
+    return BenchAnswer(run=run, predicted=expected.of_all(run.measurements) if expected else {})

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from hardware.units import format_bytes
-from planner.estimate.measurement import BenchRun, Measurement, Phase
+from planner.estimate.measurement import BenchRun, Measurement
 from planner.estimate.speed import SpeedEstimate
 from planner.load.load_test import LoadTest
 from planner.report.document import Document, Table
@@ -16,13 +16,11 @@ _QUARTILE_NOTE = "quartile: the rate at the lower quartile of time, which later 
 _SYNTHETIC_NOTE = "the range of a synthetic figure should hold the model's own speed four times in five"
 
 
-def bench_document(run: BenchRun, predicted: Mapping[Phase, SpeedEstimate]) -> Document:
-    """One benchmark run, beside what was estimated before it from an empty cache."""
+def bench_document(run: BenchRun, predicted: Mapping[str, SpeedEstimate]) -> Document:
+    """One benchmark run, beside what had been estimated of each test before it."""
     rows = []
     for measured in run.measurements:
-        estimate = (
-            predicted.get(measured.phase) if measured.is_plain and not measured.n_depth_tokens else None
-        )
+        estimate = predicted.get(measured.name)
         known = estimate.tokens_per_s if estimate else None
         rows.append((measured.name, *_cells(measured), "–" if known is None else interval(known)))
     threads = f"{run.n_threads} thread{'s' if run.n_threads > 1 else ''}"

@@ -111,8 +111,8 @@ def _unmeasured(row: FitRow, name: str, phase: Phase, estimate: SpeedEstimate) -
 
 
 def _checked(report: FullReport, measured: Measurement) -> SpeedCheck:
-    estimate = _estimate_of(report, measured)
-    why_not = estimate.missing if estimate is not None else "no estimate was made for this length and depth"
+    estimate = report.expected.get(measured.name)
+    why_not = estimate.missing if estimate is not None else "there is no estimate of such a test"
     return SpeedCheck(
         name=measured.name,
         phase=measured.phase,
@@ -120,20 +120,6 @@ def _checked(report: FullReport, measured: Measurement) -> SpeedCheck:
         why_not_predicted=why_not,
         measured=measured,
     )
-
-
-def _estimate_of(report: FullReport, measured: Measurement) -> SpeedEstimate | None:
-    """The estimate of what was measured; None where the test differs in length, depth, sequences or threads."""
-    before, depth = report.before, measured.n_depth_tokens
-    if not measured.is_plain:
-        is_batch = measured.n_threads is None and measured.phase == "decode" and depth == 0
-        return report.before_together.get(measured.n_sequences) if is_batch else None
-    if measured.phase == "prefill":
-        same = depth == 0 and measured.n_prompt_tokens == _prompt_tokens(before)
-        return before.prefill if same else None
-    if depth == 0:
-        return before.decode
-    return before.decode_full if depth == before.placement.flags.n_context_tokens else None
 
 
 def memory_checks(report: FullReport) -> tuple[MemoryCheck, ...]:

@@ -43,9 +43,7 @@ class FullReport:
     own_cost_note: str
     apis: tuple[PricedApi, ...]  # cheapest first
     notes: tuple[str, ...] = ()
-    before_together: Mapping[int, SpeedEstimate] = field(
-        default_factory=dict
-    )  # like `before`, by sequences at once
+    expected: Mapping[str, SpeedEstimate] = field(default_factory=dict)  # like `before`, of the run's tests
 
     @property
     def tokens_per_month(self) -> float:

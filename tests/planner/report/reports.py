@@ -8,6 +8,7 @@ from planner.compare.own_capacity import capacity_tokens_per_month, sequential_t
 from planner.compare.token_mix import token_mix
 from planner.engines.llama_cpp import LlamaCppFlags
 from planner.estimate.described_model import DescribedModel
+from planner.estimate.expected_test import Expectation
 from planner.estimate.fit import FitRow, fit_row
 from planner.estimate.local import LocalRates
 from planner.estimate.measurement import BenchRun, EngineMemory, Measurement
@@ -241,6 +242,8 @@ def make_report(
         return fit_row(model, machine, LlamaCppFlags(n_context_tokens=n_context_tokens), known)
 
     run = run_of(model, decode_s, prefill_s) if measured else None
+    before = row(contexts[0], facts)
+    expected = Expectation(model=model, placement=before.placement, machine=machine, facts=facts)
     since = replace(facts, local=LocalRates(runs=(run,))) if run else facts
     rows = tuple(row(n, since) for n in contexts)
     workload = token_mix(tokens_per_month, 0.25)
@@ -266,7 +269,8 @@ def make_report(
             fingerprint=FINGERPRINT,
             licence="apache-2.0",
         ),
-        before=row(contexts[0], facts),
+        before=before,
+        expected={} if run is None else expected.of_all(run.measurements),
         rows=rows,
         run=run,
         workload=workload,
