@@ -25,6 +25,7 @@ _BEYOND: Final = 0.1  # of the predictions, on either side
 _LEAST_UNIT: Final = 0.05  # in which `least` is fitted, so that all four coefficients are near 1
 _NARROWEST: Final = 0.01  # no two runs of one test agree more closely
 _LENT_GROUPS: Final = 100.0  # as which the other classes of a phase count beside a class's own groups
+_LENT_TO_STRETCH: Final = 30.0  # the same where one number is sought, and not four
 _ITERATIONS: Final = 40
 _SHARPEST: Final = 0.01  # misses closer to a bound than this weigh no more in finding it
 _FEWEST_GROUPS: Final = 1 / (2 * _BEYOND) - 1  # one in five of them and an imagined one may lie outside
@@ -87,24 +88,18 @@ class Misses:
         for i, miss in enumerate(self.misses):
             shared = len(groups[miss.held_out, miss.speed_class, miss.unit])
             found[i] = 1 / rows[miss.held_out, miss.speed_class, miss.group] / shared**0.5
-        for kind in self.kinds:  # a class has as much to say as it has groups
-            for name in sorted(set(self.classes.tolist())):
-                here = (self.held_out == kind) & (self.classes == name)
-                if here.any():
-                    n = len({self.misses[i].group for i in np.flatnonzero(here).tolist()})
-                    found[here] *= n / found[here].sum()
         return found
 
-    def _borrowed(self, pool: Flags, name: str) -> Floats:
+    def _borrowed(self, pool: Flags, name: str, n_lent: float) -> Floats:
         """Weights in a pool for one class: its own, and those of the others as far as they are lent."""
         own, others = pool & (self.classes == name), pool & (self.classes != name)
         lent = self.weights[others].sum()
-        share = min(1.0, self.lent_groups / lent) if lent else 0.0
+        share = min(1.0, n_lent / lent) if lent else 0.0
         return np.where(own, self.weights, 0.0) + np.where(others, share * self.weights, 0.0)
 
     def _reach(self, pool: Flags, name: str) -> tuple[Floats, Floats]:
         """Coefficients to the slower and to the faster side for a class."""
-        weights = self._borrowed(pool, name)
+        weights = self._borrowed(pool, name, self.lent_groups)
         used = weights > 0
         features, weights = self.features[used], weights[used]
         return (
@@ -146,9 +141,10 @@ class Misses:
 
     def _stretch(self, pool: Flags, name: str, state: str) -> float:
         """What a class in a state asks for; of all states, where too few predictions are in that one."""
-        weights = self._borrowed(pool & (self.states == state), name)
+        n_lent = min(_LENT_TO_STRETCH, self.lent_groups)
+        weights = self._borrowed(pool & (self.states == state), name, n_lent)
         if weights.sum() < _FEWEST_GROUPS:
-            weights = self._borrowed(pool, name)
+            weights = self._borrowed(pool, name, n_lent)
         used = weights > 0
         return _reached(self.out[used], weights[used])
 
