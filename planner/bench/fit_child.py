@@ -18,7 +18,7 @@ from planner.bench.llama_cpp_library import GGML_TYPES
 from planner.bench.llama_cpp_memory import EngineError, EngineLog
 from planner.bench.plan_question import PlanQuestion
 from planner.bench.pretended.devices import PretendedMachine
-from planner.bench.pretended.tensors import Ggml
+from planner.bench.pretended.ggml import Ggml
 
 # common_fit_params of common/fit.h: the name says the types of all nine arguments.
 FIT_SYMBOL = (

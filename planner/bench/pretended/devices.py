@@ -10,10 +10,9 @@ from typing import Any
 
 from planner.bench.plan_question import PretendedGpu
 from planner.bench.pretended.fusion import kept_tensors
+from planner.bench.pretended.ggml import Ggml
 from planner.bench.pretended.rules import RULES, BackendRules
-from planner.bench.pretended.tensors import (
-    Ggml,
-    Node,
+from planner.bench.pretended.structs import (
     RawBackend,
     RawBuffer,
     RawBufferInterface,
@@ -23,6 +22,7 @@ from planner.bench.pretended.tensors import (
     RawProperties,
     RawRegistry,
 )
+from planner.bench.pretended.tensors import Node
 
 _ADDRESS = ctypes.c_void_p
 _SIZE = ctypes.c_size_t

@@ -13,8 +13,8 @@ from planner.bench.llama_cpp_library import GGML_TYPES, LlamaLibrary
 from planner.bench.llama_cpp_memory import EngineError, memory_breakdown
 from planner.bench.plan_question import PlanQuestion
 from planner.bench.pretended.devices import PretendedMachine
+from planner.bench.pretended.ggml import Ggml
 from planner.bench.pretended.recurrent import state_by_buffer_type
-from planner.bench.pretended.tensors import Ggml
 from planner.bench.protocol import EngineBuffer
 from planner.estimate.engine_plan import EnginePlan, PlannedBuffer
 

@@ -12,9 +12,10 @@ from hardware.units import GIB, MIB
 from planner.bench.llama_cpp import engine_is_installed
 from planner.bench.llama_cpp_memory import EngineError
 from planner.bench.plan_question import PlanQuestion, PretendedGpu, cpu_moe_overrides
-from planner.bench.pretended import tensors
+from planner.bench.pretended import ggml, structs
+from planner.bench.pretended.ggml import Ggml
 from planner.bench.pretended.rules import RULES
-from planner.bench.pretended.tensors import Ggml, RawDevice, RawRegistry
+from planner.bench.pretended.structs import RawDevice, RawRegistry
 from planner.bench.referee import Referee
 from planner.estimate.engine_plan import EngineFailure, EnginePlan
 from planner.model.presets import preset_storage
@@ -31,7 +32,7 @@ class Library(SimpleNamespace):
 
     def __init__(self, **answers: Any) -> None:
         super().__init__()
-        for name, *_ in tensors._SIGNATURES:
+        for name, *_ in ggml._SIGNATURES:
             setattr(self, name, Function(answers.get(name, 0)))
 
 
@@ -68,9 +69,9 @@ def test_another_backend_api_is_refused() -> None:
 
 def test_the_layouts_are_those_of_the_headers() -> None:
     # sizeof(ggml_tensor) in ggml.h: 16 + 4·8 + 4·8 + 4 + 64 + 4 + 10·8 + 8 + 8 + 8 + 64 + 8 + 8
-    assert ctypes.sizeof(tensors.RawTensor) == 336
-    assert ctypes.sizeof(tensors.RawBackend) == (1 + 16 + 2) * 8
-    assert ctypes.sizeof(tensors.RawDevice) == (15 + 2) * 8
+    assert ctypes.sizeof(structs.RawTensor) == 336
+    assert ctypes.sizeof(structs.RawBackend) == (1 + 16 + 2) * 8
+    assert ctypes.sizeof(structs.RawDevice) == (15 + 2) * 8
 
 
 @pytest.fixture(scope="module")
