@@ -58,6 +58,7 @@ _SHOWN: Mapping[str, str] = {
     "multiply_padding": "multiply", "write_out": "multiply", "call_library": "multiply",
     "vector_multiply": "multiply", "vector_multiply_experts": "multiply", **dict.fromkeys(PRODUCTS, "multiply"),
     "columns": "multiply", "columns_experts": "multiply", "tile_experts": "multiply",
+    "find_rows": "multiply", "multiply_idle": "multiply",
     "attend_pairs": "attention", "attend": "attention", "cache_near": "read cache", "attention": "attention", "scores": "attention", "copy_weights": "copy weights", "crossing": "change devices",
     "batch_crossing": "change devices", "reduce": "wait for other GPUs", "reduce_linked": "wait for other GPUs",
     "network": "send over the network", "network_wait": "wait for the network",

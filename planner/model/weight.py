@@ -24,6 +24,17 @@ def expected_read_share(active_fraction: float, n_tokens: Any) -> Any:
     return 1.0 - (1.0 - active_fraction) ** n_tokens
 
 
+def uneven_read_share(active_fraction: float, n_tokens: Any) -> Any:
+    """The same where some experts are picked more often than others: 1 − (1 − f) / (1 + (n − 1)·f), f = k/E; broadcasts.
+
+    Holds for picks whose rates differ from expert to expert like exponential draws: a gamma mixture of Poisson counts of
+    shape 1, made exact at one token. Prompts of llama-bench follow it: on a Strix Halo gpt-oss-120b took 0.20, 0.25, 0.30
+    and 0.41 s for 16, 32, 64 and 128 tokens, which pick 33, 50, 67 and 80 % of its experts by this and 40, 64, 87 and 98 %
+    evenly.
+    """
+    return 1.0 - (1.0 - active_fraction) / (1.0 + (n_tokens - 1.0) * active_fraction)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
     """One weight tensor, named as llama.cpp names it ("attn_q", "ffn_down_exps") without its layer.

@@ -96,6 +96,10 @@ OPERATORS: Final = {
         like="multiply_library",
     ),
     "multiply_padding": Operator(start=0.0, group="multiply", types="multiply", follows_age=True),
+    # 200 to 400 by measurements of one tensor without and with the search on a Strix Halo (llama.cpp #28501).
+    "find_rows": Operator(start=5.5),
+    # Of units without work while experts are multiplied one by one.
+    "multiply_idle": Operator(start=1.0, group="multiply", types="multiply"),
     "write_out": Operator(start=0.0, bound="bytes", group="memory", types="write_out"),
     "call_library": Operator(start=1.5, group="launch"),
     "rescale": Operator(start=-2.0, types="rescale", follows_build=True, follows_age=True),

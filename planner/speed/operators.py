@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from hardware.interconnect import NetworkLink
 from planner.model.network import Mixer
-from planner.model.weight import expected_read_share
+from planner.model.weight import uneven_read_share
 from planner.speed.batched import VECTOR_TOKENS, step_products
 from planner.speed.device import SpeedDevice
-from planner.speed.kernels import expert_columns, has_experts_for_vectors
+from planner.speed.kernels import attention_flop_per_s, expert_columns, has_experts_for_vectors
 from planner.speed.operator_time import F16_BYTES, LAUNCH_S, OperatorTime, Sums
 from planner.speed.pipeline import overlapped
 from planner.speed.processor_attention import cache_class, processor_attention
@@ -114,14 +114,14 @@ def decode_operators(
     for place, weights in _placed_weights(model, layout):
         device = layout.device(place)
         for weight in weights:
-            share = expected_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
+            share = uneven_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
             name = "read_experts" if weight.is_expert else "read"
             sums.add(place, name, weight.type_class, weight.n_bytes * share / device.memory_bytes_per_s)
             for operator, ideal_s in step_products(weight, device, setting, n_tokens):
                 sums.add(place, operator, weight.type_class, ideal_s)
             if not has_experts_for_vectors(weight, device):
                 few = n_tokens <= VECTOR_TOKENS
-                flop = 2 * weight.n_elements * share * expert_columns(device, 1)
+                flop = 2 * weight.n_elements * share * expert_columns(device, setting, 1)
                 sums.add(place, "tile_experts", weight.type_class, few * flop / device.vector_flop_per_s)
     for (home, _), layer, n in _alike(layout, model):
         device = layout.device(home)
@@ -177,7 +177,7 @@ def prefill_operators(
     for place, weights in _placed_weights(model, layout, with_head=False):
         copied = bool(place == HOST and layout.gpus and n_tokens >= OFFLOAD_TOKENS)
         for weight in weights:
-            share = expected_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
+            share = uneven_read_share(weight.active_fraction, in_batch) if weight.is_expert else 1.0
             moved = weight.n_bytes * share * n_batches
             runs_on = place
             if copied and (setting.copies_weights or not weight.is_expert):
@@ -193,7 +193,7 @@ def prefill_operators(
     for home, layer in zip(layout.layers, model.layers, strict=True):
         _add_mixing(
             sums, layout.device(home), home, model.hidden_size, layer, n_tokens, n_past_tokens,
-            n_batches, fused_attention=setting.flash_attention is True,
+            n_batches, setting,
         )  # fmt: skip
     if layout.n_crossings:
         moved = layout.n_crossings * n_tokens * model.hidden_size * _F32_BYTES
@@ -213,8 +213,7 @@ def _add_mixing(
     n_tokens: int,
     n_past_tokens: Any,
     n_batches: float,
-    *,
-    fused_attention: bool,
+    setting: Setting,
 ) -> None:
     rate = device.memory_bytes_per_s
     passes = _ACTIVATION_PASSES * (2 if layer.has_experts else 1)
@@ -224,12 +223,17 @@ def _add_mixing(
     mixer = layer.mixer
     if mixer is None:
         return
-    sums.add(home, "attention", "", mixer.prefill_flop(n_tokens, n_past_tokens) / device.fp16_flop_per_s)
+    sums.add(
+        home,
+        "attention",
+        "",
+        mixer.prefill_flop(n_tokens, n_past_tokens) / attention_flop_per_s(device, setting),
+    )
     if mixer.token_caches:
         halfway = n_past_tokens + n_tokens / 2
         read = sum(cache.entries_read(halfway) * cache.elements_per_entry for cache in mixer.token_caches)
         sums.add(home, "batch_cache", "", read * F16_BYTES * (n_tokens / _TILE_TOKENS) / rate)
-    if not fused_attention and mixer.token_caches:
+    if setting.flash_attention is not True and mixer.token_caches:
         n_scores = n_tokens * (n_past_tokens + n_tokens / 2) * getattr(mixer, "n_heads", 1)
         sums.add(home, "scores", "", n_scores * _SCORE_BYTES / rate)
     if mixer.state_elements:
@@ -258,7 +262,7 @@ def _placed_weights(
     model: ModelWork, layout: Layout, *, with_head: bool = True
 ) -> Sequence[tuple[int, Sequence[ClassWeights]]]:
     """Weights by the device that reads them, those alike added up so that a sweep has few terms."""
-    sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0])
+    sums: dict[tuple[int, str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0, 0.0])
     for (home, experts), layer, n in _alike(layout, model):
         for weight in layer.weights:
             place = experts if weight.is_expert else home
@@ -267,6 +271,7 @@ def _placed_weights(
             entry[1] += n * weight.n_elements
             entry[2] += n * weight.n_matrices
             entry[3] = max(entry[3], weight.n_experts)
+            entry[4] += n * weight.n_rows
     if with_head:
         for weight in model.head:
             entry = sums[layout.head, weight.type_class, False, 1.0]
@@ -275,7 +280,8 @@ def _placed_weights(
             entry[2] += weight.n_matrices
             entry[3] = max(entry[3], weight.n_experts)
     found: dict[int, list[ClassWeights]] = defaultdict(list)
-    for (place, name, is_expert, fraction), (n_bytes, n_elements, n_matrices, n_experts) in sums.items():
+    for (place, name, is_expert, fraction), counted in sums.items():
+        n_bytes, n_elements, n_matrices, n_experts, n_rows = counted
         found[place].append(
             ClassWeights(
                 type_class=name,
@@ -285,6 +291,7 @@ def _placed_weights(
                 n_elements=n_elements,
                 n_matrices=n_matrices,
                 n_experts=round(n_experts),
+                n_rows=n_rows,
             )
         )
     return tuple(found.items())

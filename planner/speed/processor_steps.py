@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from planner.model.weight import expected_read_share
+from planner.model.weight import uneven_read_share
 from planner.speed.device import SpeedDevice
 from planner.speed.kernels import processor_kernel
 from planner.speed.setting import Setting
@@ -34,7 +34,7 @@ def processor_products(weight: ClassWeights, device: SpeedDevice, n_tokens: Any)
     Experts are multiplied one by one with the tokens that picked them, in tiles or row by row
     (`ggml_compute_forward_mul_mat_id`, and `forward_mul_mat_id` in repack.cpp).
     """
-    reached = expected_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
+    reached = uneven_read_share(weight.active_fraction, n_tokens) if weight.is_expert else 1.0
     each = n_tokens * weight.active_fraction / reached
     flop = 2 * weight.n_elements * reached
     if weight.is_expert and processor_kernel(weight.type_class, device.architecture) != "tiles":

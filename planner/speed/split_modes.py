@@ -85,7 +85,12 @@ def _shared(model: ModelWork, share: float, mode: str) -> ModelWork:
 def _part(weight: ClassWeights, share: float, mode: str) -> ClassWeights:
     if mode == "row" and (weight.is_expert or not weight.n_elements):
         return weight
-    return replace(weight, n_bytes=share * weight.n_bytes, n_elements=share * weight.n_elements)
+    return replace(
+        weight,
+        n_bytes=share * weight.n_bytes,
+        n_elements=share * weight.n_elements,
+        n_rows=share * weight.n_rows,
+    )
 
 
 def _by_heads(times: tuple[OperatorTime, ...], share: float, mode: str) -> tuple[OperatorTime, ...]:

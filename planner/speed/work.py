@@ -37,6 +37,7 @@ class ClassWeights:
     n_elements: Any  # of matrices
     n_matrices: float = 1  # each expert's counted
     n_experts: int = 1  # of a tensor
+    n_rows: float = 0  # output features of experts' matrices, each expert's counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +90,10 @@ def model_work(
     class of the storage's main type, for a fork's type that no preset has.
     """
     per_layer: list[dict[tuple[str, bool, float], list[float]]] = [
-        defaultdict(lambda: [0.0, 0.0, 0.0, 1.0]) for _ in range(network.n_layers)
+        defaultdict(lambda: [0.0, 0.0, 0.0, 1.0, 0.0]) for _ in range(network.n_layers)
     ]
     n_tensors = [0] * network.n_layers
-    head: dict[tuple[str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0])
+    head: dict[tuple[str, bool, float], list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0, 1.0, 0.0])
     renamed = storage.main_type if main_class else None
     scales = {False: scale, True: scale if expert_scale is None else expert_scale}
     for weight in _head_weights(storage):
@@ -145,6 +146,7 @@ def _add(
     entry[1] += weight.n_elements if matrix else 0
     entry[2] += (weight.shape[-1] if weight.is_expert else 1) if matrix else 0
     entry[3] = max(entry[3], weight.shape[-1] if weight.is_expert else 1)
+    entry[4] += weight.shape[-2] * weight.shape[-1] if weight.is_expert and matrix else 0
 
 
 def _frozen(sums: Mapping[tuple[str, bool, float], list[float]]) -> tuple[ClassWeights, ...]:
@@ -157,6 +159,7 @@ def _frozen(sums: Mapping[tuple[str, bool, float], list[float]]) -> tuple[ClassW
             n_elements=n_elements,
             n_matrices=n_matrices,
             n_experts=round(n_experts),
+            n_rows=n_rows,
         )
-        for (name, is_expert, fraction), (n_bytes, n_elements, n_matrices, n_experts) in sums.items()
+        for (name, is_expert, fraction), (n_bytes, n_elements, n_matrices, n_experts, n_rows) in sums.items()
     )

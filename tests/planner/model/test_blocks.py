@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from planner.model.experts import Experts, expected_distinct_experts
 from planner.model.feed_forward import FeedForward
+from planner.model.weight import expected_read_share, uneven_read_share
 
 # Qwen3-30B-A3B: 128 experts of 768, 8 active, hidden size 2048.
 MIXTURE = Experts(n_experts=128, n_active=8, intermediate_size=768)
@@ -77,6 +78,19 @@ def test_distinct_experts_of_a_batch() -> None:
     assert expected_distinct_experts(128, 8, 1) == pytest.approx(8)
     assert expected_distinct_experts(128, 8, 2) == pytest.approx(15.5)
     assert expected_distinct_experts(128, 8, 10_000) == pytest.approx(128)
+
+
+def test_uneven_picks_reach_fewer_experts() -> None:
+    # 1 − 0.9375 / (1 + 31 / 16), by hand; one token picks what it picks.
+    assert uneven_read_share(8 / 128, 32) == pytest.approx(1 - 0.9375 / 2.9375)
+    assert uneven_read_share(8 / 128, 1) == pytest.approx(8 / 128)
+    shares = [uneven_read_share(8 / 128, n) for n in (1, 2, 8, 64, 512, 4096)]
+    assert shares == sorted(shares)
+    assert all(
+        uneven <= expected_read_share(8 / 128, n)
+        for uneven, n in zip(shares, (1, 2, 8, 64, 512, 4096), strict=True)
+    )
+    assert shares[-1] < 1
 
 
 @given(n=st.integers(2, 300), data=st.data(), tokens=st.integers(1, 500))

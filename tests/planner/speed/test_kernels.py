@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from planner.speed.device import SpeedDevice, cpu_device
-from planner.speed.kernels import expert_columns, processor_kernel, uses_library
+from planner.speed.kernels import NATIVE_FP4, expert_columns, multiplied_as, processor_kernel, uses_library
+from planner.speed.operator_time import Sums
 from planner.speed.operators import layout_on_one, prefill_operators
+from planner.speed.products import add_product
 from planner.speed.setting import CURRENT, Setting
+from planner.speed.work import ClassWeights
 from tests.planner.speed.cases import GPU, HOST, dense, mixture
 
 WITH_CORES = replace(GPU, vector_flop_per_s=10e12)
@@ -64,15 +67,57 @@ def test_the_library_gets_weights_written_out_for_each_micro_batch() -> None:
 
 
 def test_an_experts_tile_is_as_wide_as_all_tokens_ask_for() -> None:
-    assert expert_columns(WITH_CORES, 512) == 128
-    assert expert_columns(WITH_CORES, 32) == 32
-    assert expert_columns(replace(WITH_CORES, backend="metal"), 512) == 32
-    # One pick in 16 of 512 tokens is 32 for each expert: of 128 columns 96 are wasted, on 4 layers of 4e9
-    # elements, all of which 512 tokens reach.
+    assert expert_columns(WITH_CORES, CURRENT, 512) == 128
+    assert expert_columns(WITH_CORES, CURRENT, 32) == 32
+    assert expert_columns(replace(WITH_CORES, backend="metal"), CURRENT, 512) == 32
+    # One pick in 16 of 512 tokens is 32 for each expert: of 128 columns of every expert that is reached the rest is
+    # wasted, on 4 layers of 4e9 elements.
+    reached = 1 - (15 / 16) / (1 + 511 / 16)
     padding = ideal("multiply_padding", WITH_CORES, CURRENT, 512, "mixture")
-    assert padding == pytest.approx(2 * 4 * 4e9 * 96 / 100e12, rel=1e-9)
+    assert padding == pytest.approx(2 * 4 * 4e9 * (128 * reached - 32) / 100e12, rel=1e-9)
     # A processor multiplies rows.
     assert ideal("multiply_padding", replace(HOST, backend="cpu"), CURRENT, 512, "mixture") == 0
+
+
+def test_an_experts_tile_followed_all_picks_before() -> None:
+    # Hunyuan-A13B, 8 of 64 experts, on a Strix Halo at build 6077: 0.24 s for 4 tokens (32 picks), 0.89 s for 8, and no
+    # more columns from there on: 1.43 s for 32, whose experts are 1.5 times as many.
+    old, card = Setting(build=6077), amd("RDNA3.5")
+    assert [expert_columns(card, old, n, 8, 64) for n in (1, 4, 8, 32)] == [8, 32, 64, 64]
+    assert expert_columns(amd("RDNA4"), Setting(build=7423), 512, 8, 128) == 128
+    # Lately by an average expert's: 512 · 8 / 128.
+    assert expert_columns(amd("RDNA4"), CURRENT, 512, 8, 128) == 32
+    assert expert_columns(amd("CDNA3"), CURRENT, 512, 8, 128) == 128
+
+
+def test_fp4_is_multiplied_as_such_on_blackwell() -> None:
+    blackwell = replace(WITH_CORES, architecture="Blackwell")
+    assert multiplied_as("FP4", blackwell, CURRENT) == NATIVE_FP4
+    assert multiplied_as("FP4", blackwell, Setting(build=6413)) == "FP4"
+    assert multiplied_as("FP4", WITH_CORES, CURRENT) == "FP4"
+    assert multiplied_as("Q4_K", blackwell, CURRENT) == "Q4_K"
+
+
+def test_one_experts_product_leaves_units_idle() -> None:
+    # 64 experts of 512 · 1,024 elements, called one by one: 4 tiles of 128 rows for about 64 columns each of 32 tokens.
+    device = replace(amd("RDNA3.5"), vector_flop_per_s=20 * 0.37e12, matrix_flop_per_s=50e12)
+    weight = ClassWeights(
+        type_class="Q4_K", is_expert=True, active_fraction=1 / 16, n_bytes=1e7, n_elements=64 * 512 * 1024,
+        n_matrices=64, n_experts=64, n_rows=64 * 512,
+    )  # fmt: skip
+
+    def idle(setting: Setting, rows: int = 512) -> float:
+        sums = Sums()
+        work = replace(weight, n_rows=64 * rows, n_elements=64 * rows * 1024)
+        add_product(sums, device, 0, work, 1e7, 512, 1.0, setting)
+        return float(sum(time.ideal_s for time in sums.times() if time.operator == "multiply_idle"))
+
+    old = Setting(build=6077)
+    reached = 1 - (15 / 16) / (1 + 511 / 16)
+    each = 32 / reached
+    assert idle(old) == pytest.approx(64 * reached * 2 * (20 - 4) * 128 * each * 1024 / 50e12)
+    assert idle(old, rows=4096) == 0  # 32 tiles for 20 units
+    assert idle(CURRENT) == 0  # all experts in one call
 
 
 def test_a_processor_multiplies_by_the_instructions_it_has() -> None:
