@@ -58,6 +58,11 @@ class SlotTimer:
         beside = self.empty_s[min(n_sequences + 1, len(self.empty_s) - 1)]
         return (self._read_s(chunk_tokens - 1) if chunk_tokens > 1 else 0.0) + beside + mixing + sampled
 
+    def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        """Seconds of a step that only reads prompts; llama-server has none in which others wait."""
+        del n_waiting
+        return self.mixed(0, 0, chunk_tokens, chunk_context_tokens)
+
     def _read_s(self, n_tokens: int) -> float:
         found = self._read.get(n_tokens)
         if found is None:

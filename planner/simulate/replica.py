@@ -125,8 +125,10 @@ class Replica:
             self._decode()
             return
         alone = self.policy.mixing == "prompts_first"
-        n = 0 if alone else self.n_decoding
-        seconds = self.timer.mixed(n, 0 if alone else self.cached_tokens, chunk_tokens, pairs)
+        if alone:
+            seconds = self.timer.prompts(self.n_decoding, chunk_tokens, pairs)
+        else:
+            seconds = self.timer.mixed(self.n_decoding, self.cached_tokens, chunk_tokens, pairs)
         self._pass(seconds, 1, len(self.running))
         self.n_read += chunk_tokens
         if not alone:

@@ -23,3 +23,7 @@ class StepTimer(Protocol):
         chunk length × tokens before it, plus half its square: the pairs that attention goes over.
         """
         ...
+
+    def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        """Seconds of a step that only reads prompts, while n sequences wait for their next tokens."""
+        ...

@@ -2,7 +2,8 @@
 
     decode(n)     a + b · tokens in the caches       exact with empty caches and half-way through the deployment's answers
     mixed(n, …)   decode(n) + interference · (max(P + decode(n), host) − decode(n))
-                  P reading so many tokens of prompts; alone, max(P, host) is all there is
+    prompts(n, …) max(P, host), times interference where sequences wait for it
+                  P reading so many tokens of prompts
 
 P runs on a line between points in the number of tokens, and is linear in the pairs of tokens that attention goes over.
 Where tokens are drafted, a step counts as its share for one of the tokens that it yields.
@@ -42,7 +43,7 @@ class ServingStepTimer:
     token_mixing_s: float  # of attention, for each token of prompts
     pair_mixing_s: float  # and for each pair
     host_s: float  # of launching a step with prompts in it
-    interference: float  # of prompts in a step that decodes, a factor on their seconds
+    interference: float  # of prompts that others wait for, a factor on their seconds
     first_token_s: float  # of a first token beside the steps that read its prompt: the host, later stages
     _read: dict[int, float] = field(default_factory=dict, compare=False, repr=False)
 
@@ -54,15 +55,23 @@ class ServingStepTimer:
         self, n_sequences: int, cached_tokens: int, chunk_tokens: int, chunk_context_tokens: int
     ) -> float:
         """Seconds of a step that reads tokens of prompts and decodes n sequences."""
-        read = self._read.get(chunk_tokens)
-        if read is None:
-            read = self._read[chunk_tokens] = self._read_s(chunk_tokens)
-        work = read + self.token_mixing_s * chunk_tokens + self.pair_mixing_s * chunk_context_tokens
         if n_sequences == 0:
-            return larger(work, self.host_s)
+            return self.prompts(0, chunk_tokens, chunk_context_tokens)
+        work = self._work_s(chunk_tokens, chunk_context_tokens)
         empty_s, cached_token_s = self.decode(n_sequences)
         decoding_s = empty_s + cached_token_s * cached_tokens
         return decoding_s + self.interference * (larger(work + decoding_s, self.host_s) - decoding_s)
+
+    def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        """Seconds of a step that only reads tokens of prompts, as far as those that wait are concerned."""
+        alone_s = larger(self._work_s(chunk_tokens, chunk_context_tokens), self.host_s)
+        return self.interference * alone_s if n_waiting else alone_s
+
+    def _work_s(self, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        read = self._read.get(chunk_tokens)
+        if read is None:
+            read = self._read[chunk_tokens] = self._read_s(chunk_tokens)
+        return read + self.token_mixing_s * chunk_tokens + self.pair_mixing_s * chunk_context_tokens
 
     def _read_s(self, chunk_tokens: int) -> float:
         import numpy as np

@@ -21,3 +21,7 @@ class Line:
         del chunk_context_tokens
         empty_s, per_token_s = self.decode(n_sequences)
         return empty_s + per_token_s * cached_tokens + self.prompt_s * chunk_tokens
+
+    def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        del n_waiting
+        return self.mixed(0, 0, chunk_tokens, chunk_context_tokens)

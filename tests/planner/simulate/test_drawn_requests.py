@@ -40,6 +40,9 @@ class Steady:
     ) -> float:
         return 0.01
 
+    def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
+        return 0.01
+
 
 @pytest.mark.parametrize("workload", [WORKLOAD, AGENT], ids=["one call", "agent"])
 def test_a_large_cache_finds_what_the_totals_call_cached(workload: Workload) -> None:

@@ -1,5 +1,7 @@
 """Steps for a simulation are those of the closed form, wherever both can be asked."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.schedule import Schedule
 from planner.estimate.serving_speed.served_latency import ServingFacts
 from planner.estimate.serving_speed.spread import Kind, Spread
+from planner.estimate.serving_speed.step_rates import StepRates
 from planner.estimate.serving_speed.step_time import prompt_step_s
 from planner.estimate.serving_speed.step_timer import ServingStepTimer, serving_step_timer
 from tests.planner.estimate.serving_speed.questions import START, deployment
@@ -82,6 +85,17 @@ def test_what_the_host_launches_runs_beside_the_decoding() -> None:
     added = one.mixed(256, 256_000, 1, 1) - decoding_s
     assert decoding_s > 4 * one.host_s and alone > one.host_s
     assert added < 1.1 * (alone**3 - one.host_s**3) ** (1 / 3)
+
+
+def test_prompts_cost_those_that_wait_what_the_closed_form_counts_of_them() -> None:
+    # The closed form counts 0.7 of a prompt, whether others decode beside it or wait for its step.
+    rates = StepRates(summands={("prompt_interference", "*"): math.log(0.7)})
+    one = serving_step_timer(
+        deployment(engine="sglang"), replace(FACTS, rates=rates), max_sequences=64, max_batched_tokens=8192
+    )
+    alone = one.prompts(0, 2000, 2_000_000)
+    assert one.mixed(0, 0, 2000, 2_000_000) == alone
+    assert one.prompts(1, 2000, 2_000_000) == one.prompts(64, 2000, 2_000_000) == pytest.approx(0.7 * alone)
 
 
 def test_drafted_tokens_make_a_step_count_for_several() -> None:
