@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from hardware.units import MILLI
-from planner.api.serving_facts import serving_facts
+from planner.api.serving_facts import serving_folds
+from planner.api.serving_rates import fold_of
 from planner.api.serving_rows import row_reader
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.deployment import Deployment, batch
@@ -29,7 +30,7 @@ from planner.estimate.serving_speed.step_rates import StepRates
 from planner.readers.measurement_table import read_table
 
 Rows = Sequence[Mapping[str, str]]
-_SOURCE: Final = "times that load generators report of vLLM and SGLang, which no fit has seen"
+_SOURCE: Final = "times that load generators report of vLLM and SGLang, by fits without their runs"
 _ONE_ROUND: Final = "llama-benchy"
 _COLUMNS: Final = (
     "id", "quantity", "engine", "model", "settings", "low_ratio", "high_ratio", "n_groups", "date", "source",
@@ -37,16 +38,17 @@ _COLUMNS: Final = (
 _LOOPS: Final = ("loop", "decoding")
 
 
-def reported_spreads(rows: Rows, rates: StepRates) -> tuple[Spread, ...]:
-    """The spreads of such times of a table of throughput."""
+def reported_spreads(rows: Rows, folds: Sequence[StepRates]) -> tuple[Spread, ...]:
+    """The spreads of such times of a table of throughput, around fits that have not seen their groups."""
     found = [(row, one) for row, one in _read(rows) if one.load in _LOOPS]
     if not found:
         return ()
     deployments = [_reported(row, one) for row, one in found]
-    times = latency(batch(deployments), rates)
+    questions = batch(deployments)
+    by_fold = [latency(questions, rates) for rates in folds]
     strays: dict[Quantity, list[tuple[float, Kind, str]]] = {"tpot": [], "ttft": []}
     for i, (row, one) in enumerate(found):
-        like = kind(deployments[i])
+        like, times = kind(deployments[i]), by_fold[fold_of(one.group)]
         if (tpot_s := _tpot_s(row, one)) is not None:
             strays["tpot"].append((math.log(tpot_s / float(times.tpot_s[i])), like, one.group))
         if (ttft_s := _seconds(row, "ttft_ms")) is not None and _ONE_ROUND in row.get("scenario", ""):
@@ -97,13 +99,13 @@ def _seconds(row: Mapping[str, str], column: str) -> float | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the spreads around the packaged fit."""
+    """Writes the spreads around the packaged fits."""
     parser = argparse.ArgumentParser(prog="python -m planner.api.reported_spreads", description=__doc__)
     parser.add_argument("file", type=Path, help="a table of served throughput")
     parser.add_argument("--date", required=True, help="ISO 8601")
     parser.add_argument("--out", type=Path, default=Path("profiles/calibrations"))
     options = parser.parse_args(arguments)
-    found = reported_spreads(read_table(options.file).rows, serving_facts().rates)
+    found = reported_spreads(read_table(options.file).rows, serving_folds())
     with (options.out / "serving_reported_spread.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)

@@ -11,6 +11,7 @@ from planner.estimate.serving_speed.apart_runs import apart_runs_from_rows
 from planner.estimate.serving_speed.latency_rows import LatencyRow, RowReader
 from planner.estimate.serving_speed.measured_runs import run_settings_from_rows
 from planner.estimate.serving_speed.row_sources import source_devices_from_rows
+from planner.estimate.serving_speed.source_runs import source_runs_from_rows
 from planner.readers.catalogue_lookup import catalogue_resolver
 from profiles.loader import calibration_rows
 
@@ -23,6 +24,7 @@ def row_reader() -> RowReader:
         runs=run_settings_from_rows(calibration_rows("serving_runs")),
         apart_runs=apart_runs_from_rows(calibration_rows("serving_apart_runs")),
         sources=source_devices_from_rows(calibration_rows("serving_sources")),
+        source_runs=source_runs_from_rows(calibration_rows("serving_source_runs")),
     )
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from planner.api.serving_facts import serving_facts
-from planner.api.serving_rates import closed_loops
+from planner.api.serving_rates import closed_loops, expected_rates
 from planner.api.serving_rows import measured_rows, row_reader
 from planner.api.serving_simulation import simulated_loops
 from planner.api.speed_calibration import write_table
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.latency_rows import LatencyRow
-from planner.estimate.serving_speed.rate_rows import RateRow, answered_per_s
-from planner.estimate.serving_speed.served_latency import ServedLatency, ServingFacts, served_latencies
+from planner.estimate.serving_speed.rate_rows import RateRow
+from planner.estimate.serving_speed.served_latency import ServingFacts, served_latencies
 from planner.readers.measurement_table import read_table
 
 SCORES_FILE: Final = "serving_simulation_scores"
@@ -70,22 +70,16 @@ def rate_simulation_scores(rows: Rows, facts: ServingFacts | None = None) -> tup
     facts = facts or serving_facts()
     loads = [one for one in closed_loops(rows) if _fits(one)]
     deployments = [one.deployment for one in loads]
-    closed, simulated = served_latencies(deployments, facts), simulated_loops(deployments, facts)
+    closed, simulated = expected_rates(loads, facts.rates), simulated_loops(deployments, facts)
     rates = [
         (
             one.group,
-            _closed_form(one, answer) / one.tokens_per_s,
+            expected / one.tokens_per_s,
             run.answered_tokens_per_s * one.n_copies * _counted(one) / one.tokens_per_s,
         )
-        for one, answer, run in zip(loads, closed, simulated, strict=True)
+        for one, expected, run in zip(loads, closed, simulated, strict=True)
     ]
     return (_score("tok_s", rates),)
-
-
-def _closed_form(one: RateRow, answer: ServedLatency) -> float:
-    return answered_per_s(
-        one, answer.ttft_s.expected, answer.tpot_s.expected, answer.decode_step_s, answer.prompt_step_s
-    )
 
 
 def _counted(one: RateRow) -> float:

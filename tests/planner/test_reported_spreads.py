@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from planner.api.reported_spreads import main, reported_spreads
-from planner.api.serving_facts import serving_facts
+from planner.api.serving_facts import serving_facts, serving_folds
 from planner.estimate.serving_speed.spread import kind_of, spread_for, spreads_from_rows
 from profiles.loader import calibration_rows
 
@@ -22,31 +22,31 @@ def rows(**changes: str) -> list[dict[str, str]]:
 
 
 def test_reported_times_have_spreads_of_their_own() -> None:
-    found = reported_spreads(rows(), serving_facts().rates)
+    found = reported_spreads(rows(), serving_folds())
     assert {spread.kind.settings for spread in found} == {"reported"}
     assert {spread.quantity for spread in found} == {"tpot", "ttft"}
     # Times of another unit would be a thousand times as long: the spread is around the fit, not around itself.
     tpot = next(spread for spread in found if spread.quantity == "tpot")
     slower = next(
-        s for s in reported_spreads(rows(tpot_ms="90"), serving_facts().rates) if s.quantity == "tpot"
+        s for s in reported_spreads(rows(tpot_ms="90"), serving_folds()) if s.quantity == "tpot"
     )
     assert slower.high_ratio == pytest.approx(10 * tpot.high_ratio)
 
 
 def test_first_tokens_count_only_where_the_rounds_are_known() -> None:
-    found = reported_spreads(rows(scenario="aggregate_output"), serving_facts().rates)
+    found = reported_spreads(rows(scenario="aggregate_output"), serving_folds())
     assert {spread.quantity for spread in found} == {"tpot"}
 
 
 def test_rows_without_times_or_without_a_loop_say_nothing() -> None:
     for changes in ({"ttft_ms": "", "tpot_ms": "nan"}, {"concurrency_or_request_rate": "batch=8"}):
-        assert reported_spreads(rows(**changes), serving_facts().rates) == ()
+        assert reported_spreads(rows(**changes), serving_folds()) == ()
 
 
 def test_the_decoding_phase_alone_is_a_time_per_token() -> None:
     # Eight requests at 800 tokens a second together: 10 ms a token for each.
     ratios = [
-        next(s for s in reported_spreads(table, serving_facts().rates) if s.quantity == "tpot").high_ratio
+        next(s for s in reported_spreads(table, serving_folds()) if s.quantity == "tpot").high_ratio
         for table in (
             rows(tpot_ms="10"),
             rows(tpot_ms="", notes="decode-phase aggregate", output_tok_s="800"),

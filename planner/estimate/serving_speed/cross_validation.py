@@ -1,10 +1,9 @@
 """Every group of rows predicted by a fit that has not seen it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from planner.estimate.serving_speed.deployment import Batch
 from planner.estimate.serving_speed.latency import latency
 from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
 from planner.estimate.serving_speed.step_rates import StepRates
@@ -29,8 +28,12 @@ def leave_groups_out(
     whole: StepRates,
     fold_of: Callable[[str], str] = str,
     progress: Progress | None = None,
+    rates_of: "Callable[[NDArray[Any]], NDArray[Any]] | None" = None,
 ) -> LeftOut:
-    """Refits without each fold in turn; `fold_of` joins groups into folds (the group itself when left out)."""
+    """Refits without each fold of times in turn; `fold_of` joins groups into folds (the group itself when left out).
+
+    `rates_of` says which rates are left out with chosen times: those of the same GPUs, where whole GPUs are.
+    """
     import numpy as np
 
     folds = np.array([fold_of(group) for group in measured.groups])
@@ -40,26 +43,27 @@ def leave_groups_out(
         if progress is not None:
             progress(number / len(names), name)
         away = folds == name
-        rates = fit_rates(_rows(measured, ~away), whole, _STEPS_FROM_WHOLE)
-        found = latency(_entries(measured.questions, away), rates)
+        others = measured[~away]
+        if rates_of is not None and others.rates is not None:
+            others = replace(others, rates=others.rates[~rates_of(away)])
+        rates = fit_rates(others, whole, _STEPS_FROM_WHOLE)
+        found = latency(measured.questions[away], rates)
         tpot[away] = np.log(measured.tpot_s[away] / found.tpot_s)
         ttft[away] = np.log(measured.ttft_s[away] / found.ttft_s)
     return LeftOut(tpot_log_ratios=tpot, ttft_log_ratios=ttft)
 
 
-def _rows(measured: Measured, chosen: "NDArray[Any]") -> Measured:
-    return Measured(
-        questions=_entries(measured.questions, chosen),
-        tpot_s=measured.tpot_s[chosen],
-        ttft_s=measured.ttft_s[chosen],
-        groups=[group for group, is_in in zip(measured.groups, chosen, strict=True) if is_in],
+def rates_left_out(
+    measured: Measured, whole: StepRates, fold_of: Callable[[str], int], n_folds: int
+) -> tuple[StepRates, ...]:
+    """Fits of all times and of the rates of every fold but one."""
+    import numpy as np
+
+    rates = measured.rates
+    if rates is None:
+        return ()
+    folds = np.array([fold_of(group) for group in rates.groups])
+    return tuple(
+        fit_rates(replace(measured, rates=rates[folds != fold]), whole, _STEPS_FROM_WHOLE)
+        for fold in range(n_folds)
     )
-
-
-def _entries(questions: Batch, chosen: "NDArray[Any]") -> Batch:
-    values: dict[str, Any] = {}
-    for field in fields(questions):
-        value = getattr(questions, field.name)
-        is_table = isinstance(value, dict)
-        values[field.name] = {key: v[chosen] for key, v in value.items()} if is_table else value[chosen]
-    return Batch(**values)

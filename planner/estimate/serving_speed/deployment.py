@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ class Batch:
     engine: "Floats"  # strings
     family: "Floats"
     unit: "Floats"
+    product: "Floats"  # the matrix unit that multiplies those of the narrowest weights
     kernel: "Floats"  # the family, the unit, and whether blocks of its numbers have scales of their own
     tensor: "Floats"
     attention: "Floats"  # ranks that share one attention
@@ -101,12 +102,27 @@ class Batch:
     def __len__(self) -> int:
         return len(self.n_requests)
 
+    def __getitem__(self, chosen: "Floats") -> "Batch":
+        """Some of the deployments."""
+        values: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            is_table = isinstance(value, Mapping)
+            values[each.name] = {key: v[chosen] for key, v in value.items()} if is_table else value[chosen]
+        return Batch(**values)
+
     @cached_property
     def members(self) -> Mapping[str, Mapping[str, "Floats"]]:
         """For each axis that rates differ by, 1 where a deployment belongs to a group and 0 elsewhere."""
         import numpy as np
 
-        axes = {"family": self.family, "engine": self.engine, "unit": self.unit, "kernel": self.kernel}
+        axes = {
+            "family": self.family,
+            "engine": self.engine,
+            "unit": self.unit,
+            "product": self.product,
+            "kernel": self.kernel,
+        }
         return {
             axis: {str(name): (groups == name).astype(float) for name in np.unique(groups)}
             for axis, groups in axes.items()
@@ -141,18 +157,23 @@ def _row(one: Deployment) -> dict[str, Any]:
     load, device = one.load, one.accelerator
     middle = one.n_prompt_tokens + one.n_output_tokens // 2
     cache_bytes = float(load.cache_elements(middle)) * one.cache_element_bytes
+    # TensorRT-LLM lets a request in when there is room for its whole answer (GUARANTEED_NO_EVICT), the others as it grows.
+    reserved = one.n_prompt_tokens + one.n_output_tokens if one.engine == "trtllm" else middle
+    reserved_bytes = float(load.cache_elements(reserved)) * one.cache_element_bytes
     shared_bytes = float(load.cache_elements(one.n_cached_tokens)) * one.cache_element_bytes
     state_bytes = float(load.state_elements()) * _STATE_BYTES
+    product = product_unit(device, one.engine, one.weight_unit)
     row: dict[str, Any] = {
         "engine": one.engine,
         "family": device.architecture,
         "unit": one.weight_unit,
-        "kernel": f"{device.architecture} {one.weight_unit}{' blocks' if load.counts.get('scaled') else ''}",
+        "product": product,
+        "kernel": f"{device.architecture} {product}{' blocks' if load.counts.get('scaled') else ''}",
         "tensor": float(load.ranks.tensor),
         "attention": float(load.ranks.attention),
         "replicas": float(load.ranks.attention_replicas),
         "n_requests": float(one.n_requests),
-        "most_running": _most_running(one, cache_bytes + state_bytes, shared_bytes),
+        "most_running": _most_running(one, reserved_bytes + state_bytes, shared_bytes),
         "n_rounds": float(one.schedule.n_rounds),
         "has_like_lengths": float(one.schedule.has_like_lengths),
         "is_cold": float(one.schedule.is_cold),
@@ -186,7 +207,7 @@ def _row(one: Deployment) -> dict[str, Any]:
         matrices = load.parts[part]
         row[f"part_bytes:{part}"] = matrices.n_bytes
         row[f"part_elements:{part}"] = matrices.n_elements
-        row[f"part_flop_per_s:{part}"] = _unit_rate(device, matrices.unit)
+        row[f"part_flop_per_s:{part}"] = _unit_rate(device, product_unit(device, one.engine, matrices.unit))
     for name, n in load.counts.items():
         row[f"counts:{name}"] = float(n)
     return row
@@ -234,6 +255,16 @@ def _link(device: Accelerator, n_ranks: int) -> float:
             f"how fast {device.name} talks to its peers is unknown, so {n_ranks} ranks of it cannot be timed"
         )
     return link
+
+
+def product_unit(device: Accelerator, engine: str, unit: str) -> str:
+    """The matrix unit that multiplies weights of a format: its own, or on a GPU without it that of 16 bits (Marlin).
+
+    TensorRT-LLM multiplies 4-bit weights with 8-bit activations where there are units for those.
+    """
+    if unit == "fp4" and engine == "trtllm" and not device.dense_flop_per_s.get("fp4"):
+        unit = "fp8"
+    return unit if device.dense_flop_per_s.get(unit) else "fp16"
 
 
 def _unit_rate(device: Accelerator, unit: str) -> float:

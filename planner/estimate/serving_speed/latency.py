@@ -17,7 +17,7 @@ All slots ask at once in the beginning; in the mean over r rounds that burst cou
 comes when another ends, just after the next step has begun, so that it waits for that one: ν = C / (O / a) prompts come
 with every step, and those of the step before are in its way (a request alone waits for nobody). Requests of like lengths
 end one step after the other, so that at least one prompt is (ν' ≥ 1), and a share of those that were read in one step
-stay together: g = 1 + share · (b − 1). Where prompts are read before all decoding, a share of rounds is even a burst, of
+stay together, at least as many as come with a step: g = max(1, ν) + share · (b − max(1, ν)). Where prompts are read before all decoding, a share of rounds is even a burst, of
 which half of the prompts are read before the answers begin. An engine that collects questions for up to T steps makes the first of them wait for all
 of T, and those that come meanwhile for the rest of it.
 """
@@ -43,6 +43,7 @@ class Latency:
     decode_step_s: "Floats"  # between two steps of the same requests
     prompt_step_s: "Floats"  # on the fullest stage of a pipeline
     filling_s: "Floats"  # more, that a prompt alone takes through all stages
+    added_prompt_s: "Floats"  # that one of many prompts adds, once requests come and go
     tokens_per_step: "Floats"  # that a step yields for each request: more than 1 where drafted ones are taken
     tpot_s: "Floats"
     ttft_s: "Floats"
@@ -63,9 +64,11 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
     yielded = tokens_of_a_step(q, rates)
     coming = np.minimum(running / (q.n_output / yielded), in_step)
 
-    # Of like lengths: rounds that stay a burst, and prompts that stay in one step.
+    # Of like lengths: rounds that stay a burst.
     in_waves = prompts_first * q.has_like_lengths * rates.value("kept_waves", q)
-    together = 1 + (in_step - 1) * mixed * q.has_like_lengths * rates.value("kept_clusters", q)
+    # As many prompts share a step as come with it; of like lengths, a share of those that fit into one more.
+    at_least = np.maximum(coming, 1.0)
+    together = at_least + (in_step - at_least) * mixed * q.has_like_lengths * rates.value("kept_clusters", q)
     prompt_step = each_prompt_s(q, rates, together, mixed * decode_step)
     pooled = each_prompt_s(q, rates, in_step, mixed * decode_step)
 
@@ -102,6 +105,7 @@ def latency(questions: Batch, rates: StepRates) -> Latency:
         decode_step_s=decode_step,
         prompt_step_s=prompt_step_s(q, rates) * q.stage_share,
         filling_s=filling,
+        added_prompt_s=prompt_step,
         tokens_per_step=yielded,
         tpot_s=tpot,
         ttft_s=ttft,

@@ -34,6 +34,7 @@ from planner.estimate.serving_speed.measured_runs import MeasuredRun, RunSetting
 from planner.estimate.serving_speed.rank_load import RankLoad, rank_load
 from planner.estimate.serving_speed.row_sources import SourceDevice
 from planner.estimate.serving_speed.schedule import Schedule
+from planner.estimate.serving_speed.source_runs import SourceRun
 from planner.model.formats.fp4 import nvfp4
 from planner.model.formats.fp8 import Fp8
 from planner.model.formats.layout import FormatLayout, lay_out
@@ -95,6 +96,7 @@ class RowReader:
     device_of: DeviceOf
     runs: tuple[RunSetting, ...] = ()
     sources: tuple[SourceDevice, ...] = ()
+    source_runs: tuple[SourceRun, ...] = ()
     apart_runs: tuple[ApartRun, ...] = ()
     _models: dict[str, OpenedModel | None] = field(default_factory=dict)
     _devices: dict[str, Accelerator] = field(default_factory=dict)

@@ -8,9 +8,9 @@ at a rate and MLPerf's runs over a data set are none of them.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from hardware.spec import Accelerator
 from planner.engines.release import parse_release
@@ -18,9 +18,11 @@ from planner.engines.sharding import Parallel
 from planner.engines.vllm.settings import LATEST, VllmSettings, batched_tokens, sequences
 from planner.errors import MissingFactError
 from planner.estimate.serving_speed.deployment import Deployment, batch, narrowest_unit
-from planner.estimate.serving_speed.latency_rows import AS_PUBLISHED, RowReader, pool_bytes
+from planner.estimate.serving_speed.latency_rows import AS_PUBLISHED, MEMORY_SHARE, RowReader, pool_bytes
+from planner.estimate.serving_speed.rate_loads import Load, RateLoads, rate_loads
 from planner.estimate.serving_speed.row_sources import SourceDevice, source_device
 from planner.estimate.serving_speed.schedule import Schedule
+from planner.estimate.serving_speed.source_runs import source_settings
 
 COLUMNS: Final = (
     "hardware",
@@ -33,7 +35,6 @@ COLUMNS: Final = (
     "total_tok_s",
     "output_tok_s",
 )
-Load = Literal["batch", "loop", "decoding", "queue"]
 _ENGINES: Final[Mapping[str, str]] = {
     "vllm": "vllm",
     "sglang": "sglang",
@@ -49,8 +50,17 @@ _DRAFTED: Final = "SPEC-DECODE"
 _DRAFT_TOKENS: Final = re.compile(
     r'"method"\s*:\s*"[a-z0-9_]*mtp"\s*,\s*"num_speculative_tokens"\s*:\s*(\d)\b', re.ASCII
 )
+# SGLang's attention replicas lie on the tensor ranks; tables that multiply both count its GPUs too often.
+_SHARED_REPLICAS: Final = re.compile(r"--dp(?:-size)?[ =](\d+)\b", re.ASCII)
+_SHARES_REPLICAS: Final = "--enable-dp-attention"
 _STEP_TOKENS: Final = re.compile(r"--max-num-batched-tokens[ =](\d{2,6})\b", re.ASCII)
+_CACHE: Final = re.compile(r"(?:\bkv=|--kv-cache-dtype[ =])(\w+)", re.ASCII)
+# Bytes of a number in the cache, by the engines' names for how it is stored; others are not known.
+_CACHE_BYTES: Final[Mapping[str, float]] = {
+    "auto": 2.0, "bfloat16": 2.0, "fp8": 1.0, "fp8_e4m3": 1.0, "fp8_e5m2": 1.0, "int8_per_token_head": 1.0,
+}  # fmt: skip
 _DECODING: Final = "decode-phase"
+_SELF_REPORTED: Final = "self-reported"
 _REPLICATED: Final = "attention-DP"
 # Of those runs, the most requests in flight of arrivals at a rate were written down (guidellm with --rate).
 _AT_A_RATE: Final = re.compile(r"gpustack/.*-latency\.md", re.ASCII)
@@ -75,6 +85,9 @@ class RateRow:
     n_copies: int
     load: Load
     counts_prompts: bool  # whether the tokens of prompts are in the rate
+    has_varied_lengths: bool  # whether answers end where the model or a data set ends them
+    is_old: bool  # of an engine of 2024
+    is_self_reported: bool  # by anybody, without the run being written down
     tokens_per_s: float
     group: str
     n_running: (
@@ -88,6 +101,7 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
     n_drafted = _draft_tokens(row)
     load, n_requests = _load(row)
     n_prompt, n_output = _tokens(row, "isl"), _tokens(row, "osl")
+    said = source_settings(reader.source_runs, row, n_prompt, n_output)
     rate, counts_prompts = _rate(row)
     told = source_device(reader.sources, row.get("origin", ""), row["engine"], row["hardware"])
     ranks, n_copies = _split(row, told)
@@ -95,8 +109,10 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
     name, words = _model_name(row["model"]), row.get("quant", "").strip().casefold()
     if words not in _PRECISIONS:
         raise MissingFactError(f"how weights are stored as {words[:40]!r} is not known")
-    spread = reader.load(name, _PRECISIONS[words], ranks)
+    spread = reader.load(name, AS_PUBLISHED if said.get("is_as_published") else _PRECISIONS[words], ranks)
     most_running, step_tokens = _limits(engine, device, row)
+    if math.isinf(n_requests):
+        n_requests = said.get("n_requests", n_requests)
     deployment = Deployment(
         load=spread,
         accelerator=device,
@@ -104,39 +120,37 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
         n_requests=max(1.0, n_requests / n_copies),
         n_prompt_tokens=n_prompt,
         n_output_tokens=n_output,
+        cache_element_bytes=said.get("cache_element_bytes") or _cache_bytes(row),
         weight_unit=narrowest_unit(spread),
         schedule=Schedule(
             has_known_settings=False,
             draft_tokens=n_drafted,
-            most_running=most_running,
+            most_running=int(said.get("most_running", most_running)),
             step_tokens=step_tokens,
         ),
-        pool_bytes=pool_bytes(device, spread, engine),
+        pool_bytes=pool_bytes(device, spread, engine, said.get("memory_share", MEMORY_SHARE)),
     )
     of_replica = float(batch([deployment]).most_running[0])  # raises for what is unknown of the GPU
     replicas = ranks.attention_replicas
     return RateRow(
         deployment=deployment, n_copies=n_copies, load=load, counts_prompts=counts_prompts, tokens_per_s=rate,
+        has_varied_lengths=bool(said.get("has_varied_lengths")), is_old=bool(said.get("is_old")),
+        is_self_reported=row.get("scenario", "") == _SELF_REPORTED,
         group=f"{row['hardware']}|{row['model']}|{words}|{row['engine']}",
         n_running=min(deployment.n_requests, of_replica * replicas),
     )  # fmt: skip
 
 
-def answered_per_s(
-    row: RateRow, ttft_s: float, tpot_s: float, decode_step_s: float, prompt_step_s: float
-) -> float:
-    """Tokens per second that the row's load makes of a deployment's times."""
-    one = row.deployment
-    n, n_in, n_out = one.n_requests, one.n_prompt_tokens, one.n_output_tokens
-    if row.load == "batch":
-        per_replica, n_turns = n / one.load.ranks.attention_replicas, n / row.n_running
-        seconds = per_replica * prompt_step_s + n_turns * (n_out - 1) * decode_step_s
-    elif row.load == "queue":  # a place is taken as soon as it is free, and prompts are read in between
-        n, seconds = row.n_running, n_out * tpot_s
-    else:
-        seconds = (n_out - 1) * tpot_s + (0.0 if row.load == "decoding" else ttft_s)
-    counted = n_out + n_in if row.counts_prompts else n_out
-    return row.n_copies * n * counted / max(seconds, tpot_s)
+def loads_of(rows: Sequence[RateRow]) -> RateLoads:
+    """The loads of rows as arrays."""
+    return rate_loads(
+        [one.load for one in rows], [one.n_copies for one in rows],
+        [
+            one.deployment.n_output_tokens + (one.deployment.n_prompt_tokens if one.counts_prompts else 0)
+            for one in rows
+        ],
+        [one.has_varied_lengths for one in rows],
+    )  # fmt: skip
 
 
 def _engine(row: Mapping[str, str]) -> str:
@@ -210,6 +224,16 @@ def _model_name(text: str) -> str:
     return text.replace(" ", "-")
 
 
+def _cache_bytes(row: Mapping[str, str]) -> float:
+    """Of a number in the cache: 16 bits where the row does not say otherwise."""
+    told = _CACHE.search(row.get("notes", ""))
+    if told is None:
+        return 2.0
+    if told[1] not in _CACHE_BYTES:
+        raise MissingFactError(f"how fast a cache stored as {told[1][:40]!r} is read is not known")
+    return _CACHE_BYTES[told[1]]
+
+
 def _limits(engine: str, device: Accelerator, row: Mapping[str, str]) -> tuple[int, int | None]:
     """Requests and tokens of a step by the engine's own limits, or as the row's command line says.
 
@@ -233,6 +257,9 @@ def _split(row: Mapping[str, str], told: SourceDevice | None) -> tuple[Parallel,
     n_copies = int(instances[1]) if instances else max(1, n_gpus // (tensor * stages))
     experts = tensor if row.get("ep", "").strip() == "yes" or _at_least_1(row, "ep") > 1 else 1
     replicas = tensor if _REPLICATED in row.get("scenario", "") else 1
+    shared = _SHARED_REPLICAS.search(row.get("notes", ""))
+    if shared and _SHARES_REPLICAS in row.get("notes", ""):
+        replicas, n_copies = int(shared[1]), 1
     ranks = Parallel(tensor=tensor, pipeline=stages, expert=experts, attention_replicas=replicas)
     return ranks, max(1, n_copies)
 

@@ -19,7 +19,8 @@ class ServingFacts:
     rates: StepRates
     spreads: tuple[Spread, ...]
     devices: frozenset[str] | None = None  # ids of the GPUs that were measured; None: all there are
-    rows_digest: str = ""  # of the measurements
+    rows_digest: str = ""  # of the measured times
+    rate_rows_digest: str = ""  # of the measured rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

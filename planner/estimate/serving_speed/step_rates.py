@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"
 Scale = Literal["fraction", "positive"]
-Axis = Literal["family", "engine", "unit", "kernel"]
+Axis = Literal["family", "engine", "unit", "product", "kernel"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,13 @@ RATES: Final = (
     _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
     _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
     _kernel(
-        "prompt_flop_fraction", 0.55, ("family", "engine", "unit", "kernel"), unit__fp16=0.5, unit__fp4=-0.6
+        "prompt_flop_fraction",
+        0.55,
+        ("family", "engine", "product", "kernel"),
+        product__fp16=0.5,
+        product__fp4=-0.6,
     ),
-    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "unit", "kernel"), unit__fp4=-0.4),
+    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "product", "kernel"), product__fp4=-0.4),
     Rate(
         name="expert_half_rows", scale="positive", start=32.0, axes=("family",), spread=0.7, group_spread=0.3
     ),
