@@ -34,7 +34,7 @@ from planner.estimate.serving_speed.cross_validation import LeftOut, leave_group
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency_rows import LatencyRow
 from planner.estimate.serving_speed.rate_rows import RateRow
-from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.rates_fit import Measured, fit_ages, fit_rates
 from planner.estimate.serving_speed.served_latency import kind
 from planner.estimate.serving_speed.spread import Quantity, Spread, spread_of_new_devices, spreads_of
 from planner.estimate.serving_speed.step_rates import StepRates
@@ -75,16 +75,19 @@ def calibrate_serving(
     distinct = distinct_rows(found.values())
     rate_rows = tuple(read_rates(read_table(Path(throughput)).rows)[0].values()) if throughput else ()
     of_today = fitted_rates(rate_rows)
+    of_2024 = tuple(one for one in rate_rows if one.is_old)
     measured = replace(as_measured(distinct), rates=measured_rates(of_today) if of_today else None)
+    old = measured_rates(of_2024) if of_2024 else None
     rates = fit_rates(measured)
-    folds = rates_left_out(measured, rates, fold_of, N_FOLDS)
+    whole = fit_ages(replace(measured, rates=old), rates)
+    folds = rates_left_out(measured, old, whole, fold_of, N_FOLDS)
     unseen = unseen_rates(rate_rows, folds)
     left_out = leave_groups_out(measured, rates, progress=progress)
     systems_left_out = leave_groups_out(
         measured, rates, fold(0), progress, _alike(distinct, of_today, lambda one: one.accelerator.id)
     )
     return ServingCalibration(
-        rates=rates,
+        rates=whole,
         rate_rows=rate_rows,
         folds=folds,
         unseen_rates=tuple(unseen),

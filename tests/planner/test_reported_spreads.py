@@ -27,9 +27,7 @@ def test_reported_times_have_spreads_of_their_own() -> None:
     assert {spread.quantity for spread in found} == {"tpot", "ttft"}
     # Times of another unit would be a thousand times as long: the spread is around the fit, not around itself.
     tpot = next(spread for spread in found if spread.quantity == "tpot")
-    slower = next(
-        s for s in reported_spreads(rows(tpot_ms="90"), serving_folds()) if s.quantity == "tpot"
-    )
+    slower = next(s for s in reported_spreads(rows(tpot_ms="90"), serving_folds()) if s.quantity == "tpot")
     assert slower.high_ratio == pytest.approx(10 * tpot.high_ratio)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from planner.estimate.serving_speed.latency import latency
-from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.rates_fit import Measured, MeasuredRates, fit_ages, fit_rates
 from planner.estimate.serving_speed.step_rates import StepRates
 from planner.progress import Progress
 
@@ -54,16 +54,27 @@ def leave_groups_out(
 
 
 def rates_left_out(
-    measured: Measured, whole: StepRates, fold_of: Callable[[str], int], n_folds: int
+    measured: Measured,
+    old: MeasuredRates | None,
+    whole: StepRates,
+    fold_of: Callable[[str], int],
+    n_folds: int,
 ) -> tuple[StepRates, ...]:
-    """Fits of all times and of the rates of every fold but one."""
+    """Fits of all times and of the rates of every fold but one, those of engines of another age likewise."""
+    if measured.rates is None:
+        return ()
+    found = []
+    for fold in range(n_folds):
+        now = replace(measured, rates=_without(measured.rates, fold_of, fold))
+        rates = fit_rates(now, whole, _STEPS_FROM_WHOLE)
+        if old is not None:
+            then = replace(measured, rates=_without(old, fold_of, fold))
+            rates = fit_ages(then, rates, whole, _STEPS_FROM_WHOLE)
+        found.append(rates)
+    return tuple(found)
+
+
+def _without(rates: MeasuredRates, fold_of: Callable[[str], int], fold: int) -> MeasuredRates:
     import numpy as np
 
-    rates = measured.rates
-    if rates is None:
-        return ()
-    folds = np.array([fold_of(group) for group in rates.groups])
-    return tuple(
-        fit_rates(replace(measured, rates=rates[folds != fold]), whole, _STEPS_FROM_WHOLE)
-        for fold in range(n_folds)
-    )
+    return rates[np.array([fold_of(group) != fold for group in rates.groups], dtype=bool)]

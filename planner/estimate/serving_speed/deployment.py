@@ -33,6 +33,7 @@ class Deployment:
     schedule: Schedule = USUAL_SCHEDULE
     pool_bytes: float | None = None  # of cache on one rank; None: whatever the requests need
     n_cached_tokens: int = 0  # of each prompt, which all requests begin with and the cache holds once
+    age: str = ""  # of an engine of another age than today's; see `step_rates`
     fabric: Fabric | None = None  # None: all GPUs reach each other over their links
 
     def __post_init__(self) -> None:
@@ -55,6 +56,7 @@ class Batch:
     """Deployments side by side: one array entry each. Seconds, bytes, FLOP and counts per rank."""
 
     engine: "Floats"  # strings
+    age: "Floats"  # of the engine; "" today
     family: "Floats"
     unit: "Floats"
     product: "Floats"  # the matrix unit that multiplies those of the narrowest weights
@@ -117,14 +119,11 @@ class Batch:
         import numpy as np
 
         axes = {
-            "family": self.family,
-            "engine": self.engine,
-            "unit": self.unit,
-            "product": self.product,
-            "kernel": self.kernel,
-        }
+            "family": self.family, "engine": self.engine, "unit": self.unit, "product": self.product,
+            "kernel": self.kernel, "age": self.age,
+        }  # fmt: skip
         return {
-            axis: {str(name): (groups == name).astype(float) for name in np.unique(groups)}
+            axis: {str(name): (groups == name).astype(float) for name in np.unique(groups) if name}
             for axis, groups in axes.items()
         }
 
@@ -165,6 +164,7 @@ def _row(one: Deployment) -> dict[str, Any]:
     product = product_unit(device, one.engine, one.weight_unit)
     row: dict[str, Any] = {
         "engine": one.engine,
+        "age": one.age,
         "family": device.architecture,
         "unit": one.weight_unit,
         "product": product,

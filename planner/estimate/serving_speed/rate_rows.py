@@ -86,13 +86,17 @@ class RateRow:
     load: Load
     counts_prompts: bool  # whether the tokens of prompts are in the rate
     has_varied_lengths: bool  # whether answers end where the model or a data set ends them
-    is_old: bool  # of an engine of 2024
     is_self_reported: bool  # by anybody, without the run being written down
     tokens_per_s: float
     group: str
     n_running: (
         float  # of a copy's requests at once: all, or as many as its cache or the engine's limit has room for
     )
+
+    @property
+    def is_old(self) -> bool:
+        """Whether an engine of another age than today's was measured."""
+        return bool(self.deployment.age)
 
 
 def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
@@ -128,13 +132,14 @@ def read_rate(reader: RowReader, row: Mapping[str, str]) -> RateRow:
             most_running=int(said.get("most_running", most_running)),
             step_tokens=step_tokens,
         ),
+        age=f"{said['engine_year']:.1f} {engine} {device.vendor}" if "engine_year" in said else "",
         pool_bytes=pool_bytes(device, spread, engine, said.get("memory_share", MEMORY_SHARE)),
     )
     of_replica = float(batch([deployment]).most_running[0])  # raises for what is unknown of the GPU
     replicas = ranks.attention_replicas
     return RateRow(
         deployment=deployment, n_copies=n_copies, load=load, counts_prompts=counts_prompts, tokens_per_s=rate,
-        has_varied_lengths=bool(said.get("has_varied_lengths")), is_old=bool(said.get("is_old")),
+        has_varied_lengths=bool(said.get("has_varied_lengths")),
         is_self_reported=row.get("scenario", "") == _SELF_REPORTED,
         group=f"{row['hardware']}|{row['model']}|{words}|{row['engine']}",
         n_running=min(deployment.n_requests, of_replica * replicas),

@@ -1,6 +1,6 @@
 """Fits the step rates to measured times: damped Gauss-Newton on log ratios, robust, with shrinkage to common values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,14 +81,41 @@ def summand_names(measured: Measured) -> tuple[tuple[Rate, str], ...]:
 
 def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: int = _MOST_STEPS) -> StepRates:
     """The rates that explain what was measured best, each no further from its start than the data ask for."""
+    found = _fit(measured, summand_names(measured), {}, start, most_steps)
+    return StepRates(summands=found)
+
+
+def fit_ages(
+    measured: Measured, today: StepRates, start: StepRates | None = None, most_steps: int = _MOST_STEPS
+) -> StepRates:
+    """What engines of other ages differ by, everything else being as it is found of today's.
+
+    Apart from the fit of those, so that engines that nobody runs any more say nothing of GPUs or kernels.
+    """
+    if measured.rates is None:
+        return today
+    nothing = measured[measured.tpot_s < 0]
+    ages = [f"age:{name}" for name in measured.rates.questions.members["age"]]
+    names = tuple((rate, age) for rate in RATES if "age" in rate.axes for age in ages)
+    found = _fit(nothing, names, today.summands, start, most_steps) if names else {}
+    return StepRates(summands={**today.summands, **found})
+
+
+def _fit(
+    measured: Measured,
+    names: tuple[tuple[Rate, str], ...],
+    fixed: Mapping[tuple[str, str], float],
+    start: StepRates | None,
+    most_steps: int,
+) -> dict[tuple[str, str], float]:
+    """Named summands that explain what was measured best, beside fixed ones."""
     import numpy as np
 
-    names = summand_names(measured)
     origin = np.array(
         [to_line(r, r.start) if group == ALL else r.groups.get(group, 0.0) for r, group in names]
     )
     spread = np.array([rate.spread_of(group) for rate, group in names])
-    strays = _Strays(measured=measured, names=names)
+    strays = _Strays(measured=measured, names=names, fixed=fixed)
     times, rates = (
         _row_weights(measured.groups),
         _row_weights(measured.rates.groups if measured.rates else ()),
@@ -129,7 +156,7 @@ def fit_rates(measured: Measured, start: StepRates | None = None, most_steps: in
     ):  # with all rows in reach at first, so that no accident of the start decides which are far off
         for wider in _WIDER:
             x = _minimise(residuals, jacobian, x, weight, scale * wider, most_steps)
-    return strays.rates(_minimise(residuals, jacobian, x, weight, scale, most_steps))
+    return strays.summands(_minimise(residuals, jacobian, x, weight, scale, most_steps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,14 +178,16 @@ class _Strays:
 
     measured: Measured
     names: tuple[tuple[Rate, str], ...]
+    fixed: Mapping[tuple[str, str], float]
     _parts: dict[str, "tuple[Measured, Floats]"] = field(default_factory=dict)
     _beside: dict[str, Any] = field(default_factory=dict)
 
-    def rates(self, x: "Floats") -> StepRates:
-        return StepRates(summands=self._summands(x))
-
-    def _summands(self, x: "Floats") -> dict[tuple[str, str], float]:
+    def summands(self, x: "Floats") -> dict[tuple[str, str], float]:
+        """The numbers of a point by name."""
         return {(rate.name, group): float(v) for (rate, group), v in zip(self.names, x, strict=True)}
+
+    def _rates(self, x: "Floats") -> "_Remembered":
+        return _Remembered(summands={**self.fixed, **self.summands(x)})
 
     def rows(self, group: str) -> "Floats":
         """Which rows a group's number moves, by their place among all log ratios."""
@@ -172,7 +201,7 @@ class _Strays:
         import numpy as np
 
         part = self._part(group)[0]
-        rates = _Remembered(summands=self._summands(x))
+        rates = self._rates(x)
         if beside is not None:
             origin, i = beside
             if self._beside.get("x") is not origin:
@@ -180,8 +209,8 @@ class _Strays:
                 self._beside["x"] = origin
             known = self._beside.setdefault(group, {})
             if not known:
-                at_origin = _Remembered(summands=self._summands(origin), known=known)
-                for rate, _ in self.names:
+                at_origin = replace(self._rates(origin), known=known)
+                for rate in RATES:
                     for q in (part.questions, *([part.rates.questions] if part.rates else ())):
                         at_origin.value(rate.name, q)
             rates = _Remembered(

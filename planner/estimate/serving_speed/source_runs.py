@@ -16,7 +16,7 @@ SETTINGS: Final = (
     "memory_share",
     "cache_element_bytes",
     "has_varied_lengths",  # 1: answers that end where the model or the data set ends them; 0: all alike
-    "is_old",  # 1: engines of 2024, which say little of those of today
+    "engine_year",  # of engines that say little of those of today
     "is_as_published",  # 1: weights as their repository holds them, whatever the row calls them
 )
 _TEXTS: Final = ("origin", "engine", "model", "hardware", "quant")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 ALL: Final = "*"
 Scale = Literal["fraction", "positive"]
-Axis = Literal["family", "engine", "unit", "product", "kernel"]
+_AGE_SPREAD: Final = 1.0  # engines of another age may have had other kernels altogether
+Axis = Literal["family", "engine", "unit", "product", "kernel", "age"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Rate:
         """How freely a fit may move the number of all ("*") or of a group."""
         if group == ALL:
             return self.spread
+        if group.startswith("age:"):
+            return _AGE_SPREAD
         if self.family_spread is not None and group.startswith("family:"):
             return self.family_spread
         return self.group_spread
@@ -56,28 +59,33 @@ def _kernel(name: str, start: float, axes: tuple[Axis, ...], **groups: float) ->
 # Grouped products are taken to reach half of their rate at 32 rows; their median of 0.14 is then that of 12 rows.
 RATES: Final = (
     _kernel(
-        "matrix_read_fraction", 0.73, ("family", "unit"), family__Hopper=0.4, unit__fp16=0.2, unit__fp4=-0.5
+        "matrix_read_fraction",
+        0.73,
+        ("family", "unit", "age"),
+        family__Hopper=0.4,
+        unit__fp16=0.2,
+        unit__fp4=-0.5,
     ),
     _kernel("expert_read_fraction", 0.88, ("family", "engine", "unit")),
-    _kernel("cache_read_fraction", 0.83, ("family", "engine"), family__Hopper=-0.3),
+    _kernel("cache_read_fraction", 0.83, ("family", "engine", "age"), family__Hopper=-0.3),
     _kernel(
         "prompt_flop_fraction",
         0.55,
-        ("family", "engine", "product", "kernel"),
+        ("family", "engine", "product", "kernel", "age"),
         product__fp16=0.5,
         product__fp4=-0.6,
     ),
-    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "product", "kernel"), product__fp4=-0.4),
+    _kernel("expert_flop_fraction", 0.5, ("family", "engine", "product", "kernel", "age"), product__fp4=-0.4),
     Rate(
         name="expert_half_rows", scale="positive", start=32.0, axes=("family",), spread=0.7, group_spread=0.3
     ),
-    _kernel("mixing_flop_fraction", 0.5, ("family", "engine")),
+    _kernel("mixing_flop_fraction", 0.5, ("family", "engine", "age")),
     _kernel("indexed_flop_fraction", 0.2, ()),
     Rate(name="recurrent_flop_fraction", scale="fraction", start=0.1, axes=()),
     Rate(name="expert_unevenness", scale="positive", start=0.3, axes=(), spread=1.0),
     Rate(name="routing_evenness", scale="fraction", start=0.6, axes=()),
     Rate(name="decode_mixing_share", scale="fraction", start=0.4, axes=("family", "engine")),
-    Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
+    Rate(name="layer_s", scale="positive", start=2.5e-5, axes=("family", "engine", "age")),
     Rate(name="moe_layer_s", scale="positive", start=2.5e-5, axes=("family", "engine")),
     Rate(name="latent_layer_s", scale="positive", start=1e-5, axes=("engine",)),
     Rate(name="indexed_layer_s", scale="positive", start=2e-5, axes=()),
@@ -95,8 +103,8 @@ RATES: Final = (
     Rate(name="host_recurrent_layer_s", scale="positive", start=3e-4, axes=(), spread=1.0),
     Rate(name="host_normed_layer_s", scale="positive", start=5e-5, axes=(), spread=0.7),
     Rate(name="host_scaled_layer_s", scale="positive", start=1e-4, axes=(), spread=1.0),
-    Rate(name="step_s", scale="positive", start=5e-4, axes=("engine",)),
-    Rate(name="request_s", scale="positive", start=1e-5, axes=("engine",)),
+    Rate(name="step_s", scale="positive", start=5e-4, axes=("engine", "age")),
+    Rate(name="request_s", scale="positive", start=1e-5, axes=("engine", "age")),
     Rate(name="collective_s", scale="positive", start=4e-6, axes=("family", "engine")),
     _kernel("link_fraction", 0.36, ("family",)),
     Rate(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from planner.engines.sharding import Parallel
-from planner.estimate.serving_speed.cross_validation import leave_groups_out
+from planner.estimate.serving_speed.cross_validation import leave_groups_out, rates_left_out
 from planner.estimate.serving_speed.deployment import Deployment, batch
 from planner.estimate.serving_speed.latency import latency
-from planner.estimate.serving_speed.rates_fit import Measured, fit_rates
+from planner.estimate.serving_speed.rate_loads import answered_per_s, rate_loads
+from planner.estimate.serving_speed.rates_fit import Measured, MeasuredRates, fit_ages, fit_rates
 from planner.estimate.serving_speed.served_latency import ServingFacts, served_latencies
 from planner.estimate.serving_speed.spread import (
     NEW,
@@ -61,6 +62,42 @@ def test_planted_rates_are_found_again() -> None:
     # Nearly: a few rows of three models do not wholly outweigh what kernels reach by themselves (0.73 instead of 0.6).
     assert back.tpot_s == pytest.approx(true.tpot_s, rel=0.09)
     assert float(np.median(np.abs(back.ttft_s / true.ttft_s - 1))) < 0.05
+
+
+def rated(ones: list[Deployment], rates: StepRates) -> MeasuredRates:
+    n = len(ones)
+    questions, loads = batch(ones), rate_loads(["loop"] * n, [1] * n, [100] * n, [False] * n)
+    true = answered_per_s(loads, questions, rates, latency(questions, rates))
+    groups = [f"{one.load.network.hidden_size}|{one.accelerator.id}" for one in ones]
+    return MeasuredRates(questions=questions, loads=loads, tokens_per_s=true, groups=groups)
+
+
+def test_rates_teach_what_no_time_was_measured_of() -> None:
+    # Times of vLLM, and only rates of an engine whose layers take twice as long.
+    slow = StepRates(summands={**START.summands, ("layer_s", "engine:another"): math.log(2)})
+    rates = rated(grid("another"), slow)
+    found = fit_rates(replace(measured(grid("vllm"), START), rates=rates))
+    back, blind = (
+        answered_per_s(rates.loads, rates.questions, fitted, latency(rates.questions, fitted))
+        / rates.tokens_per_s
+        for fitted in (found, fit_rates(measured(grid("vllm"), START)))
+    )
+    assert float(np.median(np.abs(back - 1))) < 0.5 * float(np.median(np.abs(blind - 1)))
+    folds = rates_left_out(
+        replace(measured(grid("vllm"), START), rates=rates), None, found, lambda group: len(group) % 2, 2
+    )
+    assert len(folds) == 2
+
+
+def test_engines_of_another_age_say_nothing_of_those_of_today() -> None:
+    today = fit_rates(measured(grid("vllm"), START))
+    old = [replace(one, age="2024.3 vllm NVIDIA") for one in grid("vllm")]
+    slow = StepRates(summands={**today.summands, ("layer_s", "age:2024.3 vllm NVIDIA"): math.log(3)})
+    rates = rated(old, slow)
+    found = fit_ages(replace(measured(grid("vllm"), START), rates=rates), today)
+    assert {k: v for k, v in found.summands.items() if not k[1].startswith("age:")} == today.summands
+    back = answered_per_s(rates.loads, rates.questions, found, latency(rates.questions, found))
+    assert float(np.median(np.abs(back / rates.tokens_per_s - 1))) < 0.05
 
 
 def test_wild_rows_do_not_carry_the_fit_away() -> None:
