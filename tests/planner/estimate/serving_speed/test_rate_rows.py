@@ -125,7 +125,7 @@ def test_a_cache_is_as_wide_as_the_row_says(notes: str, n_bytes: float) -> None:
 
 def test_attention_replicas_of_sglang_lie_on_its_tensor_ranks() -> None:
     told = {"engine": "SGLang", "n_gpu": "64", "tp": "8", "model": "deepseek-ai/DeepSeek-V3", "quant": "fp8",
-            "hardware": "NVIDIA H200", "notes": "launch_server --tp-size 8 --enable-dp-attention --dp 8"}  # fmt: skip
+            "hardware": "NVIDIA H200 SXM", "notes": "launch_server --tp-size 8 --enable-dp-attention --dp 8"}  # fmt: skip
     found = read_rate(READER, ROW | told)
     assert (found.n_copies, found.deployment.load.ranks.tensor) == (1, 8)
     assert found.deployment.load.ranks.attention_replicas == 8
