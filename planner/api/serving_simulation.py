@@ -112,11 +112,7 @@ def _beside_steps_s(one: Deployment, timer: ServingStepTimer, n_slots: int, fact
         n_beside = 0.0 if one.prompts_first else max(1.0, one.n_prompt_tokens / one.step_tokens)
         more_steps = more_steps + (yielded - 1.0) * (1.0 + n_beside)
     late = compiled_late_s(q, facts.rates, np.array([float(n)]))
-    # Prompts that others wait for are counted as what they take of these; whoever asks waits for all of them.
-    n_prompt = one.n_prompt_tokens
-    shared = 0.0 if n == 1 else 1.0 - timer.interference
-    rest_s = shared * timer.prompts(0, n_prompt, n_prompt**2 // 2)
-    return timer.first_token_s + rest_s + float((held + more_steps * step_s + late)[0])
+    return timer.first_token_s + float((held + more_steps * step_s + late)[0])
 
 
 class _Questions:

@@ -58,6 +58,11 @@ class SlotTimer:
         beside = self.empty_s[min(n_sequences + 1, len(self.empty_s) - 1)]
         return (self._read_s(chunk_tokens - 1) if chunk_tokens > 1 else 0.0) + beside + mixing + sampled
 
+    @property
+    def interference(self) -> float:
+        """A step is as long for those that generate as for the prompts in it."""
+        return 1.0
+
     def prompts(self, n_waiting: int, chunk_tokens: int, chunk_context_tokens: int) -> float:
         """Seconds of a step that only reads prompts; llama-server has none in which others wait."""
         del n_waiting

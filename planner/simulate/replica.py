@@ -129,6 +129,7 @@ class Replica:
             seconds = self.timer.prompts(self.n_decoding, chunk_tokens, pairs)
         else:
             seconds = self.timer.mixed(self.n_decoding, self.cached_tokens, chunk_tokens, pairs)
+        late_s = self._late_s(seconds, alone=alone)
         self._pass(seconds, 1, len(self.running))
         self.n_read += chunk_tokens
         if not alone:
@@ -136,10 +137,21 @@ class Replica:
         for sequence, length in chunks:
             sequence.prompt_left -= length
             sequence.cached += length
+            sequence.late_s += late_s
             if sequence.prompt_left == 0:
                 del self.reading[sequence.index]
                 self._read_whole(sequence)
         self._end()
+
+    def _late_s(self, seconds: float, *, alone: bool) -> float:
+        """What the prompts of a step take longer than the step does for others that decode or wait."""
+        share = self.timer.interference
+        if share == 1.0 or not self.n_decoding:
+            return 0.0
+        if not alone:
+            empty_s, per_token_s = self.timer.decode(self.n_decoding)
+            seconds -= empty_s + per_token_s * self.cached_tokens
+        return seconds * (1 / share - 1)
 
     def _chunks(self) -> tuple[list[tuple[Sequence, int]], int, int]:
         """The parts of prompts that the next step reads; admits requests as long as there is room."""
@@ -261,7 +273,7 @@ class Replica:
         """A prompt is read: its first token is there, and it decodes from here on."""
         spec = sequence.spec
         if sequence.first_s is None:
-            sequence.first_s = spec.arrival_s if spec.is_prefilled else self.now
+            sequence.first_s = spec.arrival_s if spec.is_prefilled else self.now + sequence.late_s
         if not (spec.is_prefilled and sequence.n_preemptions == 0):
             self.n_output += 1
         sequence.remaining -= 1
@@ -311,7 +323,7 @@ class Replica:
         heapq.heappush(self.waiting, (spec.priority, 0, sequence.index, sequence))
 
     def _finish(self, sequence: Sequence) -> None:
-        self._finish_times(sequence, self.now, None)
+        self._finish_times(sequence, max(self.now, sequence.first_s or 0.0), None)
 
     def _finish_times(self, sequence: Sequence, last_s: float | None, rejected: str | None) -> None:
         spec = sequence.spec

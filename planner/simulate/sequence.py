@@ -7,7 +7,7 @@ class Sequence:
     """What is read of its prompt, what is still to be said, and the blocks that hold it."""
 
     __slots__ = (
-        "cached", "decoding", "end_step", "first_s", "hit", "index", "n_preemptions", "own_blocks", "phase",
+        "cached", "decoding", "end_step", "first_s", "hit", "index", "late_s", "n_preemptions", "own_blocks", "phase",
         "prompt_left", "remaining", "spec", "uses",
     )  # fmt: skip
 
@@ -20,6 +20,7 @@ class Sequence:
         self.own_blocks = 0  # blocks besides those of a shared beginning
         self.hit = 0
         self.first_s: float | None = None
+        self.late_s = 0.0  # after the steps that read it, until its first token is there
         self.end_step = 0
         self.phase = 0
         self.decoding = False

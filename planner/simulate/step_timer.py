@@ -6,6 +6,11 @@ from typing import Protocol
 class StepTimer(Protocol):
     """Seconds of steps of one replica; implementations may remember answers, the same questions come often."""
 
+    @property
+    def interference(self) -> float:
+        """What of a prompt's time a step takes longer for it where others decode or wait; its first token waits for all."""
+        ...
+
     def decode(self, n_sequences: int) -> tuple[float, float]:
         """Seconds of a step that decodes n sequences with empty caches, and per token of all their caches.
 

@@ -11,6 +11,7 @@ class Line:
     sequence_s: float = 0.0
     cached_s: float = 0.0
     prompt_s: float = 0.0
+    interference: float = 1.0
 
     def decode(self, n_sequences: int) -> tuple[float, float]:
         return self.step_s + self.sequence_s * n_sequences, self.cached_s

@@ -32,6 +32,8 @@ AGENT = replace(
 class Steady:
     """Ten milliseconds a step, whatever it does."""
 
+    interference = 1.0
+
     def decode(self, n_sequences: int) -> tuple[float, float]:
         return 0.01, 0.0
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.simulate.block_clock import BlockClock
-from planner.simulate.policy import Policy
+from planner.simulate.policy import Mixing, Policy
 from planner.simulate.request_spec import RequestSpec
 from planner.simulate.result import SimulationResult
 from planner.simulate.simulator import simulate
@@ -48,6 +48,22 @@ def test_prompts_first_makes_decoding_wait() -> None:
     # 8 + 8 + 4 tokens in three steps of their own, in which the first gets no token.
     assert second.first_s == pytest.approx(0.04)
     assert first.last_s == pytest.approx(0.13)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "first_s", "others_end_s"), [("mixed", 0.068, 0.128), ("prompts_first", 0.078, 0.138)]
+)
+def test_a_first_token_waits_for_all_of_its_prompt_where_others_wait_for_half(
+    mixing: Mixing, first_s: float, others_end_s: float
+) -> None:
+    # The first prompt is read alone: 10 ms and 8 tokens of 1 ms. In the second's step, of 10 ms and 20 tokens, the first
+    # request decodes or waits: the 20 ms that the step is longer, or its 30 ms, are half of what that prompt takes.
+    policy = replace(ROOMY, mixing=mixing)
+    timer = Line(prompt_s=0.001, interference=0.5)
+    first, second = simulate(policy, timer, [request(0.0, 8, 10), request(0.005, 20, 5)]).requests
+    assert first.first_s == pytest.approx(0.018)
+    assert second.first_s == pytest.approx(first_s)
+    assert first.last_s == pytest.approx(others_end_s)
 
 
 def test_many_steps_at_once_are_the_sum_of_single_ones() -> None:
