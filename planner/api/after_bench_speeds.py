@@ -17,7 +17,7 @@ from planner.speed.widening import Miss, Misses
 NOT_TAUGHT = "no other model of its kind was measured on that machine, or main memory holds a part"
 # What a class borrows from the others of its phase: mixtures were measured several at a time on four machines, most of
 # them on one, and miss by more than dense models do, so others say little of them.
-_LENT_GROUPS: Final = 10.0
+_LENT_GROUPS: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
