@@ -61,7 +61,7 @@ def test_a_target_that_fails_is_caught() -> None:
     # More than the process has had so far, whatever ran before in it.
     had_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     with pytest.raises(AssertionError, match="grew by"):
-        check(lambda data: print(len(b"x" * (had_bytes + 2**26))), b"", most_bytes=2**20)
+        check(lambda data: print(len(b"x" * (had_bytes + 2**26))), b"", most_s=600, most_bytes=2**20)
 
 
 def _raises_two_lines(data: bytes) -> None:
