@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SOURCE = "sample of serving latencies in the aiconfigurator-core wheel (Apache-2.0)"
+_BESIDE_RATES = f"{SOURCE}, and published throughput"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,15 +178,19 @@ def as_measured(rows: Sequence[LatencyRow]) -> Measured:
     )
 
 
+def _fit_source(found: ServingCalibration) -> str:
+    return _BESIDE_RATES if found.rate_rows else SOURCE
+
+
 def _write(folder: Path, found: ServingCalibration, date: str) -> None:
-    n = len(found.rows)
+    n, source = len(found.rows) + len(fitted_rates(found.rate_rows)), _fit_source(found)
     with (folder / "serving_steps.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("id", "rate", "group", "summand", "n_measurements", "rows_digest", "date", "source"))
         digest = rows_digest(found.rows)
         for (rate, group), value in found.rates.summands.items():
             id_ = f"{rate}-{group}".replace("*", "any").replace(":", "-").replace(" ", "-").lower()
-            writer.writerow((id_, rate, group, f"{value:.4g}", n, digest, date, SOURCE))
+            writer.writerow((id_, rate, group, f"{value:.4g}", n, digest, date, source))
     _write_folds(folder, found, date)
     with (folder / "serving_spread.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -225,7 +230,7 @@ def _write_folds(folder: Path, found: ServingCalibration, date: str) -> None:
         for rate, group in found.rates.summands:
             id_ = f"{rate}-{group}".replace("*", "any").replace(":", "-").replace(" ", "-").lower()
             values = (f"{fold.summands.get((rate, group), 0.0):.4g}" for fold in found.folds)
-            writer.writerow((id_, rate, group, *values, digest, date, SOURCE))
+            writer.writerow((id_, rate, group, *values, digest, date, _fit_source(found)))
 
 
 def _write_devices(folder: Path, rows: Sequence[LatencyRow], date: str) -> None:
